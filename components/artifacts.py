@@ -1,0 +1,33 @@
+"""Artifact types of our own, and the names by which components find each other's files.
+
+KFP accepts a type name only in the form `namespace.Name`. Verdict values are *custom* properties: typed `PROPERTIES`
+on an own artifact type make the KFP compiler fail.
+"""
+
+from __future__ import annotations
+
+from tfx.types import artifact
+
+
+class Verdict(artifact.Artifact):
+    """What a gate decided. Custom properties: `passed` (int 0/1), `reason` (str). File: `verdict.json`."""
+
+    TYPE_NAME = "taxiway.Verdict"
+
+
+class OptimizationReport(artifact.Artifact):
+    """What the optimizer tried, measured and chose. File: `report.json`. Custom property: `chosen` (str)."""
+
+    TYPE_NAME = "taxiway.OptimizationReport"
+
+
+class ServingReport(artifact.Artifact):
+    """What the serving validator asked and was answered. File: `report.json`."""
+
+    TYPE_NAME = "taxiway.ServingReport"
+
+
+class ExportedModel(artifact.Artifact):
+    """A variant for another runtime than the one pushed to. Custom property: `runtime` (str)."""
+
+    TYPE_NAME = "taxiway.ExportedModel"

@@ -1,0 +1,43 @@
+"""Names that more than one component must agree on: signatures, outputs, files beside a model.
+
+Nothing here imports TensorFlow or TFX.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+Task = Literal["binary", "multiclass", "regression"]
+
+SERVING_DEFAULT = "serving_default"
+"""Signature of one input `examples`: DT_STRING `[None]`, serialized `tf.Example` of raw columns."""
+SERVING_RAW = "serving_raw"
+"""Signature of one tensor `[None]` a raw column, under a safe tensor name (see `SIGNATURE_INPUTS_FILE`)."""
+
+EXAMPLES_INPUT = "examples"
+
+PROBABILITIES = "probabilities"
+"""Output of a classifier: float32 `[batch, 1]` (binary: of the positive class) or `[batch, classes]`."""
+PREDICTIONS = "predictions"
+"""Output of a regression: float32 `[batch, 1]`, in the label's own unit."""
+CLASSES = "classes"
+"""Second output of a classifier whose class labels are known: string `[batch]`, the label of the likeliest class."""
+
+SIGNATURE_INPUTS_FILE = "assets.extra/signature_inputs.json"
+"""In the SavedModel: `{"version": 1, "inputs": {tensor name: {"column", "dtype", "default"}}}`."""
+
+
+def score_output(task: Task) -> str:
+    """Name of the output that holds the scores of a task's model."""
+    return PREDICTIONS if task == "regression" else PROBABILITIES
+
+
+def serving_model_dir(model_uri: str) -> str:
+    """The SavedModel inside a standard `Model` artifact."""
+    return str(Path(model_uri) / "Format-Serving")
+
+
+def training_dir(model_uri: str) -> str:
+    """What the trainer leaves beside its SavedModel: `job.json`, `history.json`, the Keras weights."""
+    return str(Path(model_uri) / "training")

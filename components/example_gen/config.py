@@ -1,0 +1,163 @@
+"""What may be chosen about the data and the label. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from components.configuration import Section
+from components.contract import Task
+
+Format = Literal["auto", "csv", "parquet", "jsonl", "tfrecord"]
+ColumnType = Literal["int", "float", "string", "bool", "time"]
+
+SPAN_PLACEHOLDER = "{SPAN}"
+PACKAGE_PREFIX = "package://"
+_SPANS = re.compile(r"latest|all|\d+|\d+\.\.\d+")
+
+
+class CsvConfig(Section):
+    """How csv files are written. Other formats ignore it."""
+
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    """One character between cells; `"\\t"` for a tab."""
+    quote: str = Field('"', max_length=1)
+    """Character around cells that hold delimiters; empty: none."""
+    header: bool = True
+    """The first line names the columns. Without it `names` must."""
+    names: tuple[str, ...] = ()
+    """The names of the columns, in order, for files without a header."""
+    encoding: str = "utf-8"
+    """Encoding of the text. A byte order mark is understood."""
+    null_values: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
+    """Cells that mean a missing value, quoted or not."""
+
+
+class SplitConfig(Section):
+    """Which rows train and which evaluate."""
+
+    by: Literal["hash", "entity", "time"] = "hash"
+    """`hash` of the row's content; `entity`: rows with one value of `column` stay together; `time`: the latest rows
+    of `column` evaluate."""
+    column: str = ""
+    """The entity or time column; not for `hash`."""
+    train: float = Field(0.8, gt=0, lt=1)
+    """Share of the rows that train."""
+    eval: float = Field(0.2, gt=0, lt=1)
+    """Share of the rows that evaluate. What `train` and `eval` leave is left out."""
+    cutoff: str = ""
+    """For `time`: rows from here on evaluate, earlier ones train (a number or an ISO date); `train` and `eval` are
+    then not used. Empty: the quantile of `train`."""
+    salt: str = ""
+    """Another word, another split."""
+
+    @model_validator(mode="after")
+    def _check(self) -> SplitConfig:
+        if self.train + self.eval > 1 + 1e-9:
+            raise ValueError(f"train {self.train:g} and eval {self.eval:g} are together more than 1")
+        if self.by == "hash" and self.column:
+            raise ValueError("column has a meaning only with by: entity or by: time")
+        if self.by != "hash" and not self.column:
+            raise ValueError(f"by: {self.by} needs the name of a column")
+        if self.cutoff and self.by != "time":
+            raise ValueError("cutoff has a meaning only with by: time")
+        return self
+
+
+class DataConfig(Section):
+    """Where the rows are and how they become train and eval examples."""
+
+    path: str = Field(min_length=1)
+    """A file, a folder or a glob. `{SPAN}` stands for the number of a span; `package://PACKAGE/FILE` is a file that an
+    installed Python package ships."""
+    format: Format = "auto"
+    """`auto` goes by the file name: .csv, .tsv, .csv.gz, .csv.zip, .parquet, .jsonl, .jsonl.gz, .tfrecord, .tfrecord.gz."""
+    csv: CsvConfig = CsvConfig()
+    """How csv files are written."""
+    types: dict[str, ColumnType] = {}
+    """Types of columns where the inferred ones are wrong. `time` columns become whole seconds since 1970 (UTC)."""
+    leave_out: tuple[str, ...] = ()
+    """Columns that are not written to the examples at all."""
+    split: SplitConfig = SplitConfig()
+    """Which rows train and which evaluate."""
+    spans: str = "latest"
+    """Which values of `{SPAN}` are read: `latest`, `all`, one number `7`, or a range `3..7`."""
+    max_bad_rows: int = Field(0, ge=0)
+    """Rows that cannot be read are counted and sampled into `bad_rows.jsonl`; more than this many end the run."""
+    min_rows: int = Field(100, ge=1)
+    """With fewer rows than this in all, nothing is trained."""
+    shards: int = Field(0, ge=0)
+    """Files per split. 0: one for each 128 MiB of examples or so."""
+
+    @field_validator("path")
+    @classmethod
+    def _path(cls, path: str) -> str:
+        if "\0" in path:
+            raise ValueError("a path cannot hold a NUL character")
+        return path
+
+    @field_validator("spans", mode="before")
+    @classmethod
+    def _spans(cls, spans: object) -> str:
+        text = str(spans).replace(" ", "")
+        if not _SPANS.fullmatch(text):
+            raise ValueError(f"{spans!r} is none of latest, all, a number, or a range such as 3..7")
+        return text
+
+    def located(self, folder: str | Path) -> DataConfig:
+        """The same with a relative `path` taken from `folder`, usually that of the configuration file."""
+        if self.path.startswith(PACKAGE_PREFIX) or Path(self.path).is_absolute():
+            return self
+        return self.model_copy(update={"path": str(Path(folder) / self.path)})
+
+
+class LabelConfig(Section):
+    """What is predicted. It is materialized when examples are made: an int64 class index, or a float32 value."""
+
+    column: str = Field("label", min_length=1)
+    """The column that holds the label, or the name of the column that `expression` makes."""
+    expression: str = ""
+    """Instead of a column of the data: arithmetic, comparisons and `and`, `or`, `not` over columns, such as
+    `tips > 0.2 * fare`. Columns with other names than Python's are written in backquotes: `` `Arr Delay` > 15 ``."""
+    task: Task = "binary"
+    """`binary`, `multiclass` or `regression`."""
+    classes: tuple[str, ...] = ()
+    """The labels in the order of their class indices. Empty: those in the data, sorted (numbers as numbers)."""
+    positive: str = ""
+    """For `binary`: the label of class 1. Empty: the second of `classes`."""
+    missing: Literal["drop", "refuse"] = "drop"
+    """Rows without a label: left out and counted, or an error."""
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _texts(cls, classes: object) -> object:
+        return tuple(_text(c) for c in classes) if isinstance(classes, (list, tuple)) else classes
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _positive(cls, positive: object) -> object:
+        return _text(positive)
+
+    @model_validator(mode="after")
+    def _check(self) -> LabelConfig:
+        if self.task == "regression" and (self.classes or self.positive):
+            raise ValueError("classes and positive have no meaning for a regression")
+        if self.task == "multiclass" and self.positive:
+            raise ValueError("positive has a meaning only for task: binary")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes names a label twice: {', '.join(self.classes)}")
+        if self.task == "binary" and self.classes and len(self.classes) != 2:
+            raise ValueError(f"binary has two classes, not {len(self.classes)}; more are task: multiclass")
+        if self.positive and self.classes and self.positive not in self.classes:
+            raise ValueError(f"positive {self.positive!r} is not one of classes {', '.join(self.classes)}")
+        return self
+
+
+def _text(label: object) -> object:
+    """YAML reads `classes: [0, 1]` as numbers and `[no, yes]` as booleans: labels are compared as text."""
+    if isinstance(label, bool):
+        return str(label).lower()
+    return str(label) if isinstance(label, (int, float)) else label

@@ -94,7 +94,10 @@ def _z_scores(values: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
 
 def _quantile_buckets(values: tf.Tensor, missing: tf.Tensor, buckets: int) -> tf.Tensor:
     """Index of the quantile bucket, int64 `[batch, n]` in `[0, buckets]`; `buckets` where the value is missing."""
-    boundaries = tft.quantiles(values, buckets, epsilon=0.5 / buckets, reduce_instance_dims=False)
+    # TFT's sketch has no answer for a column without any value: one row of next to no weight gives it one.
+    rows = tf.concat([values, tf.zeros([1, values.shape[1]], values.dtype)], axis=0)
+    weights = tf.concat([tf.ones([tf.shape(values)[0]]), [1e-6]], axis=0)
+    boundaries = tft.quantiles(rows, buckets, epsilon=0.5 / buckets, weights=weights, reduce_instance_dims=False)
     boundaries = tf.cast(tf.reshape(boundaries, [values.shape[1], buckets - 1]), tf.float64)
     index = tf.reduce_sum(tf.cast(values[:, :, None] >= boundaries[None, :, :], tf.int64), axis=2)
     index = tf.where(missing, tf.fill(tf.shape(index), tf.constant(buckets, tf.int64)), index)

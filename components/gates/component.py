@@ -1,0 +1,81 @@
+"""The gates before Transform: the curated schema, and the verdict on the data."""
+
+from __future__ import annotations
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components import artifacts
+from components.gates.executor import DataGateExecutor, SchemaExecutor
+
+
+class CuratedSchemaSpec(component_spec.ComponentSpec):
+    """In: statistics. Out: schema."""
+
+    PARAMETERS = {
+        "edited": component_spec.ExecutionParameter(type=str),
+        "path": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {"statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics)}
+    OUTPUTS = {"schema": component_spec.ChannelParameter(type=standard_artifacts.Schema)}
+
+
+class CuratedSchema(base_component.BaseComponent):
+    """The schema that a user has curated; in the first run, the inferred one."""
+
+    SPEC_CLASS = CuratedSchemaSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(SchemaExecutor)
+
+    def __init__(self, *, statistics: types.BaseChannel, path: str = "", edited: str = "") -> None:
+        """Args:
+        statistics: TFDV's statistics of the splits, from which the first run infers.
+        path: The file beside the configuration; empty where the run cannot see it.
+        edited: The file's text where a person has edited it (`schema.edited_content`).
+        """
+        outputs = types.Channel(type=standard_artifacts.Schema)
+        super().__init__(CuratedSchemaSpec(statistics=statistics, path=path, edited=edited, schema=outputs))
+
+
+class DataGateSpec(component_spec.ComponentSpec):
+    """In: anomalies and statistics. Out: the verdict."""
+
+    PARAMETERS = {
+        "label": component_spec.ExecutionParameter(type=str),
+        "task": component_spec.ExecutionParameter(type=str),
+        "config": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        "anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+    }
+    OUTPUTS = {"verdict": component_spec.ChannelParameter(type=artifacts.Verdict)}
+
+
+class DataGate(base_component.BaseComponent):
+    """Judges the data before anything is computed from it."""
+
+    SPEC_CLASS = DataGateSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(DataGateExecutor)
+
+    def __init__(
+        self,
+        *,
+        statistics: types.BaseChannel,
+        anomalies: types.BaseChannel,
+        label: str,
+        task: str,
+        config: str,
+    ) -> None:
+        """Args:
+        statistics: TFDV's statistics of the splits.
+        anomalies: ExampleValidator's anomalies of the same splits.
+        label: The label's column.
+        task: `binary`, `multiclass` or `regression`.
+        config: `GatesConfig` as JSON.
+        """
+        verdict = types.Channel(type=artifacts.Verdict)
+        spec = DataGateSpec(
+            statistics=statistics, anomalies=anomalies, label=label, task=task, config=config, verdict=verdict
+        )
+        super().__init__(spec)

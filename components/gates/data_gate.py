@@ -1,0 +1,109 @@
+"""The data gate's judgement: anomalies, row counts and the label, from protos that others have computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
+
+from components.contract import Task
+from components.gates.config import GatesConfig
+from components.gates.verdict import Finding, VerdictRecord
+
+GATE = "DataGate"
+
+
+def judge(
+    statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList],
+    anomalies: Mapping[str, anomalies_pb2.Anomalies],
+    label: str,
+    task: Task,
+    config: GatesConfig,
+) -> VerdictRecord:
+    """Says whether the data may be trained on.
+
+    Args:
+        statistics: TFDV's statistics by split name; `train` and `eval` among them.
+        anomalies: TFDV's anomalies by split name, judged by the schema.
+        label: The label's column.
+        task: `binary`, `multiclass` or `regression`.
+        config: What is let pass.
+
+    Returns:
+        The verdict. Its numbers: `rows` by split, `label` by split (`classes` and counts, or `mean` and spread).
+    """
+    findings: list[Finding] = []
+    numbers: dict[str, Any] = {"rows": {}, "label": {}}
+    for split in sorted(statistics):
+        dataset = statistics[split].datasets[0] if statistics[split].datasets else None
+        rows = int(dataset.num_examples) if dataset else 0
+        numbers["rows"][split] = rows
+        findings += _few_rows(split, rows, config)
+        if dataset and rows:
+            summary, found = _judge_label(split, dataset, label, task)
+            numbers["label"][split] = summary
+            findings += found
+    for split in sorted(anomalies):
+        findings += _anomalies(split, anomalies[split], config)
+    return VerdictRecord(gate=GATE, findings=tuple(findings), numbers=numbers)
+
+
+def _few_rows(split: str, rows: int, config: GatesConfig) -> list[Finding]:
+    if rows >= config.min_rows:
+        return []
+    what = "is empty" if rows == 0 else f"holds {rows} rows"
+    return [
+        Finding(
+            rule="min_rows",
+            split=split,
+            explanation=f"the split {split!r} {what}; gates.min_rows asks for at least {config.min_rows}",
+        )
+    ]
+
+
+def _judge_label(
+    split: str, dataset: statistics_pb2.DatasetFeatureStatistics, label: str, task: Task
+) -> tuple[dict[str, Any], list[Finding]]:
+    feature = next((f for f in dataset.features if label in (f.name, *f.path.step)), None)
+    if feature is None:
+        return {}, [_label_finding(split, label, "label_missing", f"the label column is not in the split {split!r}")]
+    summary, distinct = _label_summary(feature)
+    if distinct >= 2:
+        return summary, []
+    what = "one class only" if task != "regression" else "one value only"
+    return summary, [_label_finding(split, label, "label_constant", f"the label holds {what} in the split {split!r}")]
+
+
+def _label_finding(split: str, label: str, rule: str, explanation: str) -> Finding:
+    return Finding(rule=rule, split=split, column=label, explanation=explanation)
+
+
+def _label_summary(feature: statistics_pb2.FeatureNameStatistics) -> tuple[dict[str, Any], int]:
+    """What is known of the label, and how many distinct values it has at least (0, 1 or 2 for numbers)."""
+    if feature.HasField("num_stats"):
+        stats = feature.num_stats
+        present = int(stats.common_stats.num_non_missing)
+        distinct = 0 if not present else 1 + (stats.min != stats.max)
+        return {"mean": stats.mean, "std_dev": stats.std_dev, "min": stats.min, "max": stats.max}, distinct
+    stats = feature.string_stats
+    counts = {value.value: int(value.frequency) for value in stats.top_values}
+    return {"classes": counts}, int(stats.unique)
+
+
+def _anomalies(split: str, anomalies: anomalies_pb2.Anomalies, config: GatesConfig) -> list[Finding]:
+    findings = []
+    for column, info in sorted(anomalies.anomaly_info.items()):
+        for reason in info.reason:
+            rule = anomalies_pb2.AnomalyInfo.Type.Name(reason.type)
+            severe = info.severity == anomalies_pb2.AnomalyInfo.ERROR
+            findings.append(
+                Finding(
+                    rule=rule,
+                    split=split,
+                    column=column,
+                    explanation=f"{reason.description.strip()} (split {split!r}, rule {rule})",
+                    blocking=severe and rule not in config.allow_anomalies,
+                )
+            )
+    return findings

@@ -1,0 +1,73 @@
+"""Executors of the gates: artifacts to protos, verdicts to artifacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.components.statistics_gen import stats_artifact_utils
+from tfx.dsl.components.base import base_executor
+from tfx.types import Artifact, artifact_utils
+
+from components import progress
+from components.gates import data_gate, schema
+from components.gates.config import GatesConfig
+
+
+class DataGateExecutor(base_executor.BaseExecutor):
+    """Reads anomalies and statistics, writes the verdict."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
+        statistics = _read_statistics(input_dict)
+        record = data_gate.judge(
+            statistics,
+            {split: _read_anomalies(anomalies.uri, split) for split in statistics},
+            exec_properties["label"],
+            exec_properties["task"],
+            GatesConfig.model_validate_json(exec_properties["config"]),
+        )
+        verdict = artifact_utils.get_single_instance(output_dict["verdict"])
+        Path(verdict.uri).mkdir(parents=True, exist_ok=True)
+        record.write(verdict.uri)
+        verdict.set_int_custom_property("passed", int(record.passed))
+        verdict.set_string_custom_property("reason", record.reason)
+
+
+class SchemaExecutor(base_executor.BaseExecutor):
+    """Hands on the curated schema; where there is none, infers it and leaves it beside the configuration."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        path = Path(exec_properties["path"]) if exec_properties["path"] else None
+        text = exec_properties["edited"] or (path.read_text(encoding="utf-8") if path and path.exists() else "")
+        if text:
+            schema.from_text(text, str(path or "the curated schema"))
+        else:
+            text = schema.to_text(schema.infer(_read_statistics(input_dict)))
+            if path and schema.write_if_absent(path, text):
+                progress.report("SchemaGen", f"inferred {path}: curate it and commit it")
+        uri = artifact_utils.get_single_uri(output_dict["schema"])
+        Path(uri).mkdir(parents=True, exist_ok=True)
+        Path(uri, schema.SCHEMA_FILE).write_text(text, encoding="utf-8")
+
+
+def _read_statistics(input_dict: dict[str, list[Artifact]]) -> dict[str, Any]:
+    statistics = artifact_utils.get_single_instance(input_dict["statistics"])
+    splits = artifact_utils.decode_split_names(statistics.split_names)
+    return {split: stats_artifact_utils.load_statistics(statistics, split).proto() for split in splits}
+
+
+def _read_anomalies(uri: str, split: str) -> anomalies_pb2.Anomalies:
+    path = Path(uri, f"Split-{split}", "SchemaDiff.pb")
+    return anomalies_pb2.Anomalies.FromString(path.read_bytes())

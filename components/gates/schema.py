@@ -1,0 +1,92 @@
+"""The curated schema: inferred once, written beside the configuration, imported ever after.
+
+A schema that is inferred from the batch it judges finds nothing. So the first run infers it (from the training split,
+then widened to take in the other splits), and every later run is judged by the file that the first one left, as the
+user has curated it since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from components.errors import DataError
+
+SCHEMA_FILE = "schema.pbtxt"
+RARE_VALUES_FRACTION = 0.05
+"""Share of a text column's values that may be unknown before the gate stops the run; the model has OOV buckets."""
+
+_MARK = "# taxiway-inferred: sha256:"
+_HEADER = (
+    "# Inferred by Taxiway from the first run's statistics. Curate it and commit it: later runs are judged by it.\n"
+    "# The next line tells Taxiway that nobody has edited the file yet.\n"
+)
+
+
+def infer(statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList]) -> schema_pb2.Schema:
+    """The schema of these statistics, by split name; `train` first, widened to take in the others."""
+    import tensorflow_data_validation as tfdv  # brings TensorFlow
+
+    schema = tfdv.infer_schema(statistics["train"], infer_feature_shape=False)
+    for split in sorted(set(statistics) - {"train"}):
+        schema = tfdv.update_schema(schema, statistics[split], infer_feature_shape=False)
+    for feature in schema.feature:
+        if feature.HasField("domain") or feature.HasField("string_domain"):
+            feature.distribution_constraints.min_domain_mass = 1 - RARE_VALUES_FRACTION
+    return schema
+
+
+def to_text(schema: schema_pb2.Schema) -> str:
+    """The file's text, marked as inferred and not yet edited."""
+    body = text_format.MessageToString(schema, as_utf8=True)
+    return f"{_HEADER}{_MARK}{_digest(body)}\n{body}"
+
+
+def from_text(text: str, where: str) -> schema_pb2.Schema:
+    """Parses a curated file.
+
+    Raises:
+        DataError: the text is no schema; the message has the line.
+    """
+    try:
+        return text_format.Parse(text, schema_pb2.Schema())
+    except text_format.ParseError as error:
+        raise DataError(
+            f"{where} is not a schema in protobuf text format: {error}",
+            "Mend the file, or delete it and let the next run infer it anew.",
+        ) from error
+
+
+def edited_content(path: Path | None) -> str:
+    """The file's text if a person has edited it; empty where there is no file, or as the first run left it.
+
+    It is the execution property that makes an edit of the schema a cache miss. An unedited file must not be one: the
+    run that wrote it had no file, and what it computed still holds.
+    """
+    if path is None or not path.exists():
+        return ""
+    text = path.read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line.startswith(_MARK):
+            body = text.split(line + "\n", 1)[-1]
+            return "" if line.removeprefix(_MARK).strip() == _digest(body) else text
+    return text
+
+
+def write_if_absent(path: Path, text: str) -> bool:
+    """Writes the file unless there is one; whole or not at all. Returns whether it wrote."""
+    if path.exists():
+        return False
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+    return True
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()

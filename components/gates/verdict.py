@@ -1,0 +1,58 @@
+"""What a gate says: a value that explains itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from components.configuration import Section
+
+VERDICT_FILE = "verdict.json"
+VERDICT_VERSION = 1
+
+
+class Finding(Section):
+    """One thing that a gate found."""
+
+    rule: str
+    """The rule that was broken, such as `ENUM_TYPE_UNEXPECTED_STRING_VALUES` or `min_rows`."""
+    explanation: str
+    """What a person reads: the value found, and what was expected."""
+    split: str = ""
+    column: str = ""
+    blocking: bool = True
+
+
+class VerdictRecord(Section):
+    """A gate's verdict, written as `verdict.json`."""
+
+    version: int = VERDICT_VERSION
+    gate: str
+    findings: tuple[Finding, ...] = ()
+    numbers: dict[str, Any] = Field(default_factory=dict)
+    """What was measured, by name; each gate documents its own."""
+
+    @property
+    def passed(self) -> bool:
+        return not any(finding.blocking for finding in self.findings)
+
+    @property
+    def reason(self) -> str:
+        """One sentence: the first blocking finding, and how many more there are; empty where it passed."""
+        blocking = [finding for finding in self.findings if finding.blocking]
+        if not blocking:
+            return ""
+        first = blocking[0]
+        where = f"{first.column}: " if first.column else ""
+        more = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
+        return f"{where}{first.explanation}{more}"
+
+    def write(self, folder: str | Path) -> None:
+        payload = self.model_copy().model_dump_json(indent=2)
+        Path(folder, VERDICT_FILE).write_text(payload, encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: str | Path) -> VerdictRecord:
+        return cls.model_validate_json(Path(folder, VERDICT_FILE).read_text(encoding="utf-8"))

@@ -1,0 +1,165 @@
+"""The pipeline, in data order. Where it runs is not its business: see `pipeline/runners.py`."""
+
+from __future__ import annotations
+
+from tfx import v1 as tfx
+from tfx.dsl.components.base import base_node
+
+from components.baseline.component import Baseline
+from components.evaluation.eval_config import eval_config, optimized_eval_config
+from components.example_gen.component import TabularExampleGen
+from components.gates.component import CuratedSchema, DataGate
+from components.gates.schema import edited_content
+from components.optimizer.component import ModelOptimizer
+from components.serving.pusher import Pusher
+from components.serving.validator import ServingValidator
+from components.trainer.component import Trainer
+from components.transform.component import Transform
+from pipeline.config import Config
+from pipeline.layout import Root
+
+BEAM_ARGS = ("--direct_running_mode=in_memory", "--direct_num_workers=1")
+"""One process: every further Beam worker imports TensorFlow again."""
+
+NEVER_CACHED = frozenset({"Baseline", "Pusher"})
+"""Nodes that look at the serving directory, which changes without their inputs changing."""
+
+
+def create_pipeline(
+    config: Config, root: Root, *, run_id: str = "", cache: bool = True, force: bool = False
+) -> tfx.dsl.Pipeline:
+    """The whole way of the data, from files to a servable.
+
+    Args:
+        config: What to do.
+        root: Where everything that a run writes goes.
+        run_id: Written into the provenance of what is pushed.
+        cache: Whether nodes whose inputs have not changed reuse what they wrote before.
+        force: Push also what was rolled back or is live already.
+
+    Returns:
+        The pipeline, with the nodes of `docs/architecture.md` in data order.
+    """
+    label, task = config.label.column, config.label.task
+
+    example_gen = TabularExampleGen(data=config.data.model_dump_json(), label=config.label.model_dump_json()).with_id(
+        "ExampleGen"
+    )
+    statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
+    schema_gen = CuratedSchema(
+        statistics=statistics_gen.outputs["statistics"],
+        path=str(config.schema_path or ""),
+        edited=edited_content(config.schema_path),
+    ).with_id("SchemaGen")
+    schema = schema_gen.outputs["schema"]
+    example_validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
+    data_gate = DataGate(
+        statistics=statistics_gen.outputs["statistics"],
+        anomalies=example_validator.outputs["anomalies"],
+        label=label,
+        task=task,
+        config=config.gates.model_dump_json(),
+    )
+    nodes: list[base_node.BaseNode] = [example_gen, statistics_gen, schema_gen, example_validator, data_gate]
+
+    with tfx.dsl.Cond(data_gate.outputs["verdict"].future()[0].custom_property("passed") == 1):
+        transform = Transform(
+            examples=example_gen.outputs["examples"],
+            schema=schema,
+            label=label,
+            task=task,
+            features=config.features.model_dump_json(),
+            preprocessing=config.preprocessing.model_dump_json(),
+        )
+        trainer = Trainer(
+            examples=transform.outputs["transformed_examples"],
+            transform_graph=transform.outputs["transform_graph"],
+            schema=schema,
+            label=config.label.model_dump_json(),
+            left_out=sorted(config.features.leave_out),
+            model=config.model.model_dump_json(),
+            training=config.training.model_dump_json(),
+            checkpoint_root=str(root.checkpoints),
+        )
+        baseline = Baseline(
+            statistics=statistics_gen.outputs["statistics"],
+            schema=schema,
+            serving_dir=str(root.serving / config.name),
+            label=label,
+            task=task,
+        )
+        evaluator = tfx.components.Evaluator(
+            examples=example_gen.outputs["examples"],
+            model=trainer.outputs["model"],
+            baseline_model=baseline.outputs["model"],
+            eval_config=eval_config(config.evaluation, label, task),
+            example_splits=["eval"],
+        )
+        nodes += [transform, trainer, baseline, evaluator]
+
+        with tfx.dsl.Cond(evaluator.outputs["blessing"].future()[0].custom_property("blessed") == 1):
+            nodes += _to_serving(config, root, run_id, force, example_gen, schema, transform, trainer, evaluator)
+
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(root.artifacts),
+        components=nodes,
+        enable_cache=cache,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root.metadata)),
+        beam_pipeline_args=[*BEAM_ARGS, *config.resources.beam_args],
+    )
+
+
+def _to_serving(
+    config: Config,
+    root: Root,
+    run_id: str,
+    force: bool,
+    example_gen: base_node.BaseNode,
+    schema: tfx.types.BaseChannel,
+    transform: base_node.BaseNode,
+    trainer: base_node.BaseNode,
+    evaluator: base_node.BaseNode,
+) -> list[base_node.BaseNode]:
+    """From a blessed model to the serving directory."""
+    label, task = config.label.column, config.label.task
+    optimizer = ModelOptimizer(
+        model=trainer.outputs["model"],
+        transform_graph=transform.outputs["transform_graph"],
+        transformed_examples=transform.outputs["transformed_examples"],
+        examples=example_gen.outputs["examples"],
+        schema=schema,
+        blessing=evaluator.outputs["blessing"],
+        config=config.optimization.model_dump_json(),
+        label=label,
+        task=task,
+        metric=config.evaluation.main(task),
+        slices=[list(columns) for columns in config.evaluation.slices],
+    )
+    optimized_evaluator = tfx.components.Evaluator(
+        examples=example_gen.outputs["examples"],
+        model=optimizer.outputs["model"],
+        baseline_model=trainer.outputs["model"],
+        eval_config=optimized_eval_config(config.evaluation, label, task, config.optimization.max_quality_drop),
+        example_splits=["eval"],
+    ).with_id("OptimizedEvaluator")
+    validator = ServingValidator(
+        model=optimizer.outputs["model"],
+        reference=trainer.outputs["model"],
+        examples=example_gen.outputs["examples"],
+        schema=schema,
+        optimization_report=optimizer.outputs["report"],
+        config=config.serving.model_dump_json(),
+    )
+    pusher = Pusher(
+        model=optimizer.outputs["model"],
+        model_blessing=optimized_evaluator.outputs["blessing"],
+        infra_blessing=validator.outputs["blessing"],
+        evaluation=optimized_evaluator.outputs["evaluation"],
+        optimization_report=optimizer.outputs["report"],
+        serving_dir=str(root.serving / config.name),
+        model_name=config.name,
+        run_id=run_id,
+        force=force,
+    )
+    return [optimizer, optimized_evaluator, validator, pusher]

@@ -1,0 +1,55 @@
+"""From thresholds to TFMA's configuration, and TFMA's own opinion of it."""
+
+import pytest
+
+from components.errors import ConfigError
+from components.evaluation.config import EvaluationConfig, Threshold
+
+
+def test_an_unknown_metric_is_refused():
+    config = EvaluationConfig.model_validate({"thresholds": {"acc": {"min": 0.5}}})
+    with pytest.raises(ConfigError, match=r"evaluation\.thresholds names the metric 'acc'"):
+        config.check_metrics("binary")
+
+
+def test_a_metric_is_better_one_way():
+    with pytest.raises(ValueError, match="exclude each other"):
+        Threshold(max_drop=0.1, max_rise=0.1)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_tfma_accepts_the_configuration(task):
+    import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.utils import config_util
+
+    from components.evaluation.eval_config import eval_config
+
+    main = EvaluationConfig().main(task)
+    config = EvaluationConfig.model_validate(
+        {
+            "thresholds": {main: {"min": 0.1}},
+            "slices": [["a"], ["a", "b"]],
+            "slice_thresholds": {main: [{"columns": ["a"], "max": 0.9}]},
+        }
+    )
+    made = config_util.update_eval_config_with_defaults(eval_config(config, "y", task), has_baseline=True)
+    config_util.verify_eval_config(made, baseline_required=True)
+    assert [spec.is_baseline for spec in made.model_specs] == [False, True]
+    assert len(made.slicing_specs) == 3
+    bounds = [m for m in made.metrics_specs[0].metrics if m.HasField("threshold")]
+    assert [m.class_name for m in bounds] == [dict(eval_metrics(task))[main]]
+    assert isinstance(made, tfma.EvalConfig)
+
+
+def eval_metrics(task):
+    from components.evaluation.config import METRICS
+
+    return {name: class_name for name, (class_name, _) in METRICS[task].items()}
+
+
+def test_an_equal_model_passes_a_tolerance_of_zero():
+    from components.evaluation.eval_config import optimized_eval_config
+
+    made = optimized_eval_config(EvaluationConfig(), "y", "binary", 0.0)
+    (auc,) = [m for m in made.metrics_specs[0].metrics if m.class_name == "AUC"]
+    assert auc.threshold.change_threshold.absolute.value < 0

@@ -1,0 +1,52 @@
+"""The curated schema's file: who may write it, and when it counts as edited."""
+
+import pytest
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from components.errors import DataError
+from components.gates import schema
+
+
+@pytest.fixture
+def inferred():
+    content = schema_pb2.Schema()
+    content.feature.add(name="fare", type=schema_pb2.FLOAT)
+    content.feature.add(name="Größe (cm)", type=schema_pb2.INT)
+    return content
+
+
+def test_text_and_back(inferred):
+    assert schema.from_text(schema.to_text(inferred), "x") == inferred
+
+
+def test_an_untouched_file_is_no_edit(inferred, tmp_path):
+    path = tmp_path / "schema.pbtxt"
+    assert schema.edited_content(path) == ""
+    assert schema.write_if_absent(path, schema.to_text(inferred))
+    assert schema.edited_content(path) == ""
+
+
+def test_an_edit_is_seen(inferred, tmp_path):
+    path = tmp_path / "schema.pbtxt"
+    schema.write_if_absent(path, schema.to_text(inferred))
+    path.write_text(path.read_text().replace("FLOAT", "BYTES"))
+    assert "BYTES" in schema.edited_content(path)
+
+
+def test_a_file_without_the_mark_is_somebodys_own(tmp_path):
+    path = tmp_path / "schema.pbtxt"
+    path.write_text('feature { name: "a" type: INT }')
+    assert schema.edited_content(path) == path.read_text()
+
+
+def test_an_existing_file_is_never_overwritten(inferred, tmp_path):
+    path = tmp_path / "schema.pbtxt"
+    path.write_text("mine")
+    assert not schema.write_if_absent(path, schema.to_text(inferred))
+    assert path.read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["schema.pbtxt"]
+
+
+def test_a_broken_file_is_named_with_its_line():
+    with pytest.raises(DataError, match=r"config/schema\.pbtxt is not a schema.*1:1"):
+        schema.from_text("featur { }", "config/schema.pbtxt")

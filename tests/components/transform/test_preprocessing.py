@@ -1,0 +1,85 @@
+"""The built-in preprocessing through the real TFT on Beam, against numpy."""
+
+import numpy as np
+import pytest
+
+FARES = [1.0, None, 3.0, 4.0, 10.0, None, 2.5, 7.0]
+SECONDS = [1_400_000_000 + i for i in range(8)]  # float32 cannot tell these apart
+NAMES = ["a", "b", None, "a", "a", "c", "b", "a"]
+
+
+@pytest.fixture(scope="module")
+def transformed(tmp_path_factory):
+    import tensorflow as tf
+    import tensorflow_transform.beam as tft_beam
+    from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+
+    from components.transform import preprocessing
+
+    spec = {
+        "Fare (USD)": tf.io.VarLenFeature(tf.float32),
+        "empty": tf.io.VarLenFeature(tf.float32),
+        "seconds": tf.io.VarLenFeature(tf.int64),
+        "größe": tf.io.VarLenFeature(tf.string),
+        "y": tf.io.VarLenFeature(tf.int64),
+    }
+    rows = [
+        {
+            "Fare (USD)": [] if fare is None else [fare],
+            "empty": [],
+            "seconds": [seconds],
+            "größe": [] if name is None else [name],
+            "y": [i % 2],
+        }
+        for i, (fare, seconds, name) in enumerate(zip(FARES, SECONDS, NAMES, strict=True))
+    ]
+    custom_config = {
+        "features": {},
+        "preprocessing": {"quantile_buckets": 4},
+        "label": "y",
+        "task": "binary",
+    }
+    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+    with tft_beam.Context(temp_dir=str(tmp_path_factory.mktemp("tft"))):
+        (data, _), _ = (rows, metadata) | tft_beam.AnalyzeAndTransformDataset(
+            lambda inputs: preprocessing.preprocessing_fn(inputs, custom_config)
+        )
+    return {key: np.array([row[key] for row in data]) for key in data[0]}
+
+
+def test_z_scores_are_those_of_the_present_values(transformed):
+    present = np.array([v for v in FARES if v is not None])
+    expected = [0 if v is None else (v - present.mean()) / present.std() for v in FARES]
+    np.testing.assert_allclose(transformed["numeric"][:, 0], expected, atol=1e-6)
+
+
+def test_unix_times_keep_their_seconds(transformed):
+    seconds = np.array(SECONDS, np.float64)
+    np.testing.assert_allclose(transformed["numeric"][:, 2], (seconds - seconds.mean()) / seconds.std(), atol=1e-5)
+
+
+def test_missing_is_said_and_a_column_without_values_is_zero(transformed):
+    np.testing.assert_array_equal(transformed["missing"][:, 0], [v is None for v in FARES])
+    np.testing.assert_array_equal(transformed["missing"][:, 1], np.ones(8))
+    np.testing.assert_array_equal(transformed["numeric"][:, 1], np.zeros(8))
+
+
+def test_buckets_grow_with_the_value_and_the_last_is_for_missing(transformed):
+    buckets = transformed["buckets"][:, 0]
+    assert [b for b, v in zip(buckets, FARES, strict=True) if v is None] == [4, 4]
+    present = sorted((v, b) for v, b in zip(FARES, buckets, strict=True) if v is not None)
+    assert [b for _, b in present] == sorted(b for _, b in present)
+    assert present[0][1] == 0
+    assert present[-1][1] == 3
+    assert set(transformed["buckets"][:, 1]) == {4}
+
+
+def test_vocabulary_ids_tell_values_apart(transformed):
+    ids = transformed["category_000"]
+    assert len({(i, n) for i, n in zip(ids, NAMES, strict=True)}) == len(set(NAMES))
+    assert ids.min() >= 0
+
+
+def test_the_label_passes_through(transformed):
+    assert transformed["y"].dtype == np.int64
+    np.testing.assert_array_equal(transformed["y"], [i % 2 for i in range(8)])

@@ -140,7 +140,7 @@ def _to_serving(
         examples=example_gen.outputs["examples"],
         model=optimizer.outputs["model"],
         baseline_model=trainer.outputs["model"],
-        eval_config=optimized_eval_config(config.evaluation, label, task, config.optimization.max_quality_drop),
+        eval_config=optimized_eval_config(config.evaluation, label, task, config.optimization.constraints.max_quality_drop),
         example_splits=["eval"],
     ).with_id("OptimizedEvaluator")
     validator = ServingValidator(

@@ -1,0 +1,90 @@
+"""The configuration file: what is accepted, and what is said about what is not."""
+
+import pytest
+import yaml
+
+from components.errors import ConfigError
+from pipeline import config
+
+GOOD = {"name": "m", "data": {"path": "rows.csv"}, "label": {"column": "y"}}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="m.yaml"):
+        path = tmp_path / name
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+def test_the_taxi_example_is_the_default():
+    loaded = config.load()
+    assert loaded.name == "taxi"
+    assert loaded.label.column == "big_tipper"
+    assert "tips" in loaded.features.leave_out
+    assert loaded.schema_path.name == "schema.pbtxt"
+
+
+def test_relative_data_paths_are_beside_the_file(write, tmp_path):
+    loaded = config.load(write(GOOD))
+    assert loaded.data.path == str(tmp_path / "rows.csv")
+    assert loaded.schema_path == tmp_path / "schema.pbtxt"
+
+
+def test_overrides_are_yaml(write):
+    loaded = config.load(write(GOOD), ["training.epochs=3", "evaluation.slices=[[a], [a, b]]", "label.task=multiclass"])
+    assert loaded.training.epochs == 3
+    assert loaded.evaluation.slices == (("a",), ("a", "b"))
+    assert loaded.label.task == "multiclass"
+
+
+def test_a_configuration_is_frozen(write):
+    with pytest.raises(ValueError, match="frozen"):
+        config.load(write(GOOD)).name = "other"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainin.epochs=3", r"unknown key 'trainin'. Did you mean 'training'"),
+        ("training.epoch=3", r"unknown key 'training\.epoch'. Did you mean 'epochs'"),
+        ("training.epochs=many", r"training\.epochs: .*'many'"),
+        ("evaluation.thresholds.acc.min=1", r"metric 'acc'"),
+        ("evaluation.thresholds.auc={max_drop: 1, max_rise: 1}", r"exclude each other"),
+        ("training", r"not of the form section\.key=value"),
+        ("training.epochs=[1", r"not a YAML value"),
+        ("name.x=1", r"'name' is a value, not a section"),
+        ("name='a/b'", r"name: .*'a/b'"),
+    ],
+)
+def test_a_wrong_override_names_the_key(write, override, message):
+    with pytest.raises(ConfigError, match=message):
+        config.load(write(GOOD), [override])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("- a\n- b", r"holds list, not a mapping"),
+        ("a: [", r"is not YAML"),
+        ("", r"holds NoneType"),
+        ({"name": "m", "label": {"column": "y"}}, r"the key 'data' is missing"),
+    ],
+)
+def test_a_file_that_is_no_configuration(write, content, message):
+    with pytest.raises(ConfigError, match=message):
+        config.load(write(content))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigError, match="taxiway init"):
+        config.load(tmp_path / "none.yaml")
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    path = tmp_path / "m.yaml"
+    path.write_bytes(b"\xff\xfe\x00name")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        config.load(path)

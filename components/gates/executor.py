@@ -55,11 +55,18 @@ class SchemaExecutor(base_executor.BaseExecutor):
             schema.from_text(text, str(path or "the curated schema"))
         else:
             text = schema.to_text(schema.infer(_read_statistics(input_dict)))
-            if path and schema.write_if_absent(path, text):
-                progress.report("SchemaGen", f"inferred {path}: curate it and commit it")
+            _leave_beside_configuration(path, text)
         uri = artifact_utils.get_single_uri(output_dict["schema"])
         Path(uri).mkdir(parents=True, exist_ok=True)
         Path(uri, schema.SCHEMA_FILE).write_text(text, encoding="utf-8")
+
+
+def _leave_beside_configuration(path: Path | None, text: str) -> None:
+    try:
+        if path and schema.write_if_absent(path, text):
+            progress.report("SchemaGen", f"inferred {path}: curate it and commit it")
+    except OSError as error:  # a read-only configuration folder costs the file, not the run
+        progress.report("SchemaGen", f"inferred, but {path} cannot be written ({error.strerror}); the artifact has it")
 
 
 def _read_statistics(input_dict: dict[str, list[Artifact]]) -> dict[str, Any]:

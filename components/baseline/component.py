@@ -1,0 +1,96 @@
+"""The baseline as an ordinary component: the stock resolver cannot run on open-source Kubeflow Pipelines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.components.statistics_gen import stats_artifact_utils
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.types import Artifact, artifact_utils, component_spec, standard_artifacts
+
+from components import progress
+from components.baseline import core
+
+
+class BaselineExecutor(base_executor.BaseExecutor):
+    """Hands on the live model, or writes the naive one."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        statistics = artifact_utils.get_single_instance(input_dict["statistics"])
+        model = artifact_utils.get_single_instance(output_dict["model"])
+        Path(model.uri).mkdir(parents=True, exist_ok=True)
+        baseline = core.provide(
+            exec_properties["serving_directory"],
+            stats_artifact_utils.load_statistics(statistics, exec_properties["split"]).proto(),
+            exec_properties["label"],
+            exec_properties["task"],
+            model.uri,
+        )
+        model.set_string_custom_property("kind", baseline.kind)
+        model.set_int_custom_property("version", baseline.version)
+        model.set_string_custom_property("reason", baseline.reason)
+        progress.report("Baseline", f"{baseline.kind}: {baseline.reason}", 1.0)
+
+
+class BaselineSpec(component_spec.ComponentSpec):
+    """In: statistics, schema. Out: the model."""
+
+    PARAMETERS = {
+        "serving_directory": component_spec.ExecutionParameter(type=str),
+        "label": component_spec.ExecutionParameter(type=str),
+        "task": component_spec.ExecutionParameter(type=str),
+        "split": component_spec.ExecutionParameter(type=str),
+        "fingerprint": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
+    }
+    OUTPUTS = {"model": component_spec.ChannelParameter(type=standard_artifacts.Model)}
+
+
+class Baseline(base_component.BaseComponent):
+    """The model that the candidate must beat: live, or naive where none is live."""
+
+    SPEC_CLASS = BaselineSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(BaselineExecutor)
+
+    def __init__(
+        self,
+        *,
+        statistics: types.BaseChannel,
+        serving_directory: str,
+        label: str,
+        task: str,
+        schema: types.BaseChannel | None = None,
+        split: str = "train",
+        fingerprint: str = "",
+    ) -> None:
+        """Args:
+        statistics: TFDV's; the naive model answers the label's distribution in `split`.
+        serving_directory: The model's own folder, `<root>/serving/<model>`; absolute. It need not exist.
+        label: The label's column.
+        task: `binary`, `multiclass` or `regression`.
+        schema: For the lineage only.
+        split: The training split.
+        fingerprint: The live version's number when the pipeline is built. TFX looks in its cache before this component
+            can look at the directory, so a new live version must show in a property.
+        """
+        spec = BaselineSpec(
+            statistics=statistics,
+            schema=schema,
+            serving_directory=serving_directory,
+            label=label,
+            task=task,
+            split=split,
+            fingerprint=fingerprint,
+            model=types.Channel(type=standard_artifacts.Model),
+        )
+        super().__init__(spec=spec)

@@ -1,0 +1,45 @@
+"""What TensorFlow Serving takes for a version, and which one is live. Used by serving, the baseline, the pipeline.
+
+A version is any child of the serving directory whose name parses as an integer; `007` equals `7`. Live is the highest
+number, because that is what TensorFlow Serving serves by default. Reading takes no lock: a version appears and goes
+with one rename.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_INTEGER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+[ \t\n\v\f\r]*", re.ASCII)
+_INT64 = 2**63
+
+
+def parse_version(name: str) -> int | None:
+    """The number that TensorFlow Serving reads in a folder's name (`absl::SimpleAtoi` on 64 bits), or None."""
+    if not _INTEGER.fullmatch(name):
+        return None
+    number = int(name)
+    return number if -_INT64 <= number < _INT64 else None
+
+
+def version_folders(base: str | Path) -> dict[int, Path]:
+    """The versions in a serving directory, by number, ascending. Empty where there is no such directory.
+
+    Of two names for one number the alphabetically last counts, as in TensorFlow Serving.
+    """
+    try:
+        children = sorted(Path(base).iterdir(), key=lambda child: child.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    found = {}
+    for child in children:
+        number = parse_version(child.name)
+        if number is not None:
+            found[number] = child
+    return dict(sorted(found.items()))
+
+
+def live_version(base: str | Path) -> tuple[int, Path] | None:
+    """Number and folder of the live version, or None where nothing was ever pushed."""
+    folders = version_folders(base)
+    return max(folders.items()) if folders else None

@@ -1,0 +1,458 @@
+"""A model's serving directory: versions that appear whole or not at all.
+
+::
+
+    <base>/<number>/            a version: SavedModel, assets.extra/manifest.json, assets.extra/provenance.json
+    <base>/server/              files for the server (models.config, ...), consistent with the versions
+    <base>/.taxiway/lock        held by whoever changes anything here
+    <base>/.taxiway/staging/    what a push is copying; left-overs go with the next push
+    <base>/.taxiway/trash/      what retention has taken away
+    <base>/.taxiway/state.json  labels, quarantine
+
+A push copies into the staging folder, syncs every file and folder, and then renames once: TensorFlow Serving counts a
+numeric name the moment it exists. Neither TFX nor TensorFlow is imported here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from components import servables
+from components.errors import ServingError
+from components.serving import files, manifest, state
+from components.serving.manifest import EXTRA, MANIFEST_FILE, PROVENANCE_FILE, Manifest
+
+SIGNS_OF_A_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SIGNS_OF_NO_ACCESS = (errno.EROFS, errno.EACCES, errno.EPERM)
+_OURS = (MANIFEST_FILE, PROVENANCE_FILE)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version as it lies on the disk.
+
+    Attributes:
+        number: As TensorFlow Serving reads the folder's name.
+        path: The folder.
+        live: It is the highest number.
+        labels: Labels that name it.
+        digest: Of the model, from the manifest; empty where another program made the version.
+        total_bytes: Size on disk of the files that the manifest lists, or of all.
+        pushed_at: Seconds since 1970.
+        provenance: The content of `assets.extra/provenance.json`; empty where there is none.
+    """
+
+    number: int
+    path: Path
+    live: bool
+    labels: tuple[str, ...]
+    digest: str
+    total_bytes: int
+    pushed_at: float
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PushResult:
+    """What a push, rollback or their refusal came to.
+
+    Attributes:
+        pushed: A new version stands in the directory.
+        version: The new version, or the live one where nothing was pushed; None where none is live.
+        path: Folder of `version`.
+        digest: Of the model that was to be pushed.
+        reason: One sentence.
+        provenance: Of the new version.
+    """
+
+    pushed: bool
+    version: int | None
+    path: Path | None
+    digest: str
+    reason: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ServingDirectory:
+    """The versions of one model. Every change is made under the directory's lock."""
+
+    def __init__(
+        self,
+        base: str | Path,
+        *,
+        lock_timeout_seconds: float = 600,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Args:
+        base: `<root>/serving/<model>`, on a mounted file system; it need not exist.
+        lock_timeout_seconds: How long to wait for another push into the same directory.
+        clock: Seconds since 1970; a new version's number is this, or the live number plus one if that is larger.
+
+        Raises:
+            ServingError: `base` is a URL: object stores have no atomic rename.
+        """
+        if "://" in str(base):
+            raise ServingError(
+                f"{base} is not a folder of a mounted file system.",
+                "A push renames once, which object stores cannot do. Give a local path or a mounted volume.",
+            )
+        self.base = Path(base).absolute()
+        self.server_folder = self.base / "server"
+        self._own = self.base / ".taxiway"
+        self._staging, self._trash = self._own / "staging", self._own / "trash"
+        self._state_file = self._own / "state.json"
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._clock = clock
+
+    # ---- reading ----
+
+    def versions(self) -> list[Version]:
+        """All versions, ascending; the last one is live."""
+        folders = servables.version_folders(self.base)
+        labels = self.state().labels
+        found = []
+        for number, path in folders.items():
+            with contextlib.suppress(FileNotFoundError):  # retention took it away meanwhile
+                found.append(_describe(number, path, number == max(folders), labels))
+        return found
+
+    def live(self) -> Version | None:
+        """The version that is served, or None."""
+        live = servables.live_version(self.base)
+        return _describe(*live, True, self.state().labels) if live else None
+
+    def version(self, number: int) -> Version:
+        """One version.
+
+        Raises:
+            ServingError: There is none of that number.
+        """
+        for version in self.versions():
+            if version.number == number:
+                return version
+        present = ", ".join(str(v.number) for v in self.versions()) or "none"
+        raise ServingError(f"{self.base} has no version {number}.", f"Present: {present}.")
+
+    def state(self) -> state.State:
+        """Labels and quarantine."""
+        return state.read(self._state_file)
+
+    # ---- changing ----
+
+    def push(
+        self,
+        source: str | Path,
+        provenance: Mapping[str, Any],
+        *,
+        extra_files: Mapping[str, str | Path] | None = None,
+        expected_digest: str = "",
+        force: bool = False,
+    ) -> PushResult:
+        """Makes a SavedModel the live version, unless it is already, or a rollback took it back.
+
+        Args:
+            source: Folder of the SavedModel.
+            provenance: Where it comes from; JSON values.
+            extra_files: Name in `assets.extra/` to the file that becomes it, such as the warm-up requests.
+            expected_digest: What was validated. Other bytes are refused. Empty: not compared.
+            force: Push even what is live already or quarantined.
+
+        Raises:
+            ServingError: The source is no SavedModel or not what was validated, the disk is full, the directory cannot
+                be written, or another push holds the lock. The live version is then as it was.
+        """
+        source = Path(source)
+        digest = manifest.digest_folder(source)
+        if expected_digest and digest != expected_digest:
+            raise ServingError(
+                f"The model in {source} has the digest {digest}, but {expected_digest} was validated.",
+                "Validate it again: run the pipeline from ServingValidator.",
+            )
+        with self._locked():
+            refusal = None if force else self._refusal(digest)
+            if refusal:
+                return refusal
+            if force:
+                self._change_state(self.state().without_quarantined(digest))
+            return self._publish(source, digest, provenance, extra_files or {}, "pushed")
+
+    def rollback(self, to: int | None = None, *, reason: str = "") -> PushResult:
+        """Publishes the bytes of an earlier version under a new number and quarantines those that were live.
+
+        A rollback right after a rollback undoes it: the bytes that were taken back return, out of quarantine.
+
+        Args:
+            to: The version whose bytes return. None: the version that the last rollback left, if the live one is a
+                rollback; else the newest one of another model that is not quarantined.
+            reason: For the quarantine's record.
+
+        Raises:
+            ServingError: There is nothing to return to, or the version was changed after its push.
+        """
+        with self._locked():
+            live = self.live()
+            if live is None:
+                raise ServingError(f"{self.base} has no version.", "Push one first: taxiway run.")
+            target = self.version(to) if to is not None else self._earlier(live)
+            _check_intact(target)
+            digest, left = _digest(target), _digest(live)
+            if digest == left:
+                raise ServingError(
+                    f"Version {target.number} is the model that is live already (version {live.number}).",
+                    "Name a version of another model; see: taxiway versions.",
+                )
+            self._change_state(self._state_after_rollback(live, left, digest, reason))
+            provenance = {
+                **{key: value for key, value in target.provenance.items() if key != "version"},
+                "rollback_of": live.number,
+                "bytes_of": target.number,
+                "rollback_reason": reason,
+            }
+            return self._publish(target.path, digest, provenance, {}, f"rolled back from version {live.number}")
+
+    def promote(self, number: int, label: str) -> None:
+        """Gives a label to a version, and takes it from the one that had it.
+
+        Raises:
+            ServingError: There is no such version, or the label is none that TensorFlow Serving's URLs can hold.
+        """
+        if not label or not label.replace("_", "").replace("-", "").isalnum() or servables.parse_version(label):
+            raise ServingError(f"{label!r} is no label.", "Letters, digits, _ and -, such as stable or canary.")
+        with self._locked():
+            self.version(number)
+            self._change_state(self.state().with_label(label, number))
+
+    def demote(self, label: str) -> None:
+        """Forgets a label.
+
+        Raises:
+            ServingError: There is no such label.
+        """
+        with self._locked():
+            current = self.state()
+            if label not in current.labels:
+                raise ServingError(
+                    f"No version has the label {label!r}.", f"Labels: {', '.join(current.labels) or 'none'}."
+                )
+            self._change_state(current.without_label(label))
+
+    def retain(self, keep: int) -> list[int]:
+        """Takes away all but the newest `keep` versions, the live one and those that labels name.
+
+        Returns:
+            The numbers that are gone.
+        """
+        with self._locked():
+            folders = servables.version_folders(self.base)
+            kept = {*sorted(folders)[-max(keep, 1) :], *self.state().labels.values()}
+            gone = [number for number in folders if number not in kept]
+            for number in gone:
+                # One rename first: a server never sees a version that is half there.
+                files.make_folder(self._trash)
+                os.rename(folders[number], self._trash / f"{number}-{uuid.uuid4().hex}")  # noqa: PTH104
+            files.remove_tree(self._trash)
+            return gone
+
+    def write_server_files(self, contents: Mapping[str, bytes]) -> None:
+        """Replaces files in `server/`, each whole. Unchanged ones are left alone."""
+        with self._locked():
+            files.make_folder(self.server_folder)
+            for name, content in contents.items():
+                path = self.server_folder / name
+                if not path.exists() or path.read_bytes() != content:
+                    files.replace_file(path, content)
+
+    # ---- below the lock ----
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Holds the directory's lock, cleans up after a push that was killed, makes the system's errors plain."""
+        with plain_errors(self.base):
+            files.make_folder(self._own)
+            lock = self._acquire()
+            try:
+                files.remove_tree(self._staging)
+                files.remove_tree(self._trash)
+                yield
+            finally:
+                lock.release()
+
+    def _acquire(self) -> filelock.BaseFileLock:
+        lock = filelock.FileLock(self._own / "lock", timeout=self._lock_timeout_seconds)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise ServingError(
+                f"Another push has held {lock.lock_file} for {self._lock_timeout_seconds:g} s.",
+                "Wait for it to end. The lock ends with its process; the file itself means nothing.",
+            ) from error
+        return lock
+
+    def _refusal(self, digest: str) -> PushResult | None:
+        live = self.live()
+        number, path = (live.number, live.path) if live else (None, None)
+        if live and _digest(live) == digest and not _damaged(live):
+            return PushResult(False, number, path, digest, f"the same model is live already, as version {number}")
+        entry = self.state().quarantined.get(digest)
+        if entry is None:
+            return None
+        why = f": {entry['reason']}" if entry.get("reason") else ""
+        reason = f"a rollback took this model back (version {entry.get('version')}{why}); --force pushes it anyway"
+        return PushResult(False, number, path, digest, reason)
+
+    def _publish(
+        self, source: Path, digest: str, provenance: Mapping[str, Any], extra_files: Mapping[str, str | Path], how: str
+    ) -> PushResult:
+        now = self._clock()
+        live = servables.live_version(self.base)
+        number = max(int(now), live[0] + 1 if live else 1)
+        record = {**provenance, "model_version": number, "digest": digest, "pushed_at": _iso(now)}
+        staged = self._staging / uuid.uuid4().hex
+        try:
+            files.make_folder(staged)
+            written = _stage(source, staged, record, extra_files)
+            if written.digest != digest:
+                raise ServingError(f"{source} changed while it was copied.", "Push again when nothing writes to it.")
+            target = self.base / str(number)
+            os.rename(staged, target)  # noqa: PTH104 - the one step that makes it a version
+            files.sync_folder(self.base)
+        except BaseException:
+            with contextlib.suppress(OSError):  # the error itself matters more
+                files.remove_tree(self._staging)
+            raise
+        files.remove_tree(self._staging)
+        _confirm(target, written)
+        return PushResult(True, number, target, digest, f"{how}, as version {number}", record)
+
+    def _earlier(self, live: Version) -> Version:
+        """The version to which a rollback without a number returns."""
+        left = live.provenance.get("rollback_of")
+        quarantined = self.state().quarantined
+        for version in reversed(self.versions()):
+            if version.live or _digest(version) == _digest(live):
+                continue
+            if version.number == left or (left is None and _digest(version) not in quarantined):
+                return version
+        raise ServingError(
+            f"{self.base} has no earlier version of another model to return to.",
+            "See taxiway versions; name a version to return to one that was rolled back itself.",
+        )
+
+    def _state_after_rollback(self, live: Version, left: str, returning: str, reason: str) -> state.State:
+        """Written before the bytes return: killed in between, the bad model is not pushed once more."""
+        after = self.state().without_quarantined(returning)
+        if live.provenance.get("rollback_of") is not None and _same(returning, live, self.versions()):
+            return after  # the undoing of a rollback: what is left now was never bad
+        return after.with_quarantined(left, {"version": live.number, "reason": reason, "time": _iso(self._clock())})
+
+    def _change_state(self, new: state.State) -> None:
+        if new != self.state():
+            state.write(self._state_file, new)
+
+
+def _stage(source: Path, staged: Path, record: Mapping[str, Any], extra_files: Mapping[str, str | Path]) -> Manifest:
+    """Copies the model, adds what belongs in `assets.extra/`, the manifest last, and syncs all of it."""
+    sources = {name: source / name for name in files.files_below(source)}
+    sources |= {f"{EXTRA}/{name}": Path(path) for name, path in extra_files.items()}
+    entries = {}
+    for name, path in sorted(sources.items()):
+        if name not in _OURS:
+            files.make_folder((staged / name).parent)
+            entries[name] = files.copy_file(path, staged / name)
+    files.make_folder(staged / EXTRA)
+    content = manifest.dump_json(record)
+    files.write_file(staged / PROVENANCE_FILE, content)
+    entries[PROVENANCE_FILE] = (files.sha256(staged / PROVENANCE_FILE), len(content))
+    written = Manifest(entries)
+    files.write_file(staged / MANIFEST_FILE, written.to_json())
+    for folder, _, _ in os.walk(staged, topdown=False):
+        files.sync_folder(Path(folder))
+    return written
+
+
+def _confirm(target: Path, written: Manifest) -> None:
+    """After the rename only the manifest is compared: the bytes were checked while they were copied."""
+    if (target / MANIFEST_FILE).read_bytes() != written.to_json():
+        raise ServingError(f"{target} is not what was pushed.", "Another program writes there. Push again.")
+
+
+def _describe(number: int, path: Path, live: bool, labels: Mapping[str, int]) -> Version:
+    stored = manifest.read_manifest(path)
+    provenance = manifest.read_json(path / PROVENANCE_FILE) or {}
+    names = tuple(sorted(label for label, labelled in labels.items() if labelled == number))
+    digest, size = (stored.digest, stored.total_bytes) if stored else ("", _size(path))
+    return Version(number, path, live, names, digest, size, _pushed_at(path, provenance), provenance)
+
+
+def _size(path: Path) -> int:
+    return sum(child.stat().st_size for child in path.rglob("*") if child.is_file())
+
+
+def _pushed_at(path: Path, provenance: Mapping[str, Any]) -> float:
+    with contextlib.suppress(KeyError, ValueError, TypeError):
+        return datetime.datetime.fromisoformat(provenance["pushed_at"]).timestamp()
+    return path.stat().st_mtime
+
+
+def _digest(version: Version) -> str:
+    """From the manifest; where another program made the version, from its bytes; empty where it is no model."""
+    if version.digest:
+        return version.digest
+    try:
+        return manifest.digest_folder(version.path)
+    except ServingError:
+        return ""
+
+
+def _damaged(version: Version) -> bool:
+    stored = manifest.read_manifest(version.path)
+    return stored is not None and bool(manifest.differences(version.path, stored))
+
+
+def _check_intact(version: Version) -> None:
+    stored = manifest.read_manifest(version.path)
+    changes = manifest.differences(version.path, stored) if stored else []
+    if changes:
+        raise ServingError(
+            f"Version {version.number} was changed after its push: {'; '.join(changes[:5])}.",
+            "Its bytes are not published again. Name another version.",
+        )
+
+
+def _same(digest: str, live: Version, versions: list[Version]) -> bool:
+    """Whether the bytes are those that the live version, itself a rollback, took back."""
+    return any(v.number == live.provenance["rollback_of"] and _digest(v) == digest for v in versions)
+
+
+def _iso(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+
+@contextlib.contextmanager
+def plain_errors(base: Path) -> Iterator[None]:
+    """Turns what the file system refuses into a sentence. The live version is untouched by any of it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in SIGNS_OF_A_FULL_DISK:
+            raise ServingError(
+                f"The disk under {base} is full: nothing was pushed, the live version is as it was.",
+                "Free some space (taxiway gc), then push again.",
+            ) from error
+        if error.errno in SIGNS_OF_NO_ACCESS:
+            raise ServingError(
+                f"{error.filename or base} cannot be written ({error.strerror}): the live version is as it was.",
+                "Give this user the right to write there, or choose another serving directory.",
+            ) from error
+        raise

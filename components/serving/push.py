@@ -1,0 +1,53 @@
+"""The push as the pusher does it: into the directory, then the files around the versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.serving.config import ServingConfig
+from components.serving.directory import PushResult, ServingDirectory
+from components.serving.manifest import EXTRA
+
+
+def push(
+    model: str | Path,
+    base: str | Path,
+    name: str,
+    provenance: Mapping[str, Any],
+    config: ServingConfig,
+    *,
+    expected_digest: str = "",
+    validated: str | Path | None = None,
+    force: bool = False,
+) -> PushResult:
+    """Pushes a SavedModel and tidies up.
+
+    Args:
+        model: The SavedModel.
+        base: The serving directory.
+        name: Under which the server knows the model.
+        provenance: See `provenance.record`.
+        config: Retention, lock, server files.
+        expected_digest: Of what the serving validator tried; empty: it tried nothing.
+        validated: Folder whose `assets.extra/` holds what the validator made for the model (warm-up requests).
+        force: Push even what is live or quarantined.
+
+    Raises:
+        ServingError: Nothing was pushed; the live version is as it was.
+    """
+    directory = ServingDirectory(base, lock_timeout_seconds=config.lock_timeout_seconds)
+    extra = Path(validated, EXTRA) if validated else None
+    extra_files = {file.name: file for file in sorted(extra.iterdir())} if extra and extra.is_dir() else {}
+    result = directory.push(model, provenance, extra_files=extra_files, expected_digest=expected_digest, force=force)
+    if result.pushed:
+        directory.retain(config.versions_kept)
+    return result
+
+
+def not_blessed(base: str | Path, why: str) -> PushResult:
+    """The result where a gate refused the candidate: nothing changes."""
+    live = ServingDirectory(base).live()
+    number, path = (live.number, live.path) if live else (None, None)
+    return PushResult(False, number, path, "", f"not pushed: {why}")

@@ -1,0 +1,151 @@
+"""Real requests: rows of raw examples as the inputs of each signature.
+
+The label and the columns left out are taken away first: a client does not have them, so a model that needs them must
+fail here. Imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.contract import EXAMPLES_INPUT, SERVING_DEFAULT, SERVING_RAW, SIGNATURE_INPUTS_FILE
+from components.errors import DataError, ServingError
+
+
+@dataclass(frozen=True)
+class RawInput:
+    """One tensor of `serving_raw`: the raw column it takes, its dtype's name, and what stands for a missing value."""
+
+    column: str
+    dtype: str
+    default: Any
+
+
+def signature_inputs(model_dir: str | Path) -> dict[str, RawInput]:
+    """The tensors of `serving_raw`, by name, from the file beside the model; empty where the model has none.
+
+    Raises:
+        ServingError: The file is not what the exporter writes.
+    """
+    path = Path(model_dir, SIGNATURE_INPUTS_FILE)
+    if not path.exists():
+        return {}
+    try:
+        inputs = json.loads(path.read_text(encoding="utf-8"))["inputs"]
+        return {name: RawInput(entry["column"], entry["dtype"], entry["default"]) for name, entry in inputs.items()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServingError(f"{path} cannot be read: {error!r}.", "Export the model anew.") from error
+
+
+def read_examples(files: Sequence[str | Path], limit: int) -> list[tf.train.Example]:
+    """The first rows of TFRecord files (gzip where the name ends so), taken from all files in turn.
+
+    Raises:
+        DataError: There is no row.
+    """
+    readers = [iter(_records(str(file))) for file in sorted(map(str, files))]
+    rows = [row for turn in itertools.zip_longest(*readers) for row in turn if row is not None]
+    if not rows:
+        where = ", ".join(map(str, files)) or "the evaluation split"
+        raise DataError(f"No rows in {where}.", "Look at ExampleGen's output.")
+    return [tf.train.Example.FromString(row) for row in rows[:limit]]
+
+
+def _records(file: str) -> Iterable[bytes]:
+    compression = "GZIP" if file.endswith(".gz") else ""
+    return tf.data.TFRecordDataset(file, compression_type=compression).as_numpy_iterator()
+
+
+def strip(example: tf.train.Example, columns: Iterable[str] | None, label: str) -> tf.train.Example:
+    """The example without its label, and with no other columns than the given ones (None: all)."""
+    kept = set(example.features.feature) if columns is None else set(columns)
+    features = {name: value for name, value in example.features.feature.items() if name in kept and name != label}
+    return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def cell(example: tf.train.Example, column: str) -> Any:
+    """The column's value in a row, or None where it is missing."""
+    feature = example.features.feature.get(column) if column in example.features.feature else None
+    kind = feature.WhichOneof("kind") if feature is not None else None
+    values = getattr(feature, kind).value if kind else ()
+    return values[0] if values else None
+
+
+def raw_tensors(examples: Sequence[tf.train.Example], inputs: Mapping[str, RawInput]) -> dict[str, np.ndarray]:
+    """The rows as the tensors of `serving_raw`: each `[rows]`, the default where a value is missing."""
+    rows = [{entry.column: cell(example, entry.column) for entry in inputs.values()} for example in examples]
+    return tensors_from_rows(rows, inputs)
+
+
+def tensors_from_rows(rows: Sequence[Mapping[str, Any]], inputs: Mapping[str, RawInput]) -> dict[str, np.ndarray]:
+    """Rows of Python values by column as tensors by name.
+
+    Raises:
+        DataError: A value is not of its column's type.
+    """
+    return {name: _tensor([row.get(entry.column) for row in rows], entry) for name, entry in inputs.items()}
+
+
+def _tensor(values: Sequence[Any], entry: RawInput) -> np.ndarray:
+    filled = [entry.default if value is None else value for value in values]
+    dtype = tf.dtypes.as_dtype(entry.dtype)
+    try:
+        if dtype == tf.string:
+            return np.array([_bytes(value) for value in filled], dtype=object)
+        return np.array(filled, dtype=dtype.as_numpy_dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"Column {entry.column!r} takes {entry.dtype}: {error}.", "Correct the rows.") from error
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8")
+
+
+def serialized(examples: Sequence[tf.train.Example]) -> np.ndarray:
+    """The rows as the input of `serving_default`: bytes `[rows]`."""
+    return np.array([example.SerializeToString(deterministic=True) for example in examples], dtype=object)
+
+
+@dataclass(frozen=True)
+class RequestMaker:
+    """Turns rows into the inputs of a signature.
+
+    Attributes:
+        examples: Without label and left-out columns.
+        inputs: The tensors of `serving_raw`; empty where the model has none.
+    """
+
+    examples: Sequence[tf.train.Example]
+    inputs: Mapping[str, RawInput]
+
+    @classmethod
+    def of(cls, examples: Sequence[tf.train.Example], model_dir: str | Path, label: str) -> RequestMaker:
+        """Rows for the model in a folder: only its own columns, where it names them."""
+        inputs = signature_inputs(model_dir)
+        columns = {entry.column for entry in inputs.values()} or None
+        return cls([strip(example, columns, label) for example in examples], inputs)
+
+    @property
+    def signatures(self) -> tuple[str, ...]:
+        """Signatures for which requests can be made."""
+        return (SERVING_DEFAULT, SERVING_RAW) if self.inputs else (SERVING_DEFAULT,)
+
+    def request(self, signature: str, rows: slice) -> dict[str, np.ndarray]:
+        """The inputs of one request."""
+        chosen = self.examples[rows]
+        if signature == SERVING_DEFAULT:
+            return {EXAMPLES_INPUT: serialized(chosen)}
+        return raw_tensors(chosen, self.inputs)
+
+    def batches(self, signature: str, size: int) -> Iterator[dict[str, np.ndarray]]:
+        """All rows in requests of `size` rows, the last one shorter."""
+        for start in range(0, len(self.examples), size):
+            yield self.request(signature, slice(start, start + size))

@@ -1,0 +1,148 @@
+"""Tries a candidate as a server would run it. `python -m components.serving.validate` in a process of its own.
+
+The job: `candidate` and `trained` (folders of SavedModels), `files` (TFRecords of raw evaluation examples), `label`,
+`task`, `allowed_error`, `config` (a `ServingConfig` as JSON). The result is a `ServingReport` as JSON.
+A candidate that fails is a verdict, not an error; an error is a job that cannot be judged: no rows, no trained model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from components import subprocesses
+from components.contract import SERVING_DEFAULT, SERVING_RAW
+from components.errors import ServingError
+from components.serving import manifest, requests
+from components.serving.config import ServingConfig
+from components.serving.requests import RequestMaker
+from components.serving.servable import Servable, Tensors, disable_xla
+from components.serving.verdict import Finding, ServingReport, compare, within
+
+BATCH_SIZES = (1, 7, 64)
+"""Rows a request: one, an odd number, many."""
+ONE_ROW_SHARE = 64
+"""At most so many rows are sent one by one."""
+
+Ask = Callable[[str, Tensors], Tensors]
+
+
+def validate(job: dict[str, Any]) -> dict[str, Any]:
+    """The whole job, as the child runs it."""
+    disable_xla()
+    config = ServingConfig.model_validate_json(job["config"])
+    examples = requests.read_examples(job["files"], config.validation_rows)
+    report = ServingReport(manifest.digest_folder(job["candidate"]))
+    try:
+        _try_candidate(job, config, examples, report)
+    except (ServingError, tf.errors.OpError, KeyError) as error:
+        report.findings.append(Finding("serving", False, f"the candidate does not serve: {first_line(error)}"))
+    return report.to_json()
+
+
+def _try_candidate(
+    job: dict[str, Any], config: ServingConfig, examples: list[tf.train.Example], report: ServingReport
+) -> None:
+    maker = RequestMaker.of(examples, job["candidate"], job["label"])
+    memory, started = _memory_mb(), time.monotonic()
+    with Servable(job["candidate"]) as candidate:
+        candidate.run(SERVING_DEFAULT, maker.request(SERVING_DEFAULT, slice(0, 1)))
+        report.figures |= {"rows": len(examples), "load_seconds": time.monotonic() - started}
+        report.findings += _signature_findings(candidate, maker)
+        answers = {name: dict(_answers(candidate.run, maker, name)) for name in maker.signatures}
+        report.figures["memory_mb"] = _memory_mb() - memory
+        report.figures["latency_ms"] = _latency_ms(candidate.run, maker)
+    expected = _trained_answers(job["trained"], examples, job["label"])
+    for signature, by_size in answers.items():
+        for size, answer in by_size.items():
+            cut = {name: values[: len(next(iter(answer.values())))] for name, values in expected.items()}
+            check = f"{signature} in batches of {size}"
+            report.findings += compare(check, answer, cut, job["task"], job["allowed_error"])
+    report.findings += limits(report.figures, config)
+
+
+def limits(figures: dict[str, Any], config: ServingConfig) -> list[Finding]:
+    """Load time, memory and latency against the configuration, where it sets limits."""
+    found = [
+        within("load time", figures["load_seconds"], config.max_load_seconds, "s"),
+        within("memory", figures["memory_mb"], config.max_memory_mb, "MB"),
+        within("p99 latency of one row", figures["latency_ms"]["p99"], config.max_p99_ms, "ms"),
+    ]
+    return [finding for finding in found if finding]
+
+
+def _signature_findings(candidate: Servable, maker: RequestMaker) -> list[Finding]:
+    """The signatures are there, and `serving_raw` takes exactly the tensors that the file beside the model names."""
+    found = []
+    for name in maker.signatures:
+        if name not in candidate.signatures:
+            found.append(Finding(name, False, f"the model has no signature {name!r}"))
+    if SERVING_RAW in candidate.signatures:
+        declared = set(candidate.signatures[SERVING_RAW].inputs)
+        same = declared == set(maker.inputs)
+        detail = f"{SERVING_RAW} takes {len(declared)} tensors, the file beside the model names {len(maker.inputs)}"
+        found.append(Finding(f"{SERVING_RAW} inputs", same, detail))
+    return found
+
+
+def _answers(ask: Ask, maker: RequestMaker, signature: str) -> Iterator[tuple[int, Tensors]]:
+    for size in BATCH_SIZES:
+        rows = maker.examples if size > 1 else maker.examples[:ONE_ROW_SHARE]
+        batches = RequestMaker(rows, maker.inputs).batches(signature, size)
+        yield size, _join([ask(signature, batch) for batch in batches])
+
+
+def _join(answers: list[Tensors]) -> Tensors:
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+
+def _trained_answers(trained: str, examples: list[tf.train.Example], label: str) -> Tensors:
+    maker = RequestMaker.of(examples, trained, label)
+    with Servable(trained) as model:
+        return _join([model.run(SERVING_DEFAULT, batch) for batch in maker.batches(SERVING_DEFAULT, 256)])
+
+
+def _latency_ms(ask: Ask, maker: RequestMaker, calls: int = 200) -> dict[str, float]:
+    """Percentiles of one-row requests through `serving_default`, each with another row, in milliseconds."""
+    batches = list(RequestMaker(maker.examples[:ONE_ROW_SHARE], maker.inputs).batches(SERVING_DEFAULT, 1))
+    times = []
+    for call in range(calls):
+        started = time.perf_counter()
+        ask(SERVING_DEFAULT, batches[call % len(batches)])
+        times.append((time.perf_counter() - started) * 1e3)
+    p50, p95, p99 = np.percentile(times, [50, 95, 99])
+    return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "calls": calls}
+
+
+def _memory_mb() -> float:
+    return psutil.Process().memory_info().rss / 1e6
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message: TensorFlow appends the whole graph's history."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+
+
+def run(job: dict[str, Any], log: str | Path, timeout_seconds: float) -> dict[str, Any]:
+    """Runs the job in a process of its own and returns the report; a process that died is a verdict too.
+
+    Raises:
+        TaxiwayError: The job could not be judged.
+    """
+    outcome = subprocesses.run("components.serving.validate", job, log, timeout_seconds=timeout_seconds)
+    if outcome.result is not None:
+        return outcome.result
+    if "class" in outcome.details:
+        subprocesses.raise_again(outcome, ServingError)
+    report = ServingReport("", [Finding("serving process", False, f"the candidate ended its server: {outcome.error}")])
+    return report.to_json()
+
+
+if __name__ == "__main__":
+    subprocesses.child_main(validate)

@@ -1,0 +1,34 @@
+"""A fake model for tests of files, and a small real one for tests of serving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def fake_model(folder: Path, content: bytes = b"model") -> Path:
+    """A folder that looks like a SavedModel to whoever does not load it."""
+    (folder / "variables").mkdir(parents=True)
+    (folder / "assets").mkdir()
+    (folder / "assets.extra").mkdir()
+    (folder / "saved_model.pb").write_bytes(content)
+    (folder / "variables" / "variables.index").write_bytes(b"index of " + content)
+    (folder / "variables" / "variables.data-00000-of-00001").write_bytes(content * 100)
+    (folder / "assets" / "vocabulary").write_text("a\nb\n")
+    (folder / "assets.extra" / "signature_inputs.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A fake model."""
+    return fake_model(tmp_path / "model")
+
+
+@pytest.fixture(scope="session")
+def taxi_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real model."""
+    from tests.components.serving.models import write_model
+
+    return write_model(tmp_path_factory.mktemp("models") / "taxi")

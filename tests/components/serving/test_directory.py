@@ -1,0 +1,291 @@
+"""The serving directory: versions, digests, no-ops, rollback, quarantine, labels, retention, errors of the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from components import servables
+from components.errors import ServingError
+from components.serving import directory as directory_module
+from components.serving import manifest
+from components.serving.directory import ServingDirectory
+from tests.components.serving.conftest import fake_model
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return tmp_path / "serving" / "taxi"
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("7", 7), ("007", 7), ("+7", 7), (" 7 ", 7), ("-1", -1), ("9223372036854775807", 2**63 - 1)]
+    + [(name, None) for name in ("", ".tmp-7", "7a", "1_0", "1.0", "9223372036854775808", "٧", "server", "+")],
+)
+def test_parses_names_as_tensorflow_serving_does(name: str, number: int | None) -> None:
+    assert servables.parse_version(name) == number
+
+
+def test_live_is_the_highest_number_not_the_last_name(base: Path) -> None:
+    for name in ("9", "0010", "server", ".taxiway"):
+        (base / name).mkdir(parents=True)
+    assert servables.live_version(base) == (10, base / "0010")
+    assert list(servables.version_folders(base)) == [9, 10]
+    assert servables.live_version(base / "nowhere") is None
+
+
+def test_a_push_is_a_version_with_manifest_and_provenance(base: Path, model: Path) -> None:
+    result = ServingDirectory(base, clock=lambda: 1_700_000_000.5).push(model, {"run_id": "r1", "variant": "frozen"})
+    assert result.pushed and result.version == 1_700_000_000
+    version = base / "1700000000"
+    for name in (
+        "saved_model.pb",
+        "variables/variables.index",
+        "assets/vocabulary",
+        "assets.extra/signature_inputs.json",
+    ):
+        assert (version / name).read_bytes() == (model / name).read_bytes()
+    stored = json.loads((version / manifest.MANIFEST_FILE).read_text())
+    for name, entry in stored["files"].items():
+        content = (version / name).read_bytes()
+        assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    record = json.loads((version / manifest.PROVENANCE_FILE).read_text())
+    assert record["version"] == 1 and record["run_id"] == "r1" and record["digest"] == result.digest
+    assert record["pushed_at"].startswith("2023-11-14T22:13:20.500")
+
+
+def test_the_digest_is_that_of_sha256sum(base: Path, model: Path) -> None:
+    command = "find . -type f ! -path './assets.extra/*' | cut -c3- | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-64"
+    printed = subprocess.run(command, shell=True, cwd=model, capture_output=True, text=True, check=True, timeout=30)
+    assert manifest.digest_folder(model) == "sha256:" + printed.stdout.strip()
+
+
+def test_two_pushes_in_one_second_get_two_numbers(base: Path, tmp_path: Path) -> None:
+    directory = ServingDirectory(base, clock=lambda: 100.0)
+    numbers = [directory.push(fake_model(tmp_path / str(i), b"%d" % i), {}).version for i in range(3)]
+    assert numbers == [100, 101, 102]
+
+
+def test_a_clock_that_went_back_still_gives_a_higher_number(base: Path, tmp_path: Path, model: Path) -> None:
+    ServingDirectory(base, clock=lambda: 500.0).push(model, {})
+    result = ServingDirectory(base, clock=lambda: 100.0).push(fake_model(tmp_path / "b", b"b"), {})
+    assert result.version == 501
+
+
+def test_the_same_model_again_is_a_no_op_even_with_other_extra_files(base: Path, model: Path) -> None:
+    directory = ServingDirectory(base)
+    first = directory.push(model, {})
+    (model / "assets.extra" / "signature_inputs.json").write_text('{"other": 1}')
+    again = directory.push(model, {})
+    assert not again.pushed and again.version == first.version and "live already" in again.reason
+    forced = directory.push(model, {}, force=True)
+    assert forced.pushed and forced.version > first.version
+
+
+def test_a_damaged_live_version_is_pushed_again(base: Path, model: Path) -> None:
+    directory = ServingDirectory(base)
+    first = directory.push(model, {})
+    (first.path / "variables" / "variables.index").write_bytes(b"damaged")
+    assert directory.push(model, {}).pushed
+
+
+def test_only_the_validated_bytes_are_pushed(base: Path, model: Path) -> None:
+    with pytest.raises(ServingError, match="was validated"):
+        ServingDirectory(base).push(model, {}, expected_digest="sha256:other")
+    assert ServingDirectory(base).live() is None
+
+
+def test_extra_files_lie_in_assets_extra_and_in_the_manifest(base: Path, model: Path, tmp_path: Path) -> None:
+    warm_up = tmp_path / "warm"
+    warm_up.write_bytes(b"requests")
+    result = ServingDirectory(base).push(model, {}, extra_files={"tf_serving_warmup_requests": warm_up})
+    assert (result.path / "assets.extra/tf_serving_warmup_requests").read_bytes() == b"requests"
+    stored = manifest.read_manifest(result.path)
+    assert "assets.extra/tf_serving_warmup_requests" in stored.entries
+    assert manifest.differences(result.path, stored) == []
+
+
+def test_links_and_other_things_are_refused(base: Path, model: Path) -> None:
+    (model / "assets" / "link").symlink_to("/etc/hostname")
+    with pytest.raises(ServingError, match="symbolic link"):
+        ServingDirectory(base).push(model, {})
+    (model / "assets" / "link").unlink()
+    os.mkfifo(model / "assets" / "pipe")
+    with pytest.raises(ServingError, match="not a regular file"):
+        ServingDirectory(base).push(model, {})
+    with pytest.raises(ServingError, match=r"no saved_model\.pb"):
+        ServingDirectory(base).push(base.parent, {})
+
+
+def test_leftovers_of_a_killed_push_go_with_the_next(base: Path, model: Path) -> None:
+    left = base / ".taxiway" / "staging" / "abc" / "variables"
+    left.mkdir(parents=True)
+    (left / "half").write_bytes(b"x")
+    ServingDirectory(base).push(model, {})
+    assert not (base / ".taxiway" / "staging").exists()
+
+
+def test_rollback_republishes_and_quarantines(base: Path, tmp_path: Path) -> None:
+    directory = ServingDirectory(base, clock=lambda: 10.0)
+    good, bad = fake_model(tmp_path / "a", b"good"), fake_model(tmp_path / "b", b"bad")
+    directory.push(good, {"run_id": "1"})
+    second = directory.push(bad, {"run_id": "2"})
+    back = directory.rollback(reason="too many errors")
+    assert back.version == 12 and back.digest == manifest.digest_folder(good)
+    record = directory.live().provenance
+    assert (record["rollback_of"], record["bytes_of"], record["run_id"]) == (second.version, 10, "1")
+    refused = directory.push(bad, {})
+    assert not refused.pushed and "too many errors" in refused.reason and directory.live().number == 12
+    forced = directory.push(bad, {}, force=True)
+    assert forced.pushed and not directory.state().quarantined
+
+
+def test_a_second_rollback_undoes_the_first(base: Path, tmp_path: Path) -> None:
+    directory = ServingDirectory(base, clock=lambda: 10.0)
+    for name in ("a", "b", "c"):
+        directory.push(fake_model(tmp_path / name, name.encode()), {})
+    first, _, third = (v.digest for v in directory.versions())
+    assert directory.rollback(10).digest == first
+    assert list(directory.state().quarantined) == [third]
+    undone = directory.rollback()
+    assert undone.digest == third and not directory.state().quarantined
+
+
+def test_rollbacks_go_back_past_quarantined_models(base: Path, tmp_path: Path) -> None:
+    directory = ServingDirectory(base, clock=lambda: 10.0)
+    for name in ("a", "b"):
+        directory.push(fake_model(tmp_path / name, name.encode()), {})
+    directory.rollback()  # b is quarantined, a is live
+    directory.push(fake_model(tmp_path / "c", b"c"), {})
+    back = directory.rollback()
+    assert back.digest == manifest.digest_folder(tmp_path / "a")
+
+
+def test_rollback_says_why_it_cannot(base: Path, tmp_path: Path, model: Path) -> None:
+    directory = ServingDirectory(base, clock=lambda: 10.0)
+    with pytest.raises(ServingError, match="no version"):
+        directory.rollback()
+    directory.push(model, {})
+    with pytest.raises(ServingError, match="no earlier version"):
+        directory.rollback()
+    with pytest.raises(ServingError, match="live already"):
+        directory.rollback(10)
+    with pytest.raises(ServingError, match="no version 99"):
+        directory.rollback(99)
+    directory.push(fake_model(tmp_path / "b", b"b"), {})
+    (base / "10" / "saved_model.pb").write_bytes(b"changed")
+    with pytest.raises(ServingError, match="was changed after its push"):
+        directory.rollback(10)
+
+
+def test_labels_and_retention(base: Path, tmp_path: Path) -> None:
+    directory = ServingDirectory(base, clock=lambda: 10.0)
+    for number in range(6):
+        directory.push(fake_model(tmp_path / str(number), b"%d" % number), {})
+    directory.promote(11, "stable")
+    assert directory.retain(2) == [10, 12, 13]
+    assert [v.number for v in directory.versions()] == [11, 14, 15]
+    assert directory.version(11).labels == ("stable",) and directory.live().number == 15
+    directory.promote(14, "stable")
+    assert directory.retain(1) == [11]
+    assert not (base / ".taxiway" / "trash").exists()
+    with pytest.raises(ServingError, match="no version 10"):
+        directory.promote(10, "stable")
+    for label in ("", "7", "a/b", "sta ble"):
+        with pytest.raises(ServingError, match="no label"):
+            directory.promote(14, label)
+    directory.demote("stable")
+    with pytest.raises(ServingError, match="No version has the label"):
+        directory.demote("stable")
+
+
+def test_versions_of_other_programs_are_listed(base: Path) -> None:
+    (base / "3").mkdir(parents=True)
+    (base / "3" / "saved_model.pb").write_bytes(b"12345")
+    (version,) = ServingDirectory(base).versions()
+    assert version.live and version.digest == "" and version.total_bytes == 5 and version.provenance == {}
+
+
+def test_pushes_at_once_all_get_through(base: Path, tmp_path: Path) -> None:
+    models = [fake_model(tmp_path / str(i), b"%d" % i) for i in range(8)]
+    threads = [threading.Thread(target=lambda m=m: ServingDirectory(base).push(m, {})) for m in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    versions = ServingDirectory(base).versions()
+    assert len(versions) == 8 and len({v.digest for v in versions}) == 8
+
+
+def test_a_held_lock_is_said(base: Path, model: Path) -> None:
+    held = ServingDirectory(base)
+    with held._locked(), pytest.raises(ServingError, match="Another push"):
+        ServingDirectory(base, lock_timeout_seconds=0.05).push(model, {})
+
+
+_FULL_DISK = """
+import resource, signal, sys
+from components.errors import ServingError
+from components.serving.directory import ServingDirectory
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    ServingDirectory(sys.argv[1]).push(sys.argv[2], {})
+except ServingError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_the_live_version_and_a_plain_error(base: Path, tmp_path: Path, model: Path) -> None:
+    """The limit on file sizes stands for the disk: the kernel refuses the write half way through a file."""
+    assert hasattr(resource, "RLIMIT_FSIZE")
+    first = ServingDirectory(base).push(model, {})
+    large = fake_model(tmp_path / "large", b"0123456789" * 20)
+    ended = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, str(base), str(large)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "The disk under" in ended.stdout and "is full" in ended.stdout
+    assert ServingDirectory(base).live().number == first.version
+    assert not (base / ".taxiway" / "staging").exists()
+    assert ServingDirectory(base).push(large, {}).pushed
+
+
+def test_a_read_only_directory_is_said(base: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may write anywhere, so the refusal of the kernel is put in its mouth."""
+    ServingDirectory(base).push(model, {})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(base / "11"))
+
+    monkeypatch.setattr(directory_module.os, "rename", refuse)
+    (model / "saved_model.pb").write_bytes(b"new")
+    with pytest.raises(ServingError, match="cannot be written"):
+        ServingDirectory(base).push(model, {})
+    assert len(servables.version_folders(base)) == 1
+
+
+def test_object_stores_are_refused() -> None:
+    with pytest.raises(ServingError, match="mounted file system"):
+        ServingDirectory("gs://bucket/serving/taxi")
+
+
+def test_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys, components.serving.directory, components.serving.config, components.serving.push\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'tensorflow', 'tfx', 'numpy', 'apache_beam'}))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.strip() == "[]"

@@ -1,0 +1,95 @@
+"""The serving validator's core: a good candidate is blessed; every way of being bad is a verdict with its reason."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import TaxiwayError
+from components.serving import manifest, validate
+from components.serving.config import ServingConfig
+from tests.components.serving import models
+
+ALLOWED = 1e-4
+
+
+@pytest.fixture(scope="module")
+def eval_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(models.write_examples(tmp_path_factory.mktemp("examples") / "part-0.gz", models.rows(150)))
+
+
+def job(candidate: Path, trained: Path, eval_file: str, **config: Any) -> dict[str, Any]:
+    return {
+        "candidate": str(candidate),
+        "trained": str(trained),
+        "files": [eval_file],
+        "label": "tip",
+        "task": "binary",
+        "model_name": "taxi",
+        "config": ServingConfig(**{"validate_over": "process", **config}).model_dump_json(),
+        "allowed_error": ALLOWED,
+    }
+
+
+def run(*args: Any, tmp_path: Path, **config: Any) -> dict[str, Any]:
+    return validate.run(job(*args, **config), tmp_path / "log.txt", 300)
+
+
+def test_the_same_model_is_blessed(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
+    report = run(taxi_model, taxi_model, eval_file, tmp_path=tmp_path)
+    assert report["blessed"] and report["reason"] == "" and report["version"] == 1
+    assert report["digest"] == manifest.digest_folder(taxi_model)
+    checks = {finding["check"]: finding for finding in report["findings"]}
+    assert {"serving_default in batches of 64", "serving_raw in batches of 1"} <= set(checks)
+    assert checks["serving_raw in batches of 7"]["value"] < 1e-6
+    assert report["figures"]["rows"] == 150 and report["figures"]["latency_ms"]["p99"] > 0
+
+
+def test_other_answers_are_refused(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
+    other = models.write_model(tmp_path / "other", offset=1e-3)
+    report = run(other, taxi_model, eval_file, tmp_path=tmp_path)
+    assert not report["blessed"] and "largest difference from the trained model 0.001" in report["reason"]
+
+
+def test_a_jitted_signature_is_refused_although_it_loads(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
+    """TensorFlow Serving disables XLA: such a signature fails on the first request there."""
+    jitted = models.write_model(tmp_path / "jitted", jit=True)
+    report = run(jitted, taxi_model, eval_file, tmp_path=tmp_path)
+    assert not report["blessed"] and "does not serve" in report["reason"]
+
+
+def test_a_model_that_does_not_load_is_refused(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(taxi_model, tmp_path / "broken"))
+    (broken / "variables" / "variables.index").write_bytes(b"nothing")
+    report = run(broken, taxi_model, eval_file, tmp_path=tmp_path)
+    assert not report["blessed"] and "does not serve" in report["reason"]
+
+
+def test_raw_inputs_that_differ_from_the_file_are_refused(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(taxi_model, tmp_path / "other"))
+    path = other / "assets.extra" / "signature_inputs.json"
+    content = json.loads(path.read_text())
+    del content["inputs"]["seats"]
+    path.write_text(json.dumps(content))
+    assert not run(other, taxi_model, eval_file, tmp_path=tmp_path)["blessed"]
+
+
+def test_limits_are_judged(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
+    report = run(taxi_model, taxi_model, eval_file, tmp_path=tmp_path, max_p99_ms=1e-6, max_load_seconds=600)
+    assert not report["blessed"] and "p99 latency of one row" in report["reason"]
+    assert "load time" not in report["reason"]
+
+
+def test_no_rows_is_an_error_not_a_verdict(taxi_model: Path, tmp_path: Path) -> None:
+    empty = str(models.write_examples(tmp_path / "empty.gz", []))
+    with pytest.raises(TaxiwayError, match="No rows"):
+        run(taxi_model, taxi_model, empty, tmp_path=tmp_path)
+
+
+def test_a_process_that_dies_is_a_verdict(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
+    report = validate.run(job(taxi_model, taxi_model, eval_file), tmp_path / "log.txt", 0.5)
+    assert not report["blessed"] and "did not end within" in report["reason"]

@@ -11,8 +11,7 @@ from components.example_gen.component import TabularExampleGen
 from components.gates.component import CuratedSchema, DataGate
 from components.gates.schema import edited_content
 from components.optimizer.component import ModelOptimizer
-from components.serving.pusher import Pusher
-from components.serving.validator import ServingValidator
+from components.serving.component import Pusher, ServingValidator
 from components.trainer.component import Trainer
 from components.transform.component import Transform
 from pipeline.config import Config
@@ -84,7 +83,7 @@ def create_pipeline(
         baseline = Baseline(
             statistics=statistics_gen.outputs["statistics"],
             schema=schema,
-            serving_dir=str(root.serving / config.name),
+            serving_directory=str(root.serving / config.name),
             label=label,
             task=task,
         )
@@ -140,26 +139,33 @@ def _to_serving(
         examples=example_gen.outputs["examples"],
         model=optimizer.outputs["model"],
         baseline_model=trainer.outputs["model"],
-        eval_config=optimized_eval_config(config.evaluation, label, task, config.optimization.constraints.max_quality_drop),
+        eval_config=optimized_eval_config(
+            config.evaluation, label, task, config.optimization.constraints.max_quality_drop
+        ),
         example_splits=["eval"],
     ).with_id("OptimizedEvaluator")
     validator = ServingValidator(
         model=optimizer.outputs["model"],
-        reference=trainer.outputs["model"],
+        trained_model=trainer.outputs["model"],
         examples=example_gen.outputs["examples"],
         schema=schema,
         optimization_report=optimizer.outputs["report"],
+        label=label,
+        task=task,
         config=config.serving.model_dump_json(),
+        model_name=config.name,
     )
     pusher = Pusher(
         model=optimizer.outputs["model"],
         model_blessing=optimized_evaluator.outputs["blessing"],
         infra_blessing=validator.outputs["blessing"],
-        evaluation=optimized_evaluator.outputs["evaluation"],
         optimization_report=optimizer.outputs["report"],
-        serving_dir=str(root.serving / config.name),
+        evaluation=optimized_evaluator.outputs["evaluation"],
+        examples=example_gen.outputs["examples"],
+        serving_directory=str(root.serving / config.name),
         model_name=config.name,
         run_id=run_id,
+        config=config.serving.model_dump_json(),
         force=force,
     )
     return [optimizer, optimized_evaluator, validator, pusher]

@@ -1,0 +1,83 @@
+"""One end-to-end run that many tests inspect, made through the command line as a user makes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.config import DEFAULT_CONFIG
+from pipeline.layout import Root
+
+RUN_TIMEOUT_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished `taxiway run`."""
+
+    root: Root
+    config: Path
+    code: int
+    printed: str
+
+    @property
+    def summary(self) -> dict:
+        folders = sorted(self.root.runs.iterdir(), key=lambda p: p.stat().st_mtime)
+        return json.loads((folders[-1] / "summary.json").read_text())
+
+    @property
+    def nodes(self) -> dict:
+        return {node["node"]: node for node in self.summary["nodes"]}
+
+    def artifact(self, node: str, output: str) -> Path:
+        """The newest artifact that a node wrote under an output's name."""
+        folders = [p for p in (self.root.artifacts / node / output).iterdir() if p.name.isdigit()]
+        return max(folders, key=lambda p: int(p.name))
+
+    def versions(self) -> list[int]:
+        base = self.root.serving / yaml.safe_load(self.config.read_text())["name"]
+        return sorted(int(p.name) for p in base.iterdir() if p.name.isdigit()) if base.exists() else []
+
+
+def taxiway(*arguments: str, cwd: Path, timeout: float = RUN_TIMEOUT_SECONDS) -> subprocess.CompletedProcess:
+    """Runs the command as a user would; never raises for its exit code."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "COLUMNS": "140"},
+    )
+
+
+def run(config: Path, root: Path, *arguments: str) -> Run:
+    done = taxiway("run", config, "--root", root, *arguments, cwd=config.parent)
+    return Run(Root.at(root), config, done.returncode, done.stdout + done.stderr)
+
+
+def taxi_config(folder: Path, **sections: dict) -> Path:
+    """The taxi example's configuration in a folder of its own, so that its schema is inferred there."""
+    content = yaml.safe_load(DEFAULT_CONFIG.read_text())
+    for section, values in sections.items():
+        content[section] = {**content.get(section, {}), **values}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "taxi.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+@pytest.fixture(scope="session")
+def taxi(tmp_path_factory) -> Run:
+    """The taxi example, from files to a live version."""
+    folder = tmp_path_factory.mktemp("taxi")
+    finished = run(taxi_config(folder / "config"), folder / "root")
+    assert finished.code == 0, finished.printed
+    return finished

@@ -1,0 +1,196 @@
+"""What the shared run left behind: every figure is computed again here, from the model and the examples."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+LABEL = "big_tipper"
+
+
+@functools.cache
+def tensorflow():
+    import tensorflow
+
+    return tensorflow
+
+
+def records(folder):
+    tf = tensorflow()
+    files = sorted(str(p) for p in folder.glob("*.gz"))
+    assert files, f"no examples in {folder}"
+    return [r.numpy() for r in tf.data.TFRecordDataset(files, compression_type="GZIP")]
+
+
+def raw_examples(taxi, split="eval"):
+    return records(taxi.artifact("ExampleGen", "examples") / f"Split-{split}")
+
+
+def labels(raw):
+    tf = tensorflow()
+    spec = {LABEL: tf.io.FixedLenFeature([], tf.int64)}
+    return tf.io.parse_example(raw, spec)[LABEL].numpy()
+
+
+def live(taxi):
+    return taxi.root.serving / "taxi" / str(taxi.versions()[-1])
+
+
+def ask_default(folder, raw):
+    tf = tensorflow()
+    model = tf.saved_model.load(str(folder))
+    return model.signatures["serving_default"](examples=tf.constant(raw))["probabilities"].numpy()[:, 0]
+
+
+def area_under_curve(truth, scores):
+    """Mann-Whitney's U with ties counted half: the definition, not a library's approximation."""
+    order = np.argsort(scores, kind="mergesort")
+    ranks = np.empty(len(scores))
+    ranks[order] = np.arange(1, len(scores) + 1)
+    for value in np.unique(scores):
+        ties = scores == value
+        ranks[ties] = ranks[ties].mean()
+    positives = truth == 1
+    n_positive, n_negative = positives.sum(), (~positives).sum()
+    return (ranks[positives].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative)
+
+
+def reported(taxi, evaluator, metric, slice_name="overall", who="candidate"):
+    values = {m["slice"]: m for m in taxi.summary["metrics"][evaluator]}
+    return values[slice_name][who][metric]
+
+
+def test_one_version_is_live(taxi):
+    assert len(taxi.versions()) == 1
+    assert (live(taxi) / "saved_model.pb").is_file()
+    assert taxi.summary["state"] == "live"
+    assert taxi.summary["push"]["version"] == taxi.versions()[-1]
+
+
+def test_every_node_ran(taxi):
+    states = {name: node["state"] for name, node in taxi.nodes.items()}
+    assert set(states.values()) == {"done"}, states
+    assert list(states) == [
+        "ExampleGen",
+        "StatisticsGen",
+        "SchemaGen",
+        "ExampleValidator",
+        "DataGate",
+        "Transform",
+        "Trainer",
+        "Baseline",
+        "Evaluator",
+        "ModelOptimizer",
+        "OptimizedEvaluator",
+        "ServingValidator",
+        "Pusher",
+    ]
+
+
+def test_the_inferred_schema_is_left_for_the_user(taxi):
+    text = (taxi.config.parent / "schema.pbtxt").read_text()
+    assert "payment_type" in text
+    assert "taxiway-inferred" in text
+
+
+def test_the_printed_summary_names_what_a_user_looks_for(taxi):
+    for word in ("auc", "payment_type", "frozen", str(taxi.versions()[-1]), "log.txt"):
+        assert word in taxi.printed, taxi.printed
+
+
+def test_auc_of_the_report_is_that_of_the_served_answers(taxi):
+    raw = raw_examples(taxi)
+    exact = area_under_curve(labels(raw), ask_default(live(taxi), raw))
+    assert reported(taxi, "OptimizedEvaluator", "auc") == pytest.approx(exact, abs=2e-3)  # TFMA bins its curve
+
+
+def test_metrics_by_slice_are_recomputed(taxi):
+    tf = tensorflow()
+    raw = raw_examples(taxi)
+    column = tf.io.parse_example(raw, {"payment_type": tf.io.FixedLenFeature([], tf.string, "")})
+    cash = column["payment_type"].numpy() == b"Credit Card"
+    trained = taxi.artifact("Trainer", "model") / "Format-Serving"
+    scores, truth = ask_default(trained, raw), labels(raw)
+    name = "payment_type=Credit Card"
+    assert reported(taxi, "Evaluator", "accuracy", name) == pytest.approx(
+        np.mean((scores[cash] > 0.5) == truth[cash]), abs=1e-3
+    )
+    rows = {m["slice"]: m["rows"] for m in taxi.summary["metrics"]["Evaluator"]}
+    assert rows[name] == cash.sum()
+    assert rows["overall"] == len(raw)
+
+
+def test_log_loss_and_calibration_are_recomputed(taxi):
+    raw = raw_examples(taxi)
+    scores = ask_default(taxi.artifact("Trainer", "model") / "Format-Serving", raw).astype(np.float64)
+    truth = labels(raw)
+    clipped = np.clip(scores, 1e-7, 1 - 1e-7)
+    log_loss = -np.mean(truth * np.log(clipped) + (1 - truth) * np.log(1 - clipped))
+    assert reported(taxi, "Evaluator", "log_loss") == pytest.approx(log_loss, rel=1e-3)
+    assert reported(taxi, "Evaluator", "calibration") == pytest.approx(scores.mean() / truth.mean(), rel=1e-3)
+
+
+def test_the_naive_baseline_is_the_training_distribution(taxi):
+    raw = raw_examples(taxi)
+    naive = ask_default(taxi.artifact("Baseline", "model") / "Format-Serving", raw[:5])
+    assert naive == pytest.approx([labels(raw_examples(taxi, "train")).mean()] * 5, abs=1e-6)
+    assert reported(taxi, "Evaluator", "auc", who="baseline") == pytest.approx(0.5, abs=1e-6)
+
+
+def test_raw_rows_through_both_signatures_equal_transformed_rows_through_the_model(taxi):
+    """No training/serving skew: 1,000 rows, three ways."""
+    tf = tensorflow()
+    import tensorflow_transform as tft
+
+    from components.training import load_trained
+
+    raw = raw_examples(taxi)[:1000]
+    served = ask_default(live(taxi), raw)
+
+    graph = tft.TFTransformOutput(str(taxi.artifact("Transform", "transform_graph")))
+    trained = load_trained(str(taxi.artifact("Trainer", "model")))
+    transformed = tf.io.parse_example(
+        records(taxi.artifact("Transform", "transformed_examples") / "Split-eval")[: len(raw_examples(taxi))],
+        graph.transformed_feature_spec(),
+    )
+    all_raw = raw_examples(taxi)
+    everything = tf.sigmoid(trained.keras_model(transformed)).numpy()[:, 0]
+    # Beam does not keep the order of the rows between the two components: compared as sorted answers over all rows.
+    trained_scores = ask_default(taxi.artifact("Trainer", "model") / "Format-Serving", all_raw)
+    np.testing.assert_allclose(np.sort(trained_scores), np.sort(everything), atol=2e-5)
+
+    np.testing.assert_allclose(ask_raw(live(taxi), raw), served, atol=1e-5)
+    chosen = json.loads((taxi.artifact("ModelOptimizer", "report") / "report.json").read_text())
+    tolerance = 1e-5 if chosen["decision"]["chosen"] in ("reference", "frozen") else 5e-2
+    np.testing.assert_allclose(served, trained_scores[:1000], atol=tolerance)
+
+
+def ask_raw(folder, raw):
+    """The raw signature, one tensor a column, as a REST client would fill it."""
+    tf = tensorflow()
+    model = tf.saved_model.load(str(folder))
+    inputs = json.loads((folder / "assets.extra" / "signature_inputs.json").read_text())["inputs"]
+    dtypes = {"float32": tf.float32, "int64": tf.int64, "string": tf.string}
+    spec = {i["column"]: tf.io.VarLenFeature(dtypes[i["dtype"]]) for i in inputs.values()}
+    parsed = tf.io.parse_example(raw, spec)
+    rows = len(raw)
+    tensors = {}
+    for name, entry in inputs.items():
+        column = parsed[entry["column"]]
+        default = entry["default"]
+        missing = float("nan") if default in (None, "NaN", "nan") else default
+        dense = tf.sparse.to_dense(tf.sparse.reset_shape(column, [rows, 1]), tf.constant(missing, column.dtype))
+        tensors[name] = tf.reshape(dense, [rows])
+    return model.signatures["serving_raw"](**tensors)["probabilities"].numpy()[:, 0]
+
+
+def test_the_label_and_what_was_left_out_are_no_inputs(taxi):
+    inputs = json.loads((live(taxi) / "assets.extra" / "signature_inputs.json").read_text())["inputs"]
+    columns = {entry["column"] for entry in inputs.values()}
+    assert "fare" in columns
+    assert columns.isdisjoint({LABEL, "tips"})

@@ -1,0 +1,172 @@
+"""What may be chosen about optimization. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from components.configuration import Section
+from components.errors import ConfigError, close_matches
+
+Objective = Literal["latency", "size", "throughput"]
+Stage = Literal["structure", "graph", "precision", "runtime"]
+
+REFERENCE = "reference"
+"""Name of the trained float32 model among the variants. It is always measured, and wins when nothing is better."""
+
+STAGES: dict[str, Stage] = {
+    "magnitude_pruned": "structure",
+    "frozen": "graph",
+    "float16": "precision",
+}
+"""Every technique and its stage."""
+
+_ORDER: tuple[Stage, ...] = ("structure", "graph", "precision", "runtime")
+
+
+def techniques_of(variant: str) -> tuple[str, ...]:
+    """The techniques that a variant's name such as `magnitude_pruned+float16` stands for, in the order applied."""
+    return () if variant == REFERENCE else tuple(variant.split("+"))
+
+
+def check_variant(variant: str) -> None:
+    """Raises `ConfigError` unless the name is a chain of known techniques in the order of their stages."""
+    names = techniques_of(variant)
+    for name in names:
+        if name not in STAGES:
+            raise ConfigError(
+                f"optimization.variants names {name!r}, which is no optimization technique.",
+                close_matches(name, STAGES),
+            )
+    if len(set(names)) != len(names):
+        raise ConfigError(f"The variant {variant!r} names a technique twice.", "Name each technique once.")
+    ranks = [_ORDER.index(STAGES[name]) for name in names]
+    if ranks != sorted(ranks):
+        ordered = "+".join(sorted(names, key=lambda name: _ORDER.index(STAGES[name])))
+        raise ConfigError(
+            f"The variant {variant!r} is not in the order of the stages: {', '.join(_ORDER)}.",
+            f"Write {ordered!r}.",
+        )
+
+
+class Constraints(Section):
+    """What a variant must keep to be chosen. They bind the reference too, but where nothing else keeps them it stays:
+    a pipeline that pushes no model at all is worse than one that says which bound the model misses."""
+
+    max_quality_drop: float = Field(0.002, ge=0)
+    """How far the main metric may get worse, judged at the bad end of the 95 % interval of the paired difference. In
+    the metric's unit for auc, pr_auc and accuracy; a share of the reference's value for log_loss, mae, mse and rmse."""
+    max_slice_quality_drop: dict[str, float] = Field(default_factory=dict)
+    """The same within every slice of a column, by column."""
+    max_size_mb: float | None = Field(None, gt=0)
+    """Size of the servable on disk, in 10^6 bytes."""
+    max_p99_ms: float | None = Field(None, gt=0)
+    """99th percentile of the whole path's latency at the batch size that decides, in milliseconds."""
+
+
+class FineTuning(Section):
+    """How a model whose structure was changed is trained on. It sees the training split only."""
+
+    epochs: float = Field(2.0, gt=0)
+    """Passes over the training split."""
+    max_steps: int = Field(2000, ge=1)
+    """Most steps, whatever the passes."""
+    batch_size: int | None = Field(None, ge=1)
+    """Examples a step; by default the training's own."""
+    learning_rate: float | None = Field(None, gt=0)
+    """By default the training's own, divided by 3."""
+
+
+class PruningConfig(Section):
+    """Magnitude pruning: the smallest weights of each dense kernel become zero."""
+
+    final_sparsity_fraction: float = Field(0.75, gt=0, lt=1)
+    """Share of zeros in each pruned kernel at the end."""
+    end_fraction: float = Field(0.6, gt=0, le=1)
+    """Share of the fine-tuning after which the final sparsity is reached; the rest lets the weights settle."""
+    min_weights: int = Field(256, ge=1)
+    """Kernels with fewer weights are left alone: they cost little and lose much."""
+
+
+class MeasuringConfig(Section):
+    """How latency is measured."""
+
+    threads: int = Field(1, ge=1)
+    """Threads of TensorFlow, pinned to as many cores."""
+    warmup_calls: int = Field(20, ge=1)
+    """Calls before the first sample, for each variant and batch size."""
+    rounds: int = Field(40, ge=5)
+    """Rounds at most; in each, every variant and the reference take turns in an order drawn anew."""
+    calls: int = Field(8, ge=1)
+    """Timed calls of each variant in a round, each with another batch of rows."""
+    seconds: float = Field(2.0, gt=0)
+    """Wall time after which no new round starts, for each batch size and variant; five rounds are always made."""
+
+
+class OptimizationConfig(Section):
+    """Which variants are made, how they are judged, and for how long."""
+
+    enabled: bool = True
+    """Off: the trained model goes on as it is, and the report says so."""
+    objective: Objective = "latency"
+    """`latency`: of the whole path at `decision_batch_size`; `throughput`: rows a second at the largest batch size;
+    `size`: of the servable on disk."""
+    constraints: Constraints = Constraints()
+    """What a variant must keep to be chosen."""
+    min_gain: float = Field(0.03, ge=0)
+    """Share by which a variant must beat the reference, at the near end of the interval: less is not worth a change."""
+    batch_sizes: tuple[int, ...] = (1, 32)
+    """Rows a call, for which latency is measured."""
+    decision_batch_size: int | None = None
+    """The batch size whose latency decides; by default the largest of `batch_sizes`."""
+    variants: tuple[str, ...] = ("frozen", "float16", "magnitude_pruned+frozen")
+    """Techniques, or chains of them joined by `+`, in the order in which they are tried."""
+    budget_seconds: float = Field(90.0, gt=0)
+    """Wall time of the whole optimizer. What the budget leaves no time for is recorded as not tried."""
+    max_variants: int = Field(24, ge=1)
+    """Most variants made, the reference not counted."""
+    quality_rows: int = Field(20_000, ge=100)
+    """Most rows of the evaluation split on which quality is measured."""
+    bootstrap_samples: int = Field(400, ge=100)
+    """Resamples behind every interval."""
+    min_slice_rows: int = Field(50, ge=2)
+    """Slices with fewer rows are left out: their figures are noise."""
+    seed: int = 20_130_101
+    """Of resampling, of the order of the rounds and of fine-tuning."""
+    measuring: MeasuringConfig = MeasuringConfig()
+    """How latency is measured."""
+    fine_tuning: FineTuning = FineTuning()
+    """How structural variants are trained on."""
+    pruning: PruningConfig = PruningConfig()
+    """Settings of `magnitude_pruned`."""
+
+    @field_validator("variants")
+    @classmethod
+    def _known(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
+        for variant in variants:
+            check_variant(variant)
+        return variants
+
+    @field_validator("batch_sizes")
+    @classmethod
+    def _batch_sizes(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if not sizes or min(sizes) < 1:
+            raise ValueError("batch_sizes needs at least one number, each 1 or more")
+        return tuple(sorted(set(sizes)))
+
+    @model_validator(mode="after")
+    def _decision(self) -> OptimizationConfig:
+        if self.decision_batch_size is not None and self.decision_batch_size not in self.batch_sizes:
+            raise ValueError(
+                f"decision_batch_size {self.decision_batch_size} is not measured: "
+                f"batch_sizes are {', '.join(map(str, self.batch_sizes))}"
+            )
+        return self
+
+    @property
+    def deciding_batch_size(self) -> int:
+        """The batch size by which the objective and `max_p99_ms` are judged."""
+        if self.objective == "throughput" or self.decision_batch_size is None:
+            return self.batch_sizes[-1]
+        return self.decision_batch_size

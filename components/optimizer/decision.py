@@ -1,0 +1,141 @@
+"""Which variant is chosen, and the argument. Plain values in, plain values out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from components.optimizer.config import REFERENCE, OptimizationConfig
+from components.optimizer.report import Decision, Estimate, Quality, Variant
+
+
+def rejections(variant: Variant, config: OptimizationConfig) -> list[str]:
+    """The constraints that a measured variant does not keep, with the numbers. Empty where it may be chosen."""
+    found = []
+    if variant.quality is not None:
+        found += _quality_rejections(variant.quality, config)
+    limits = config.constraints
+    if limits.max_size_mb is not None and variant.size and variant.size.bytes > limits.max_size_mb * 1e6:
+        found.append(f"size {variant.size.bytes / 1e6:.3f} MB is above max_size_mb {limits.max_size_mb:g}")
+    latency = variant.latency(config.deciding_batch_size)
+    if limits.max_p99_ms is not None and latency and latency.p99_ms > limits.max_p99_ms:
+        found.append(
+            f"p99 {latency.p99_ms:.3f} ms at batch {latency.batch_size} is above max_p99_ms {limits.max_p99_ms:g}"
+        )
+    return found
+
+
+def _quality_rejections(quality: Quality, config: OptimizationConfig) -> list[str]:
+    limits = config.constraints
+    found = []
+    if not _keeps(quality.drop, limits.max_quality_drop):
+        found.append(_too_far(quality.metric, quality.drop, limits.max_quality_drop))
+    for part in quality.slices:
+        limit = limits.max_slice_quality_drop.get(part.column)
+        if limit is not None and not _keeps(part.drop, limit):
+            found.append(f"in the slice {part.column} = {part.value}: {_too_far(quality.metric, part.drop, limit)}")
+    return found
+
+
+def _keeps(drop: Estimate, limit: float) -> bool:
+    """At the interval's bad end; a quality that is not known is not kept."""
+    return drop.high is not None and drop.high <= limit
+
+
+def _too_far(metric: str, drop: Estimate, limit: float) -> str:
+    if drop.high is None:
+        return f"{metric} is not defined on these rows"
+    return f"{metric} may be worse by {drop.high:.5f} (measured {drop.value:.5f}), max_quality_drop is {limit:g}"
+
+
+def decide(variants: Sequence[Variant], config: OptimizationConfig) -> Decision:
+    """The best variant that keeps the constraints and surely beats the reference; else the reference.
+
+    Args:
+        variants: All entries of the report with `rejected` filled in; the reference among them.
+        config: Objective, constraints, `min_gain`.
+    """
+    reference = next(v for v in variants if v.name == REFERENCE)
+    measured = [v for v in variants if v.status == "measured" and v.name != REFERENCE]
+    kept = [v for v in measured if not v.rejected]
+    better = [v for v in kept if gain(v, config)[1] > 1 + config.min_gain]
+    best = max(better, key=lambda v: (gain(v, config)[0], -_bytes(v)), default=None)
+    reasons = [_why_not(v, config) for v in variants if v is not best and v.name != REFERENCE]
+    return Decision(
+        chosen=best.name if best else REFERENCE,
+        objective=config.objective,
+        batch_size=config.deciding_batch_size,
+        reasons=[_why(best, reference, config), *reasons],
+        pareto=pareto([reference, *measured], config.deciding_batch_size),
+    )
+
+
+def gain(variant: Variant, config: OptimizationConfig) -> tuple[float, float]:
+    """How many times better than the reference by the objective: the value, and the near end of its interval."""
+    if config.objective == "size":
+        ratio = (variant.size.ratio if variant.size else None) or 0.0
+        return ratio, ratio
+    latency = variant.latency(config.deciding_batch_size)
+    if latency is None:
+        return 0.0, 0.0
+    return latency.speedup.value or 0.0, latency.speedup.low or 0.0
+
+
+def _why(best: Variant | None, reference: Variant, config: OptimizationConfig) -> str:
+    if best is None:
+        missed = f" It misses a bound itself: {'; '.join(reference.rejected)}." if reference.rejected else ""
+        return f"reference: no variant that keeps the constraints is surely better by {config.min_gain:.0%}.{missed}"
+    return f"{best.name}: {_gain_text(best, config)}, the best that keeps the constraints. {_kept_text(best)}"
+
+
+def _gain_text(variant: Variant, config: OptimizationConfig) -> str:
+    value, low = gain(variant, config)
+    if config.objective == "size":
+        return f"{value:.2f} times smaller"
+    what = "the throughput" if config.objective == "throughput" else "as fast"
+    return f"{value:.2f} times {what} at batch {config.deciding_batch_size} (at least {low:.2f})"
+
+
+def _kept_text(variant: Variant) -> str:
+    quality = variant.quality
+    if quality is None or quality.drop.high is None:
+        return "Its quality was not measured."
+    return f"Its {quality.metric} is worse by at most {max(quality.drop.high, 0.0):.5f}."
+
+
+def _why_not(variant: Variant, config: OptimizationConfig) -> str:
+    if variant.status == "failed":
+        return f"{variant.name}: failed: {variant.reason}"
+    if variant.status == "not_tried":
+        return f"{variant.name}: not tried: {variant.reason}"
+    if variant.rejected:
+        return f"{variant.name}: rejected: {'; '.join(variant.rejected)}"
+    if gain(variant, config)[1] <= 1 + config.min_gain:
+        return f"{variant.name}: {_gain_text(variant, config)}, not surely better than the reference"
+    return f"{variant.name}: {_gain_text(variant, config)}, and another is better"
+
+
+def pareto(variants: Sequence[Variant], batch_size: int) -> list[str]:
+    """Names of the variants that no other beats in quality, latency and size at once, fastest first."""
+    points = {v.name: _point(v, batch_size) for v in variants}
+    front = [
+        name
+        for name, mine in points.items()
+        if not any(_dominates(other, mine) for key, other in points.items() if key != name)
+    ]
+    return sorted(front, key=lambda name: points[name][1])
+
+
+def _point(variant: Variant, batch_size: int) -> tuple[float, float, float]:
+    """Quality lost, time (relative to the reference) and bytes: less is better in all of them."""
+    drop = variant.quality.drop.value if variant.quality else 0.0
+    latency = variant.latency(batch_size)
+    time = 1 / latency.speedup.value if latency and latency.speedup.value else float("inf")
+    return (drop if drop is not None else float("inf"), time, float(_bytes(variant)))
+
+
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(a <= b for a, b in zip(one, other, strict=True)) and one != other
+
+
+def _bytes(variant: Variant) -> int:
+    return variant.size.bytes if variant.size else 0

@@ -1,0 +1,261 @@
+"""SavedModels as one flat graph: load, freeze, optimize, rewrite, write.
+
+A servable is read the way TensorFlow Serving reads it, into a graph with a session. Its variables become constants,
+its function calls are inlined by Grappler, and what is written holds one flat graph with the same signatures, tables and
+assets and no checkpoint. Works on any SavedModel, whatever made it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2, rewriter_config_pb2, saved_model_pb2
+from tensorflow.python.grappler import tf_optimizer
+
+INIT_SIGNATURE = "__saved_model_init_op"
+_MAIN_OP_COLLECTION = "saved_model_main_op"
+_GRAPH_LIMIT_BYTES = 2**31 - 2**20  # of a protobuf message, less what is around the constants
+
+
+@dataclass(frozen=True)
+class FlatModel:
+    """A frozen graph with what a SavedModel needs around it.
+
+    Attributes:
+        meta_graph: Graph, signatures and asset names; no collections, no variables.
+        origin: The SavedModel folder it was read from, for its assets.
+    """
+
+    meta_graph: meta_graph_pb2.MetaGraphDef
+    origin: str
+
+    @property
+    def graph(self) -> Any:
+        return self.meta_graph.graph_def
+
+    def with_graph(self, graph_def: Any) -> FlatModel:
+        """The same signatures over another graph."""
+        meta_graph = meta_graph_pb2.MetaGraphDef()
+        meta_graph.CopyFrom(self.meta_graph)
+        meta_graph.graph_def.CopyFrom(graph_def)
+        return replace(self, meta_graph=meta_graph)
+
+
+def load_frozen(servable: str) -> FlatModel:
+    """Reads a SavedModel and turns its variables into constants; function calls stay as they are.
+
+    Args:
+        servable: Folder of a SavedModel with the tag `serve`.
+    """
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], servable)
+        graph_def = graph.as_graph_def()
+        frozen = tf.compat.v1.graph_util.convert_variables_to_constants(
+            session, graph_def, sorted(_kept_nodes(meta_graph)), variable_names_blacklist=_asset_paths(graph_def)
+        )
+    return FlatModel(_bare(meta_graph, frozen), servable)
+
+
+def _bare(meta_graph: Any, frozen: Any) -> Any:
+    """The parts of a meta graph that a frozen SavedModel has: graph, signatures, assets, how tables are initialized."""
+    bare = meta_graph_pb2.MetaGraphDef()
+    bare.meta_info_def.CopyFrom(meta_graph.meta_info_def)
+    bare.meta_info_def.ClearField("stripped_op_list")
+    bare.graph_def.CopyFrom(_with_constant_asset_paths(frozen, meta_graph.asset_file_def))
+    bare.asset_file_def.extend(meta_graph.asset_file_def)
+    for name, signature in meta_graph.signature_def.items():
+        if name != INIT_SIGNATURE:
+            bare.signature_def[name].CopyFrom(signature)
+    main_op = _main_op(meta_graph)
+    if main_op:
+        bare.collection_def[_MAIN_OP_COLLECTION].node_list.value.append(main_op)
+    return bare
+
+
+def _main_op(meta_graph: Any) -> str:
+    """Name of the node that initializes tables; empty where there is none."""
+    if INIT_SIGNATURE in meta_graph.signature_def:
+        return str(meta_graph.signature_def[INIT_SIGNATURE].outputs[INIT_SIGNATURE].name.split(":")[0])
+    names = meta_graph.collection_def[_MAIN_OP_COLLECTION].node_list.value
+    return str(names[0].split(":")[0]) if names else ""
+
+
+def _with_constant_asset_paths(graph_def: Any, assets: Any) -> Any:
+    """A graph whose assets are constants that the loader overrides, as in a TensorFlow 1 SavedModel.
+
+    TensorFlow 2 keeps an asset's path in a string variable that the initializer assigns from a placeholder; TensorFlow 2
+    itself cannot load that again once the graph has no object graph beside it.
+    """
+    names = {asset.tensor_info.name.split(":")[0]: asset.filename for asset in assets}
+    assigned = {node.input[0]: node.input[1] for node in graph_def.node if node.op == "AssignVariableOp"}
+    strings = set(_asset_paths(graph_def))
+    result = tf.compat.v1.GraphDef()
+    result.CopyFrom(graph_def)
+    for node in result.node:
+        if node.name in names:
+            node.CopyFrom(const_node(node.name, names[node.name].encode(), tf.string))
+        elif node.op == "ReadVariableOp" and node.input[0] in strings:
+            node.CopyFrom(identity_node(node.name, assigned[node.input[0]], tf.string))
+        elif node.op == "AssignVariableOp" and node.input[0] in strings:
+            node.CopyFrom(tf.compat.v1.NodeDef(name=node.name, op="NoOp"))
+    return result
+
+
+def optimize(model: FlatModel) -> FlatModel:
+    """Grappler, run ahead of time: inlining, constant folding, arithmetic, layout, remapping, pruning."""
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    meta_graph.CopyFrom(model.meta_graph)
+    fetches = meta_graph.collection_def["train_op"].node_list.value
+    fetches.extend(sorted(_kept_nodes(meta_graph)))
+    config = tf.compat.v1.ConfigProto()
+    rewriting = config.graph_options.rewrite_options
+    rewriting.min_graph_nodes = -1
+    rewriting.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.TWO
+    rewriting.meta_optimizer_timeout_ms = 120_000
+    rewriting.fail_on_optimizer_errors = False
+    return model.with_graph(tf_optimizer.OptimizeGraph(config, meta_graph))
+
+
+def write(model: FlatModel, servable: str) -> None:
+    """Writes a SavedModel folder: one graph, the origin's assets and extra assets, no checkpoint."""
+    folder = Path(servable)
+    folder.mkdir(parents=True, exist_ok=True)
+    for assets in ("assets", "assets.extra"):
+        if Path(model.origin, assets).is_dir():
+            shutil.copytree(Path(model.origin, assets), folder / assets, dirs_exist_ok=True)
+    saved = saved_model_pb2.SavedModel(saved_model_schema_version=1)
+    saved.meta_graphs.append(model.meta_graph)
+    (folder / "saved_model.pb").write_bytes(saved.SerializeToString(deterministic=True))
+
+
+def read_flat(servable: str) -> FlatModel:
+    """A SavedModel that `write` wrote, as it is on disk."""
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString(Path(servable, "saved_model.pb").read_bytes())
+    return FlatModel(saved.meta_graphs[0], servable)
+
+
+def variable_bytes(servable: str) -> int:
+    """Bytes of all variables in a SavedModel's checkpoint; 0 where it has none."""
+    prefix = Path(servable, "variables", "variables")
+    if not prefix.with_name("variables.index").exists():
+        return 0
+    reader = tf.train.load_checkpoint(str(prefix))
+    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    return sum(_elements(shape) * max(dtypes[name].size, 1) for name, shape in shapes.items())
+
+
+def too_large_to_freeze(servable: str) -> str:
+    """Why a SavedModel cannot be one graph message; empty where it can."""
+    size = variable_bytes(servable)
+    if size <= _GRAPH_LIMIT_BYTES:
+        return ""
+    return f"Its variables are {size / 1e9:.2f} GB; a graph with constants holds at most {_GRAPH_LIMIT_BYTES / 1e9:.2f} GB."
+
+
+def nodes(graph_def: Any) -> Iterable[Any]:
+    """All nodes of a graph, those of its functions included."""
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def
+
+
+def count_ops(graph_def: Any) -> dict[str, int]:
+    """How often each operation occurs, functions included."""
+    counts: dict[str, int] = {}
+    for node in nodes(graph_def):
+        counts[node.op] = counts.get(node.op, 0) + 1
+    return counts
+
+
+def constants(graph_def: Any, dtype: tf.DType, min_elements: int = 0) -> list[Any]:
+    """The Const nodes of a dtype with at least so many elements, functions included."""
+    return [
+        node
+        for node in nodes(graph_def)
+        if node.op == "Const" and node.attr["dtype"].type == dtype.as_datatype_enum and elements(node) >= min_elements
+    ]
+
+
+def elements(node: Any) -> int:
+    """Elements of a Const node's tensor."""
+    return _elements([dim.size for dim in node.attr["value"].tensor.tensor_shape.dim])
+
+
+def rewrite_constants(
+    graph_def: Any, dtype: tf.DType, min_elements: int, rewrite: Callable[[Any], list[Any] | None]
+) -> tuple[Any, list[str]]:
+    """A copy of a graph in which chosen constants are replaced.
+
+    Args:
+        graph_def: The graph; functions are left alone, so optimize first.
+        dtype: Constants of this dtype are offered.
+        min_elements: And with at least so many elements.
+        rewrite: From a Const node to the nodes that replace it, the last of them under the old name; None keeps it.
+
+    Returns:
+        The new graph, and the names of the constants that were replaced.
+    """
+    chosen = {node.name for node in constants(graph_def, dtype, min_elements)}
+    result = tf.compat.v1.GraphDef()
+    result.versions.CopyFrom(graph_def.versions)
+    result.library.CopyFrom(graph_def.library)
+    replaced: list[str] = []
+    for node in graph_def.node:
+        new = rewrite(node) if node.name in chosen else None
+        result.node.extend([node] if new is None else new)
+        if new is not None:
+            replaced.append(node.name)
+    return result, replaced
+
+
+def const_node(name: str, value: Any, dtype: tf.DType) -> Any:
+    """A Const node."""
+    node = tf.compat.v1.NodeDef(name=name, op="Const")
+    node.attr["dtype"].type = dtype.as_datatype_enum
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, dtype=dtype))
+    return node
+
+
+def identity_node(name: str, source: str, dtype: tf.DType) -> Any:
+    """An Identity node."""
+    node = tf.compat.v1.NodeDef(name=name, op="Identity", input=[source])
+    node.attr["T"].type = dtype.as_datatype_enum
+    return node
+
+
+def cast_node(name: str, source: str, of: tf.DType, to: tf.DType) -> Any:
+    """A Cast node."""
+    node = tf.compat.v1.NodeDef(name=name, op="Cast", input=[source])
+    node.attr["SrcT"].type = of.as_datatype_enum
+    node.attr["DstT"].type = to.as_datatype_enum
+    return node
+
+
+def _kept_nodes(meta_graph: Any) -> set[str]:
+    """Nodes of every signature's inputs and outputs, and the one that initializes tables."""
+    kept = set()
+    for signature in meta_graph.signature_def.values():
+        for tensor in (*signature.inputs.values(), *signature.outputs.values()):
+            kept.add(tensor.name.split(":")[0])
+    if _main_op(meta_graph):
+        kept.add(_main_op(meta_graph))
+    kept.update(asset.tensor_info.name.split(":")[0] for asset in meta_graph.asset_file_def)
+    return kept
+
+
+def _asset_paths(graph_def: Any) -> list[str]:
+    """Variables that hold the path of an asset: the loader assigns them, and the path is another on every machine."""
+    return [n.name for n in graph_def.node if n.op == "VarHandleOp" and n.attr["dtype"].type == tf.string.as_datatype_enum]
+
+
+def _elements(shape: Iterable[int]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count

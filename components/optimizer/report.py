@@ -1,0 +1,211 @@
+"""The optimizer's report: what was tried, how it was measured, what was chosen and why. Written as JSON.
+
+The models are the file's format: a reader checks `version`. Durations are milliseconds, sizes bytes, unless a name says
+otherwise. NaN never reaches the file: what is not defined is null.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.errors import OptimizationError
+from components.optimizer.config import REFERENCE, OptimizationConfig
+
+REPORT_FILE = "report.json"
+VERSION = 1
+
+Status = Literal["measured", "failed", "not_tried"]
+
+
+class Part(BaseModel):
+    """One part of the report."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null", use_attribute_docstrings=True)
+
+
+class Estimate(Part):
+    """A value with its 95 % interval."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Check(Part):
+    """Something verified about a variant by looking at what was made, never at what was asked for."""
+
+    name: str
+    passed: bool
+    detail: str
+    figures: dict[str, Any] = Field(default_factory=dict)
+
+
+class Size(Part):
+    """Bytes of the servable, all files."""
+
+    bytes: int
+    compressed_bytes: int
+    """As a gzip-compressed tar: what a transfer or an image layer costs."""
+    ratio: float | None = None
+    """Reference's bytes divided by this variant's: above 1 is smaller."""
+    compressed_ratio: float | None = None
+
+
+class Latency(Part):
+    """Latency of one path at one batch size."""
+
+    path: Literal["whole", "core"]
+    """`whole`: `serving_default`, from serialized examples to scores; `core`: from transformed features to scores."""
+    batch_size: int
+    samples: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    rows_per_second: float
+    speedup: Estimate
+    """Reference's time divided by this variant's, round by round: above 1 is faster."""
+
+
+class SliceQuality(Part):
+    """Quality within one slice."""
+
+    column: str
+    """A column, or several joined by ` x `."""
+    value: str
+    rows: int
+    metric: Estimate
+    drop: Estimate
+
+
+class Quality(Part):
+    """Quality on the labelled evaluation split, against the reference on the same rows."""
+
+    metric: str
+    rows: int
+    value: Estimate
+    reference: float | None
+    drop: Estimate
+    """How much worse than the reference; of the paired difference."""
+    slices: list[SliceQuality] = Field(default_factory=list)
+
+
+class OutputError(Part):
+    """Absolute difference of the scores from the reference's on the same rows."""
+
+    max: float
+    mean: float
+    p99: float
+    decisions_flipped: int | None
+    """Rows that are decided for another class; null for a regression."""
+    rows: int
+
+
+class Variant(Part):
+    """One variant: what became of it."""
+
+    name: str
+    techniques: list[str]
+    status: Status
+    reason: str = ""
+    """Why it failed or was not tried: the exact error."""
+    runtime: str = "tf_serving"
+    seconds: float = 0.0
+    """Wall time of making it and of scoring the evaluation split."""
+    checks: list[Check] = Field(default_factory=list)
+    size: Size | None = None
+    latencies: list[Latency] = Field(default_factory=list)
+    quality: Quality | None = None
+    output_error: OutputError | None = None
+    rejected: list[str] = Field(default_factory=list)
+    """Constraints that it does not keep, with the numbers."""
+    details: dict[str, Any] = Field(default_factory=dict)
+
+    def latency(self, batch_size: int, path: str = "whole") -> Latency | None:
+        """The measurement of one path at one batch size, where there is one."""
+        return next((x for x in self.latencies if x.batch_size == batch_size and x.path == path), None)
+
+
+class Environment(Part):
+    """On what and how everything was measured."""
+
+    cpu: str
+    cores: int
+    threads: int
+    platform: str
+    python: str
+    tensorflow: str
+    gpu: str
+    method: str
+
+
+class Decision(Part):
+    """What was chosen, and the argument."""
+
+    chosen: str
+    objective: str
+    batch_size: int
+    reasons: list[str]
+    pareto: list[str] = Field(default_factory=list)
+    """Variants that no other measured variant beats in quality, latency and size at once."""
+
+
+class Report(Part):
+    """The whole report."""
+
+    version: int = VERSION
+    task: str
+    label: str
+    metric: str
+    decision: Decision
+    variants: list[Variant]
+    environment: Environment
+    config: OptimizationConfig
+    seconds: float
+
+    def variant(self, name: str) -> Variant:
+        """The entry of one variant.
+
+        Raises:
+            OptimizationError: the report has none of that name.
+        """
+        for entry in self.variants:
+            if entry.name == name:
+                return entry
+        known = ", ".join(entry.name for entry in self.variants)
+        raise OptimizationError(f"The report has no variant {name!r}.", f"It has: {known}.")
+
+    @property
+    def reference(self) -> Variant:
+        return self.variant(REFERENCE)
+
+
+def write(report: Report, folder: str | Path) -> Path:
+    """Writes `report.json` into a folder and returns its path."""
+    path = Path(folder, REPORT_FILE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(report.model_dump_json(indent=2))
+    return path
+
+
+def read(path: str | Path) -> Report:
+    """Reads a report from its file or its folder.
+
+    Raises:
+        OptimizationError: it is not there, or was written in another format.
+    """
+    file = Path(path)
+    file = file / REPORT_FILE if file.is_dir() else file
+    try:
+        text = file.read_text()
+    except OSError as error:
+        raise OptimizationError(f"There is no optimization report at {file}: {error}") from error
+    try:
+        return Report.model_validate_json(text)
+    except ValueError as error:
+        raise OptimizationError(
+            f"{file} is not an optimization report of version {VERSION}.",
+            f"Run the optimizer again to write a new one. What does not fit: {error}",
+        ) from error

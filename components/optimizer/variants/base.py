@@ -1,0 +1,72 @@
+"""What a technique is: pre-check, transform, post-check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.contract import Task, serving_model_dir, training_dir
+from components.optimizer.config import OptimizationConfig
+from components.optimizer.report import Check
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every technique may read.
+
+    Attributes:
+        config: The whole configuration of the optimizer.
+        task: `binary`, `multiclass` or `regression`.
+        label: The label's column.
+        trained: URI of the trainer's `Model` artifact.
+        transform_graph: URI of Transform's graph.
+        transformed_examples: URI of the transformed examples; techniques read the split `train` only.
+        examples: URI of the raw examples.
+        folder: Working folder of this run; `rows.tfrecord` there are the evaluation rows.
+    """
+
+    config: OptimizationConfig
+    task: Task
+    label: str
+    trained: str
+    transform_graph: str
+    transformed_examples: str
+    examples: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A model on its way through the techniques, laid out like the trainer's `Model` artifact.
+
+    Attributes:
+        uri: Folder with `Format-Serving/` and, as long as it can be trained on, `training/`.
+    """
+
+    uri: str
+
+    @property
+    def servable(self) -> str:
+        return serving_model_dir(self.uri)
+
+    @property
+    def trainable(self) -> bool:
+        return Path(training_dir(self.uri)).is_dir()
+
+
+@dataclass(frozen=True)
+class Technique:
+    """One way to change a model.
+
+    Attributes:
+        name: Key in the registry and in the configuration.
+        pre_check: Why it cannot be applied to this piece; empty where it can. Costs next to nothing.
+        transform: Makes the new piece in the empty folder it is given.
+        post_check: Looks at what was made and proves that the change is there. A failed check fails the variant.
+    """
+
+    name: str
+    pre_check: Callable[[Workshop, Piece], str]
+    transform: Callable[[Workshop, Piece, Piece], None]
+    post_check: Callable[[Workshop, Piece, Piece], list[Check]]

@@ -1,0 +1,53 @@
+"""`frozen`: variables become constants, transform and model one flat graph, Grappler optimizes it ahead of time."""
+
+from __future__ import annotations
+
+from components.optimizer import graphs
+from components.optimizer.report import Check
+from components.optimizer.variants.base import Piece, Technique, Workshop
+
+
+def _pre_check(workshop: Workshop, piece: Piece) -> str:
+    return graphs.too_large_to_freeze(piece.servable)
+
+
+def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
+    graphs.write(graphs.optimize(graphs.load_frozen(piece.servable)), made.servable)
+
+
+def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
+    before = graphs.count_ops(graphs.load_frozen(piece.servable).graph)
+    after = graphs.count_ops(graphs.read_flat(made.servable).graph)
+    fused = {op: n for op, n in after.items() if op.startswith("_Fused")}
+    return [
+        _check_no_variables(after, graphs.variable_bytes(made.servable)),
+        Check(
+            name="fewer_nodes",
+            passed=sum(after.values()) <= sum(before.values()),
+            detail=f"{sum(before.values())} nodes became {sum(after.values())}",
+            figures={"before": sum(before.values()), "after": sum(after.values()), "calls": _calls(after)},
+        ),
+        Check(
+            name="fused_operations",
+            passed=True,  # nothing is promised: TensorFlow Serving fuses when it loads
+            detail=f"fused ahead of time: {fused}" if fused else "none fused ahead of time; the runtime fuses at load",
+            figures={"fused": sum(fused.values())},
+        ),
+    ]
+
+
+def _check_no_variables(ops: dict[str, int], checkpoint_bytes: int) -> Check:
+    left = ops.get("VarHandleOp", 0)
+    return Check(
+        name="no_variables",
+        passed=left == 0 and checkpoint_bytes == 0,
+        detail=f"{left} variables and {checkpoint_bytes} bytes of checkpoint are left",
+        figures={"variables": left, "checkpoint_bytes": checkpoint_bytes},
+    )
+
+
+def _calls(ops: dict[str, int]) -> int:
+    return ops.get("PartitionedCall", 0) + ops.get("StatefulPartitionedCall", 0)
+
+
+TECHNIQUE = Technique("frozen", _pre_check, _transform, _post_check)

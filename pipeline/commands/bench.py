@@ -1,0 +1,66 @@
+"""`taxiway bench ...`: each command only passes on what was typed; the benchmarks are in `pipeline.bench`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Annotated, Any
+
+import typer
+
+from components.errors import UsageError
+from pipeline.commands import options
+
+app = typer.Typer(
+    help="Benchmarks that print ratios. They want a quiet machine.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _call(name: str, **arguments: Any) -> int:
+    """Runs `pipeline.bench.<name>.main`; its return value, if any, is the exit code.
+
+    Raises:
+        UsageError: This installation lacks the benchmark.
+    """
+    module = f"pipeline.bench.{name}"
+    if importlib.util.find_spec(module) is None:
+        raise UsageError(f"This installation has no benchmark {name!r}.", "Install Taxiway from its repository.")
+    code = importlib.import_module(module).main(**arguments)
+    return code if isinstance(code, int) else 0
+
+
+@app.command("pipeline")
+def pipeline(
+    json: options.Json = False,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Runs of each side, interleaved.")] = 3,
+    config: options.ConfigFile = None,
+    overrides: options.Overrides = None,
+) -> int:
+    """The whole pipeline against TFX's own taxi example: seconds by component, ratios, AUC on the same rows."""
+    return _call("pipeline", json=json, runs=runs, config=config, overrides=tuple(overrides or ()))
+
+
+@app.command("train")
+def train(json: options.Json = False) -> int:
+    """The training loop against model.fit: rows a second, ratio, loss after equal steps."""
+    return _call("train", json=json)
+
+
+@app.command("input")
+def input_(json: options.Json = False) -> int:
+    """The input pipeline against record-by-record parsing: rows a second, ratio."""
+    return _call("input", json=json)
+
+
+@app.command("ingest")
+def ingest(json: options.Json = False) -> int:
+    """TabularExampleGen against CsvExampleGen: rows a second, ratio, the same examples out."""
+    return _call("ingest", json=json)
+
+
+@app.command("serve")
+def serve(json: options.Json = False) -> int:
+    """The served model: latency and throughput over gRPC and REST."""
+    return _call("serve", json=json)

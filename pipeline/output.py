@@ -1,0 +1,85 @@
+"""What commands print: JSON alone on standard output, or rich tables."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+PLAIN_WIDTH = 140
+"""Columns where the output is no terminal: a file or a pipe has no width, and cut cells help nobody."""
+
+
+def console(stderr: bool = False) -> Console:
+    """A console on a standard stream; wide where it is no terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PLAIN_WIDTH)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output."""
+    json.dump(value, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def print_table(what: Any) -> None:
+    """Anything that rich can show."""
+    console().print(what)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> Table:
+    """A plain table.
+
+    Args:
+        title: Above it, left.
+        columns: Headings.
+        rows: Cells; None is shown as an en dash.
+        right: Headings of the columns that are aligned right: numbers.
+    """
+    made = Table(
+        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", header_style="dim", overflow="fold")
+    for row in rows:
+        made.add_row(*("–" if cell is None else cell if isinstance(cell, str) else str(cell) for cell in row))
+    return made
+
+
+def seconds(value: float | None) -> str:
+    """`0.3 s`, `42 s`, `3 min 05 s`."""
+    if value is None:
+        return "–"
+    if value < 9.95:
+        return f"{value:.1f} s"
+    if value < 99.5:
+        return f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A metric's value, or an en dash."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def moment(seconds_since_1970: float | None) -> str:
+    """Local time to the second."""
+    if not seconds_since_1970:
+        return "–"
+    return datetime.datetime.fromtimestamp(seconds_since_1970).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def size(total_bytes: float | None) -> str:
+    """`812 B`, `3.4 kB`, `12.0 MB`."""
+    if total_bytes is None:
+        return "–"
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if total_bytes >= scale:
+            return f"{total_bytes / scale:.1f} {unit}"
+    return f"{total_bytes:.0f} B"

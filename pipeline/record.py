@@ -1,0 +1,168 @@
+"""What a run leaves behind in `runs/<run id>/summary.json`. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from components.configuration import Section
+from components.errors import StoreError
+
+SUMMARY_VERSION = 1
+OVERALL = "overall"
+"""The slice that is the whole split."""
+SUMMARY_FILE = "summary.json"
+CONFIG_FILE = "config.yaml"
+LOG_FILE = "log.txt"
+PROGRESS_FILE = "progress.jsonl"
+
+NodeState = Literal["waiting", "running", "done", "cached", "skipped", "failed", "interrupted"]
+RunState = Literal["running", "live", "done", "blocked", "failed", "interrupted"]
+
+
+class NodeRecord(Section):
+    """How one node of a run ended."""
+
+    node: str
+    state: NodeState = "waiting"
+    seconds: float | None = None
+    """Wall time; None where the node did not run."""
+    reason: str = ""
+    """Why it was skipped or failed; what a gate said."""
+    peak_memory_mb: float | None = None
+    """Largest resident memory of the run's process and its children while the node ran."""
+    execution_id: int | None = None
+    """In ML Metadata."""
+    started: float | None = None
+    """Seconds since 1970."""
+
+
+class GateRecord(Section):
+    """What one gate decided, with its numbers."""
+
+    gate: str
+    """The node that decided."""
+    passed: bool
+    reason: str = ""
+    numbers: dict[str, Any] = Field(default_factory=dict)
+
+
+class MetricValues(Section):
+    """One slice of an evaluation: metrics of the candidate and of the baseline by name."""
+
+    slice: str
+    """`overall`, or `payment_type=Cash`."""
+    rows: int | None = None
+    candidate: dict[str, float | None] = Field(default_factory=dict)
+    baseline: dict[str, float | None] = Field(default_factory=dict)
+
+
+class VariantRecord(Section):
+    """One variant that the optimizer tried."""
+
+    variant: str
+    status: str
+    reason: str = ""
+    chosen: bool = False
+    size_bytes: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    speedup: float | None = None
+    """Median of the reference's latency over this variant's, with its interval."""
+    speedup_low: float | None = None
+    speedup_high: float | None = None
+    batch_size: int | None = None
+    """The batch size that the latencies belong to."""
+    quality: float | None = None
+    output_error: float | None = None
+
+
+class PushRecord(Section):
+    """What came to the serving directory."""
+
+    pushed: bool
+    version: int | None = None
+    path: str = ""
+    reason: str = ""
+    already_live: bool = False
+
+
+class RunRecord(Section):
+    """One run. Written when it starts, after every node, and when it ends."""
+
+    version: int = SUMMARY_VERSION
+    run_id: str
+    state: RunState
+    exit_code: int | None = None
+    reason: str = ""
+    """Why it did not end live: the gate and its reason, or the error in a paragraph."""
+    model: str = ""
+    """The model's name."""
+    main_metric: str = ""
+    orchestrator: str = "local"
+    started: float
+    ended: float | None = None
+    process: tuple[int, float] | None = None
+    """Process id and its start (seconds since 1970), by which a dead run is known."""
+    command: tuple[str, ...] = ()
+    """What was typed after `taxiway`."""
+    resume: str = ""
+    """The command that goes on from where this run ended; empty where it ended well."""
+    nodes: tuple[NodeRecord, ...] = ()
+    gates: tuple[GateRecord, ...] = ()
+    metrics: dict[str, tuple[MetricValues, ...]] = Field(default_factory=dict)
+    """By evaluator node."""
+    variants: tuple[VariantRecord, ...] = ()
+    push: PushRecord | None = None
+    log: str = ""
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time; None while it runs or where it died."""
+        return None if self.ended is None else self.ended - self.started
+
+    def blocking(self) -> GateRecord | None:
+        """The first gate that said no."""
+        return next((gate for gate in self.gates if not gate.passed), None)
+
+    def main_value(self) -> float | None:
+        """The main metric of what would be served: of the optimized model where there is one."""
+        for node in ("OptimizedEvaluator", "Evaluator"):
+            for values in self.metrics.get(node, ()):
+                if values.slice == "overall":
+                    return values.candidate.get(self.main_metric)
+        return None
+
+
+def write(record: RunRecord, folder: Path) -> None:
+    """Replaces the summary: a reader sees the old one or the new one, whole."""
+    temporary = folder / f".{SUMMARY_FILE}.{uuid.uuid4().hex}"
+    temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / SUMMARY_FILE)  # noqa: PTH105 - atomic by contract
+
+
+def read(folder: Path) -> RunRecord | None:
+    """The summary of one run's folder, or None where there is none (yet).
+
+    Raises:
+        StoreError: The file is damaged or of a newer Taxiway.
+    """
+    path = folder / SUMMARY_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        content = json.loads(text)
+        if isinstance(content, dict) and content.get("version", 0) > SUMMARY_VERSION:
+            raise StoreError(f"{path} was written by a newer Taxiway.", "Use that one to read it.")
+        return RunRecord.model_validate(content)
+    except (ValueError, ValidationError) as error:
+        raise StoreError(
+            f"{path} is damaged: {error}", "Remove the run's folder; ML Metadata keeps its lineage."
+        ) from error

@@ -1,0 +1,228 @@
+"""The numbers of a run, read from the artifacts that its nodes wrote, never from what the code remembers.
+
+TFMA is imported where an evaluation is read; everything else here is light.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from components import servables
+from components.gates.verdict import VerdictRecord
+from components.optimizer import report as optimizer_report
+from components.serving import manifest
+from pipeline.record import OVERALL, GateRecord, MetricValues, PushRecord, VariantRecord
+from pipeline.store import ArtifactRecord
+
+CANDIDATE = frozenset({"", "candidate"})
+BASELINE = "baseline"
+ROWS = "example_count"
+
+
+def gate(node: str, outputs: Sequence[ArtifactRecord]) -> GateRecord | None:
+    """What a node decided, if it is a gate; None for the others.
+
+    Args:
+        node: The node's id.
+        outputs: What its execution wrote.
+    """
+    for artifact in outputs:
+        read = _GATES.get(artifact.type)
+        if read:
+            return read(node, artifact, {other.type: other for other in outputs})
+    return None
+
+
+def _verdict(node: str, artifact: ArtifactRecord, _: Mapping[str, ArtifactRecord]) -> GateRecord:
+    record = VerdictRecord.read(artifact.uri)
+    findings = [finding.model_dump(exclude_defaults=True) for finding in record.findings]
+    numbers = {**record.numbers, **({"findings": findings} if findings else {})}
+    return GateRecord(gate=node, passed=record.passed, reason=record.reason, numbers=numbers)
+
+
+def _blessing(node: str, artifact: ArtifactRecord, others: Mapping[str, ArtifactRecord]) -> GateRecord:
+    passed = artifact.properties.get("blessed") == 1
+    evaluation = others.get("ModelEvaluation")
+    failures = threshold_failures(evaluation.uri) if evaluation and not passed else []
+    reason = "" if passed else "; ".join(failures[:3]) or "the evaluator did not bless the model"
+    if len(failures) > 3:
+        reason += f" (and {len(failures) - 3} more)"
+    return GateRecord(gate=node, passed=passed, reason=reason, numbers={"failures": failures} if failures else {})
+
+
+def _infra(node: str, artifact: ArtifactRecord, others: Mapping[str, ArtifactRecord]) -> GateRecord:
+    report = read_json(others["taxiway.ServingReport"].uri) if "taxiway.ServingReport" in others else {}
+    passed = artifact.properties.get("blessed") == 1
+    reason = "" if passed else str(report.get("reason") or artifact.properties.get("reason") or "not blessed")
+    return GateRecord(gate=node, passed=passed, reason=reason, numbers=_plain_numbers(report))
+
+
+def _plain_numbers(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in report.items() if isinstance(value, (int, float)) and name != "version"}
+
+
+_GATES: dict[str, Callable[[str, ArtifactRecord, Mapping[str, ArtifactRecord]], GateRecord]] = {
+    "taxiway.Verdict": _verdict,
+    "ModelBlessing": _blessing,
+    "InfraBlessing": _infra,
+}
+
+
+def push(outputs: Sequence[ArtifactRecord], serving_dir: Path) -> PushRecord | None:
+    """What the Pusher recorded, or None where the outputs are not a Pusher's.
+
+    Args:
+        outputs: What a node's execution wrote.
+        serving_dir: Folder of the model's versions.
+    """
+    artifact = of_type(outputs, "PushedModel")
+    if artifact is None:
+        return None
+    content = read_json(artifact.uri, "push.json")
+    version = content.get("live_version")
+    folder = servables.version_folders(serving_dir).get(version) if isinstance(version, int) else None
+    stored = manifest.read_manifest(folder) if folder else None
+    return PushRecord(
+        pushed=artifact.properties.get("pushed") == 1,
+        version=version,
+        path=str(folder or ""),
+        reason=str(artifact.properties.get("reason") or ""),
+        already_live=stored is not None and stored.digest == content.get("digest"),
+    )
+
+
+def evaluation(uri: str) -> tuple[MetricValues, ...]:
+    """Every slice of a TFMA evaluation, the whole split first, then by name.
+
+    Args:
+        uri: Folder of a `ModelEvaluation` artifact.
+    """
+    import tensorflow_model_analysis as tfma
+
+    slices = sorted(
+        (_slice(metrics) for metrics in tfma.load_metrics(uri)), key=lambda m: (m.slice != OVERALL, m.slice)
+    )
+    return tuple(slices)
+
+
+def _slice(metrics: Any) -> MetricValues:
+    values: dict[str, dict[str, float | None]] = {"candidate": {}, "baseline": {}}
+    for item in metrics.metric_keys_and_values:
+        if item.key.is_diff or item.key.HasField("sub_key"):
+            continue
+        whose = BASELINE if item.key.model_name == BASELINE else "candidate"
+        values[whose][item.key.name] = _metric_value(item.value)
+    rows = values["candidate"].pop(ROWS, None)
+    values["baseline"].pop(ROWS, None)
+    return MetricValues(slice=slice_name(metrics.slice_key), rows=None if rows is None else int(rows), **values)
+
+
+def slice_name(key: Any) -> str:
+    """`overall`, or `payment_type=Cash`, several joined by a comma."""
+    return ", ".join(f"{part.column}={_slice_value(part)}" for part in key.single_slice_keys) or OVERALL
+
+
+def _slice_value(part: Any) -> str:
+    kind = part.WhichOneof("kind")
+    value = getattr(part, kind) if kind else ""
+    return (
+        value.decode("utf-8", "replace")
+        if isinstance(value, bytes)
+        else f"{value:g}"
+        if kind == "float_value"
+        else str(value)
+    )
+
+
+def _metric_value(value: Any) -> float | None:
+    """A scalar metric; None for what is not defined (one class in the slice) or not a scalar."""
+    kind = value.WhichOneof("type")
+    if kind == "double_value":
+        number = value.double_value.value
+    elif kind == "bounded_value":
+        number = value.bounded_value.value.value
+    else:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def threshold_failures(uri: str) -> list[str]:
+    """Sentences on the thresholds that an evaluation missed: metric, slice, value and bound."""
+    import tensorflow_model_analysis as tfma
+
+    result = tfma.load_validation_result(uri)
+    if result is None:
+        return []
+    failures = []
+    for part in result.metric_validations_per_slice:
+        name = slice_name(part.slice_key)
+        where = "" if name == OVERALL else f" in {name}"
+        failures += [f"{_missed(failure)}{where}" for failure in part.failures]
+    failures += [f"no rows in the slice {_spec(spec)}, which has a threshold" for spec in result.missing_slices]
+    return failures
+
+
+def _missed(failure: Any) -> str:
+    metric, value = failure.metric_key.name, _metric_value(failure.metric_value)
+    if value is None:
+        return f"{metric} could not be computed{': ' + failure.message if failure.message else ''}"
+    threshold = failure.metric_threshold
+    if threshold.HasField("change_threshold") and failure.metric_key.is_diff:
+        allowed = threshold.change_threshold.absolute.value
+        return f"{metric} changed by {value:+.4f} against the baseline; allowed is {allowed:+.4f}"
+    bounds = threshold.value_threshold
+    asked = [f"at least {bounds.lower_bound.value:g}"] if bounds.HasField("lower_bound") else []
+    asked += [f"at most {bounds.upper_bound.value:g}"] if bounds.HasField("upper_bound") else []
+    return f"{metric} is {value:.4f}; asked for is {' and '.join(asked) or 'another value'}"
+
+
+def _spec(spec: Any) -> str:
+    return ", ".join([*spec.feature_keys, *(f"{k}={v}" for k, v in spec.feature_values.items())]) or OVERALL
+
+
+def variants(uri: str) -> tuple[VariantRecord, ...]:
+    """The optimizer's variants from its report.
+
+    Args:
+        uri: Folder of a `taxiway.OptimizationReport` artifact.
+    """
+    report = optimizer_report.read(uri)
+    batch_size = report.decision.batch_size
+    return tuple(_variant(entry, batch_size, report.decision.chosen) for entry in report.variants)
+
+
+def _variant(entry: optimizer_report.Variant, batch_size: int, chosen: str) -> VariantRecord:
+    latency = entry.latency(batch_size)
+    return VariantRecord(
+        variant=entry.name,
+        status=entry.status,
+        reason=entry.reason or "; ".join(entry.rejected),
+        chosen=entry.name == chosen,
+        size_bytes=entry.size.bytes if entry.size else None,
+        p50_ms=latency.p50_ms if latency else None,
+        p99_ms=latency.p99_ms if latency else None,
+        speedup=latency.speedup.value if latency else None,
+        speedup_low=latency.speedup.low if latency else None,
+        speedup_high=latency.speedup.high if latency else None,
+        batch_size=batch_size,
+        quality=entry.quality.value.value if entry.quality else None,
+        output_error=entry.output_error.max if entry.output_error else None,
+    )
+
+
+def read_json(folder: str, name: str = "report.json") -> dict[str, Any]:
+    """A JSON object from an artifact's folder; empty where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        content = json.loads(Path(folder, name).read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
+    return {}
+
+
+def of_type(artifacts: Iterable[ArtifactRecord], kind: str) -> ArtifactRecord | None:
+    """The first artifact of a type."""
+    return next((artifact for artifact in artifacts if artifact.type == kind), None)

@@ -1,0 +1,242 @@
+"""One run, from the configuration to the summary. TFX is imported only once the display is up."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import shlex
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+import psutil
+import yaml
+
+from components import progress
+from components.errors import TaxiwayError, UsageError
+from pipeline import config as configuration
+from pipeline import display, output, record, recovery, summary
+from pipeline.layout import DEFAULT_ROOT, Root
+from pipeline.record import RunRecord
+from pipeline.recorder import Recorder
+from pipeline.store import Store, check_file
+
+EXIT_LIVE, EXIT_FAILED, EXIT_BLOCKED, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 3, 130, 143
+LOCK_FILE = ".run.lock"
+IMPORTING = "TFX"
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM. Passes through TFX, which catches `Exception` only."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = EXIT_TERMINATED if number == signal.SIGTERM else EXIT_INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line; see `taxiway run --help`."""
+
+    config: Path | None = None
+    root: Path = DEFAULT_ROOT
+    overrides: tuple[str, ...] = ()
+    from_node: str | None = None
+    to_node: str | None = None
+    cache: bool = True
+    force: bool = False
+    wait: bool = True
+    orchestrator: Literal["local", "beam"] = "local"
+    json: bool = False
+
+    def arguments(self) -> list[str]:
+        """The request as it is typed after `taxiway`."""
+        words = ["run", *([str(self.config)] if self.config else [])]
+        words += ["--root", str(self.root)] if self.root != DEFAULT_ROOT else []
+        for override in self.overrides:
+            words += ["--set", override]
+        words += ["--from", self.from_node] if self.from_node else []
+        words += ["--to", self.to_node] if self.to_node else []
+        words += [] if self.cache else ["--no-cache"]
+        words += ["--force"] if self.force else []
+        words += ["--orchestrator", self.orchestrator] if self.orchestrator != "local" else []
+        return words
+
+    def resume(self) -> str:
+        """The command that goes on: what is complete is reused, so it is the same one with the cache."""
+        return shlex.join(["taxiway", *(word for word in self.arguments() if word != "--no-cache")])
+
+
+def execute(request: Request) -> int:
+    """Runs the pipeline and shows it.
+
+    Returns:
+        The exit code: 0 done and live, 1 or 2 failed, 3 blocked by a gate, 130 or 143 interrupted.
+
+    Raises:
+        TaxiwayError: Nothing was begun: the configuration, the root or the chosen part is wrong.
+    """
+    config = configuration.load(request.config, request.overrides)
+    root = prepare_root(Root.at(request.root))
+    with hold(root, request.wait), _signals():
+        died = recovery.end_open_executions(root, "FAILED")
+        run = begin(request, config, root)
+        folder = root.run(run.run_id)
+        with display.quiet(folder / record.LOG_FILE, stderr=request.json) as console:
+            if died:
+                console.print(f"[yellow]An earlier run died in {', '.join(died)}; what it had completed is reused.[/]")
+            console.print(f"[dim]run {run.run_id}, log {folder / record.LOG_FILE}[/]", soft_wrap=True)
+            run = _run(request, config, root, run, console)
+            console.print(summary.full(run))
+        if request.json:
+            output.print_json(run.model_dump(mode="json"))
+    _leave(run)
+    return run.exit_code if run.exit_code is not None else EXIT_FAILED
+
+
+def _run(request: Request, config: configuration.Config, root: Root, run: RunRecord, console: Any) -> RunRecord:
+    """Runs it; every way in which it can end is in the record that comes back."""
+    folder = root.run(run.run_id)
+    os.environ[progress.ENVIRONMENT_VARIABLE] = str(folder / record.PROGRESS_FILE)
+    shown = display.make_display(console)
+    recorder = Recorder(run, root, shown)
+    try:
+        with recorder, display.Follower(folder / record.PROGRESS_FILE, shown.message):
+            _launch(request, config, root, recorder)
+    except Interrupted as error:
+        recorder.interrupted(error.exit_code, request.resume())
+    except Exception as error:
+        traceback.print_exc()  # into the log
+        recorder.failed(error, request.resume())
+    finally:
+        shown.close()
+        del os.environ[progress.ENVIRONMENT_VARIABLE]
+    return recorder.record
+
+
+def _launch(request: Request, config: configuration.Config, root: Root, recorder: Recorder) -> None:
+    recorder.display.started(IMPORTING)
+    from pipeline import runners  # the import of TFX: seconds
+    from pipeline.dag import NEVER_CACHED, create_pipeline
+
+    run_id = recorder.record.run_id
+    pipeline = create_pipeline(config, root, run_id=run_id, cache=request.cache, force=request.force)
+    ir = runners.compile_pipeline(pipeline, run_id, never_cached=NEVER_CACHED)
+    part = runners.PartialRun(request.from_node, request.to_node)
+    if request.from_node or request.to_node:
+        part = runners.mark_part(ir, part, Store(root.metadata) if root.metadata.exists() else None)
+    recorder.planned(runners.node_ids(ir), runners.left_out(ir), part.base_run)
+    runners.run(ir, recorder, request.orchestrator)
+    recorder.ended()
+
+
+def prepare_root(root: Root) -> Root:
+    """Makes the root's folders.
+
+    Raises:
+        UsageError: It cannot be written.
+        StoreError: Its `metadata.db` is damaged or of another program.
+    """
+    try:
+        for folder in (root.path, root.runs, root.artifacts):
+            folder.mkdir(parents=True, exist_ok=True)
+        probe = root.path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"The root {root.path} cannot be written: {error.strerror or error}.", "Give another folder with --root."
+        ) from error
+    if root.metadata.exists():
+        check_file(root.metadata)
+    return root
+
+
+@contextlib.contextmanager
+def hold(root: Root, wait: bool) -> Iterator[None]:
+    """Holds the root's lock: one run at a time. The system lets go of it when the process dies.
+
+    Raises:
+        TaxiwayError: Another run holds it and `wait` is False.
+    """
+    lock = filelock.FileLock(root.path / LOCK_FILE)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        if not wait:
+            raise TaxiwayError(
+                f"Another run holds the root {root.path}.",
+                "Wait for its end, leave out --no-wait, or give another --root.",
+            ) from None
+        print(f"Another run holds the root {root.path}: waiting for its end.", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def begin(request: Request, config: configuration.Config, root: Root) -> RunRecord:
+    """Makes the run's folder with its configuration and its first summary."""
+    started = time.time()
+    folder = _new_folder(root, datetime.datetime.fromtimestamp(started).strftime("%Y%m%d-%H%M%S"))
+    content = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    (folder / record.CONFIG_FILE).write_text(content, encoding="utf-8")
+    run = RunRecord(
+        run_id=folder.name,
+        state="running",
+        model=config.name,
+        main_metric=config.evaluation.main(config.label.task),
+        orchestrator=request.orchestrator,
+        started=started,
+        process=(os.getpid(), psutil.Process().create_time()),
+        command=tuple(request.arguments()),
+        log=str(folder / record.LOG_FILE),
+    )
+    record.write(run, folder)
+    return run
+
+
+def _new_folder(root: Root, name: str) -> Path:
+    """Two runs of one second get two names."""
+    for attempt in range(1, 1000):
+        folder = root.run(name if attempt == 1 else f"{name}-{attempt}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise TaxiwayError(f"{root.runs} holds a thousand runs of the same second.", "Is the clock right?")
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """SIGINT and SIGTERM become `Interrupted` in this block; a second one while it is handled counts nothing."""
+
+    def interrupt(number: int, _: object) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(run: RunRecord) -> None:
+    """After an interruption Beam's threads may still hold the process: everything is written, so it ends here."""
+    if run.state == "interrupted":
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(run.exit_code or EXIT_INTERRUPTED)

@@ -1,0 +1,146 @@
+"""The serving directory as the command line shows it. Neither TFX nor TensorFlow is imported to list versions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from components import servables
+from components.errors import UsageError, close_matches
+from components.serving import predict as prediction
+from components.serving.directory import ServingDirectory, Version
+from components.serving.predict import Scored
+from pipeline import output
+from pipeline.layout import Root
+
+DEFAULT_MODEL = "taxi"
+
+
+def directory(root: str | Path, model: str | None = None) -> ServingDirectory:
+    """The serving directory of a model.
+
+    Args:
+        root: The root, or its path.
+        model: The model's name; where None the only one under the root, `taxi` where there are several.
+
+    Raises:
+        UsageError: There is no such model.
+    """
+    place = Root.at(root)
+    known = models(place)
+    name = model or (known[0] if len(known) == 1 else DEFAULT_MODEL)
+    if name in known:
+        return ServingDirectory(place.serving / name)
+    if not known:
+        raise UsageError(f"Nothing has been pushed under {place.path} yet.", "Make a run with: taxiway run")
+    raise UsageError(f"There is no model {name!r} under {place.serving}.", close_matches(name, known))
+
+
+def models(root: Root) -> list[str]:
+    """Names of the models that have a version."""
+    if not root.serving.is_dir():
+        return []
+    return sorted(folder.name for folder in root.serving.iterdir() if servables.version_folders(folder))
+
+
+def versions(root: str | Path, model: str | None = None) -> list[Version]:
+    """The versions of a model, newest first.
+
+    Raises:
+        UsageError: There is no such model.
+    """
+    return directory(root, model).versions()[::-1]
+
+
+def as_json(version: Version) -> dict[str, Any]:
+    """One version as JSON values."""
+    return {
+        "version": version.number,
+        "live": version.live,
+        "labels": list(version.labels),
+        "path": str(version.path),
+        "digest": version.digest,
+        "bytes": version.total_bytes,
+        "pushed_at": version.pushed_at,
+        "provenance": dict(version.provenance),
+    }
+
+
+def table(found: Iterable[Version]) -> Table:
+    """The versions as a table."""
+    rows = [
+        (
+            str(version.number),
+            "[green]live[/]" if version.live else "",
+            ", ".join(version.labels),
+            output.moment(version.pushed_at),
+            output.size(version.total_bytes),
+            version.provenance.get("variant"),
+            _quality(version.provenance),
+            _origin(version.provenance),
+            version.digest.removeprefix("sha256:")[:12],
+        )
+        for version in found
+    ]
+    columns = ("version", "", "labels", "pushed", "size", "variant", "quality", "from", "digest")
+    return output.table("", columns, rows, right=("size",))
+
+
+def _quality(provenance: Mapping[str, Any]) -> str | None:
+    value = provenance.get("quality")
+    value = value.get("value") if isinstance(value, Mapping) else value
+    return f"{provenance.get('metric', '')} {value:.4f}".strip() if isinstance(value, (int, float)) else None
+
+
+def _origin(provenance: Mapping[str, Any]) -> str | None:
+    if provenance.get("rollback_of"):
+        return f"rollback of {provenance['rollback_of']}"
+    return escape(f"run {provenance['run_id']}") if provenance.get("run_id") else None
+
+
+def predict(root: str | Path, model: str | None, version: int | None, file: Path | None, limit: int | None) -> Scored:
+    """Scores rows with one version, in a process of its own.
+
+    Args:
+        root: The root.
+        model: The model's name; see `directory`.
+        version: None: the live one.
+        file: Rows; None or `-`: JSON lines on standard input.
+        limit: Most rows; None: all.
+
+    Raises:
+        UsageError: There is no such model.
+        DataError: Rows that cannot be read.
+        ServingError: There is no such version, or it cannot be loaded.
+    """
+    base = directory(root, model).base
+    return prediction.predict(base, read_rows(file, limit), version=version)
+
+
+def read_rows(file: Path | None, limit: int | None) -> list[dict[str, Any]]:
+    """Rows of a file or of standard input as mappings of column to value; a missing value is None or absent."""
+    from pipeline import rows
+
+    found = rows.read(file) if file and str(file) != "-" else rows.parse_json_lines(sys.stdin, "standard input")
+    return found[:limit]
+
+
+def answers_table(scored: Scored) -> Table:
+    """One line a row, one column an output."""
+    columns = list(scored.answers[0]) if scored.answers else []
+    lines = [(number, *(_cell(answer[c]) for c in columns)) for number, answer in enumerate(scored.answers, start=1)]
+    made = output.table(f"version {scored.version}", ("row", *columns), lines, right=("row", *columns))
+    if scored.ignored:
+        made.caption, made.caption_justify = f"not used by the model: {', '.join(scored.ignored)}", "left"
+    return made
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return _cell(value[0]) if len(value) == 1 else " ".join(_cell(part) for part in value)
+    return f"{value:.6g}" if isinstance(value, float) else escape(str(value))

@@ -1,0 +1,224 @@
+"""Read-only questions to `metadata.db`, through ML Metadata alone: neither TFX nor TensorFlow is imported.
+
+The file is looked at before ML Metadata opens it, because the library would make an empty store where there is none,
+and answers a foreign file with a protocol error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ml_metadata import errors as mlmd_errors
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from components.errors import StoreError
+
+RUN_CONTEXT = "pipeline_run"
+NODE_CONTEXT = "node"
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+_INPUT_EVENTS = (pb.Event.INPUT, pb.Event.DECLARED_INPUT, pb.Event.INTERNAL_INPUT)
+_OUTPUT_EVENTS = (pb.Event.OUTPUT, pb.Event.DECLARED_OUTPUT, pb.Event.INTERNAL_OUTPUT)
+
+
+@dataclass(frozen=True)
+class ArtifactRecord:
+    """One artifact.
+
+    Attributes:
+        id: In ML Metadata.
+        type: Such as `Model` or `taxiway.Verdict`.
+        uri: Its folder.
+        state: `LIVE`, `DELETED`, ...
+        key: The output (or input) under which the asked execution knows it; empty where none was asked.
+        properties: Typed and custom properties together.
+        created: Seconds since 1970.
+    """
+
+    id: int
+    type: str
+    uri: str
+    state: str
+    key: str = ""
+    properties: dict[str, Any] = field(default_factory=dict)
+    created: float = 0.0
+
+
+@dataclass(frozen=True)
+class ExecutionRecord:
+    """One execution of a node.
+
+    Attributes:
+        id: In ML Metadata.
+        type: The component's class.
+        node: The node's id in the pipeline.
+        state: `COMPLETE`, `CACHED`, `FAILED`, `RUNNING`, `CANCELED`, ...
+        started, ended: Seconds since 1970; `ended` is the last change where it did not end.
+        properties: Execution properties.
+    """
+
+    id: int
+    type: str
+    node: str
+    state: str
+    started: float
+    ended: float
+    properties: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started
+
+
+class Store:
+    """A metadata store, opened for reading.
+
+    Raises:
+        StoreError: There is none, or the file is no metadata store, or it is locked.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        check_file(self.path)
+        config = pb.ConnectionConfig()
+        config.sqlite.filename_uri = str(self.path)
+        config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
+        with self._plain_errors():
+            self._store = metadata_store.MetadataStore(config)
+
+    def run_ids(self) -> list[str]:
+        """Ids of all runs, oldest first."""
+        return [context.name for context in self._run_contexts()]
+
+    def run_times(self) -> dict[str, float]:
+        """When each run began: seconds since 1970 by run id."""
+        return {context.name: context.create_time_since_epoch / 1000 for context in self._run_contexts()}
+
+    def executions(self, run_id: str) -> list[ExecutionRecord]:
+        """The executions of one run, in the order in which they began; empty where the store knows no such run."""
+        with self._plain_errors():
+            context = self._store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+            if context is None:
+                return []
+            found = self._store.get_executions_by_context(context.id)
+            return sorted((self._execution(execution) for execution in found), key=lambda execution: execution.id)
+
+    def execution(self, execution_id: int) -> ExecutionRecord | None:
+        """One execution, or None."""
+        with self._plain_errors():
+            found = self._store.get_executions_by_id([execution_id])
+            return self._execution(found[0]) if found else None
+
+    def outputs(self, execution_id: int) -> list[ArtifactRecord]:
+        """What an execution wrote, or took from the cache."""
+        return self._artifacts_of(execution_id, _OUTPUT_EVENTS)
+
+    def inputs(self, execution_id: int) -> list[ArtifactRecord]:
+        """What an execution read."""
+        return self._artifacts_of(execution_id, _INPUT_EVENTS)
+
+    def _run_contexts(self) -> list[pb.Context]:
+        with self._plain_errors():
+            return sorted(self._store.get_contexts_by_type(RUN_CONTEXT), key=lambda context: context.id)
+
+    def _execution(self, execution: pb.Execution) -> ExecutionRecord:
+        contexts = self._store.get_contexts_by_execution(execution.id)
+        name = next((c.name for c in contexts if c.type == NODE_CONTEXT), execution.type)
+        return ExecutionRecord(
+            id=execution.id,
+            type=execution.type,
+            node=name.rpartition(".")[2],  # the context is called <pipeline>.<node>
+            state=pb.Execution.State.Name(execution.last_known_state),
+            started=execution.create_time_since_epoch / 1000,
+            ended=execution.last_update_time_since_epoch / 1000,
+            properties=properties(execution),
+        )
+
+    def _artifacts_of(self, execution_id: int, kinds: Sequence[int]) -> list[ArtifactRecord]:
+        with self._plain_errors():
+            events = [e for e in self._store.get_events_by_execution_ids([execution_id]) if e.type in kinds]
+            keys = {event.artifact_id: _key(event) for event in events}
+            found = self._store.get_artifacts_by_id(sorted(keys))
+        return [artifact_record(artifact, keys[artifact.id]) for artifact in found]
+
+    @contextlib.contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (mlmd_errors.AbortedError, mlmd_errors.UnavailableError) as error:
+            raise StoreError(f"{self.path} is locked by another process.", "Try again in a moment.") from error
+        except mlmd_errors.StatusError as error:
+            raise StoreError(
+                f"{self.path} cannot be read: {error.message}", "Restore it from a copy, or give another --root."
+            ) from error
+
+
+def artifact_record(artifact: pb.Artifact, key: str = "") -> ArtifactRecord:
+    """ML Metadata's artifact as a plain value."""
+    return ArtifactRecord(
+        id=artifact.id,
+        type=artifact.type,
+        uri=artifact.uri,
+        state=pb.Artifact.State.Name(artifact.state),
+        key=key,
+        properties=properties(artifact),
+        created=artifact.create_time_since_epoch / 1000,
+    )
+
+
+def properties(record: pb.Artifact | pb.Execution) -> dict[str, Any]:
+    """Typed and custom properties of an artifact or execution as plain values."""
+    return {
+        name: _value(value) for group in (record.properties, record.custom_properties) for name, value in group.items()
+    }
+
+
+def check_file(path: Path) -> None:
+    """Refuses what is no metadata store, without changing it.
+
+    Raises:
+        StoreError: There is no such file, it is damaged, of another program, or locked.
+    """
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(len(_SQLITE_MAGIC))
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"There is no metadata store {path}.", "Name the --root of a run, or run: taxiway run"
+        ) from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}.", "Give this user the right to read it.") from error
+    if magic != _SQLITE_MAGIC:
+        raise StoreError(f"{path} is no sqlite database.", "Restore it from a copy, or give another --root.")
+    if "MLMDEnv" not in _tables(path):
+        raise StoreError(f"{path} is a sqlite database of another program, not ML Metadata's.", "Give another --root.")
+
+
+def _tables(path: Path) -> set[str]:
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
+            return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"{path} is locked by another process ({error}).", "Try again in a moment.") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} is damaged: {error}.", "Restore it from a copy, or give another --root.") from error
+
+
+def _key(event: pb.Event) -> str:
+    return next((step.key for step in event.path.steps if step.HasField("key")), "")
+
+
+def _value(value: pb.Value) -> Any:
+    kind = value.WhichOneof("value")
+    if kind != "struct_value":
+        return getattr(value, kind) if kind else None
+    text = value.struct_value.fields["__value__"].string_value  # so TFX wraps JSON values; "" where there is none
+    with contextlib.suppress(ValueError):
+        return json.loads(text)
+    return text or None

@@ -1,0 +1,157 @@
+"""The summary at the end of a run, also what `taxiway show` prints: rich renderables from a `RunRecord`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from components.evaluation.config import HIGHER_IS_BETTER
+from pipeline import output
+from pipeline.record import GateRecord, MetricValues, RunRecord, VariantRecord
+
+SLICES_SHOWN = 12
+COLOURS = {
+    "live": "green",
+    "done": "green",
+    "blocked": "yellow",
+    "failed": "red",
+    "interrupted": "red",
+    "running": "cyan",
+}
+
+
+def full(run: RunRecord) -> RenderableType:
+    """Everything that is known of a run, top down: nodes only where they are of interest afterwards."""
+    parts = [nodes(run), gates(run), *metrics(run), variants(run), verdict(run)]
+    return Group(*_spaced(part for part in parts if part is not None))
+
+
+def _spaced(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
+    for part in parts:
+        yield Text("")
+        yield part
+
+
+def nodes(run: RunRecord) -> Table | None:
+    """Every node with its state, time and peak memory."""
+    if not run.nodes:
+        return None
+    rows = [
+        (
+            node.node,
+            node.state,
+            output.seconds(node.seconds) if node.seconds is not None else None,
+            None if node.peak_memory_mb is None or node.state == "skipped" else f"{node.peak_memory_mb:.0f} MB",
+            escape(node.reason) if node.state in ("skipped", "failed", "interrupted") else "",
+        )
+        for node in run.nodes
+    ]
+    return output.table("Nodes", ("node", "state", "time", "peak memory", "why"), rows, right=("time", "peak memory"))
+
+
+def gates(run: RunRecord) -> Table | None:
+    """What each gate decided, with its numbers."""
+    rows = [(gate.gate, "passed" if gate.passed else "[yellow]blocks[/]", escape(_numbers(gate))) for gate in run.gates]
+    return output.table("Gates", ("gate", "verdict", "numbers"), rows) if rows else None
+
+
+def _numbers(gate: GateRecord) -> str:
+    if not gate.passed:
+        return gate.reason
+    words = [f"{name} {_short(value)}" for name, value in gate.numbers.items() if name not in ("findings", "label")]
+    return ", ".join(words)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_short(inner)}" for name, inner in value.items())
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def metrics(run: RunRecord) -> list[Table]:
+    """One table an evaluator: candidate against baseline, the whole split and the slices."""
+    return [_metrics(node, values, run.main_metric) for node, values in run.metrics.items() if values]
+
+
+def _metrics(node: str, values: tuple[MetricValues, ...], main: str) -> Table:
+    names = sorted(values[0].candidate, key=lambda name: (name != main, name))
+    title = f"{node}: candidate (against the baseline)"
+    rows = [
+        (escape(v.slice), v.rows, *(_change(name, v.candidate.get(name), v.baseline.get(name)) for name in names))
+        for v in values[: SLICES_SHOWN + 1]
+    ]
+    hidden = len(values) - len(rows)
+    made = output.table(title, ("slice", "rows", *names), rows, right=("rows", *names))
+    if hidden:
+        made.caption, made.caption_justify = f"and {hidden} more slices: taxiway show {'--json'}", "left"
+    return made
+
+
+def _change(name: str, candidate: float | None, baseline: float | None) -> str:
+    if candidate is None or baseline is None:
+        return output.number(candidate)
+    change = candidate - baseline
+    if name in HIGHER_IS_BETTER:
+        colour = "green" if change > 5e-5 else "red" if change < -5e-5 else "dim"
+    else:
+        colour = "dim"  # calibration is best at 1: neither way is better as such
+    return f"{candidate:.4f} [{colour}]({change:+.4f})[/]"
+
+
+def variants(run: RunRecord) -> Table | None:
+    """What the optimizer tried; the chosen one is marked."""
+    if not run.variants:
+        return None
+    batch = run.variants[0].batch_size
+    columns = ("", "variant", "size", f"p50 batch {batch}", "p99", "faster by", "quality", "output error", "status")
+    rows = [_variant(variant) for variant in run.variants]
+    return output.table("Variants", columns, rows, right=columns[2:8])
+
+
+def _variant(variant: VariantRecord) -> tuple[str, ...]:
+    interval = ""
+    if variant.speedup_low is not None and variant.speedup_high is not None:
+        interval = f" [dim]\\[{variant.speedup_low:.2f}, {variant.speedup_high:.2f}][/]"
+    return (
+        "[green]→[/]" if variant.chosen else "",
+        f"[bold]{variant.variant}[/]" if variant.chosen else variant.variant,
+        output.size(variant.size_bytes),
+        "–" if variant.p50_ms is None else f"{variant.p50_ms:.3f} ms",
+        "–" if variant.p99_ms is None else f"{variant.p99_ms:.3f} ms",
+        "–" if variant.speedup is None else f"{variant.speedup:.2f}x{interval}",
+        output.number(variant.quality),
+        "–" if variant.output_error is None else f"{variant.output_error:.1e}",
+        "chosen" if variant.chosen else escape(variant.reason or variant.status),
+    )
+
+
+def verdict(run: RunRecord) -> Text:
+    """How it ended, where the model is, where the log is."""
+    text = Text()
+    text.append(_headline(run), style=f"bold {COLOURS[run.state]}")
+    text.append(f"  in {output.seconds(run.seconds)}\n" if run.seconds is not None else "\n")
+    if run.reason:
+        text.append(f"{run.reason}\n")
+    if run.push and (run.push.pushed or run.push.already_live):
+        text.append(f"{run.push.path}\n")
+    if run.resume:
+        text.append(f"Go on with: {run.resume}\n")
+    return text.append(f"log: {run.log}", style="dim")
+
+
+def _headline(run: RunRecord) -> str:
+    push = run.push
+    if run.state == "live" and push:
+        return f"Live: {run.model} version {push.version}" if push.pushed else f"Live already: {push.reason}"
+    words = {
+        "done": "Done: this part pushes nothing",
+        "blocked": "Blocked: the live model stays as it is",
+        "failed": "Failed",
+        "interrupted": "Interrupted",
+        "running": "Running",
+    }
+    return words.get(run.state, run.state)

@@ -22,8 +22,6 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 def node_fingerprints(
     executors: Mapping[str, str], functions: Iterable[str], user_folder: Path | None
 ) -> dict[str, str]:
-    executors: Mapping[str, str], functions: Iterable[str], user_folder: Path | None
-) -> dict[str, str]:
     """The digest of each node's code.
 
     Args:

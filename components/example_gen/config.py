@@ -12,7 +12,7 @@ from components.configuration import Section
 from components.contract import Task
 
 Format = Literal["auto", "csv", "parquet", "jsonl", "tfrecord"]
-ColumnType = Literal["int", "float", "string", "bool", "time"]
+COLUMN_TYPES = ("int", "float", "string", "bool", "time")
 
 SPAN_PLACEHOLDER = "{SPAN}"
 PACKAGE_PREFIX = "package://"
@@ -74,11 +74,12 @@ class DataConfig(Section):
     """A file, a folder or a glob. `{SPAN}` stands for the number of a span; `package://PACKAGE/FILE` is a file that an
     installed Python package ships."""
     format: Format = "auto"
-    """`auto` goes by the file name: .csv, .tsv, .csv.gz, .csv.zip, .parquet, .jsonl, .jsonl.gz, .tfrecord, .tfrecord.gz."""
+    """`auto` goes by the file name: .csv, .tsv, .parquet, .jsonl, .tfrecord, each also with .gz or .zip after it."""
     csv: CsvConfig = CsvConfig()
     """How csv files are written."""
-    types: dict[str, ColumnType] = {}
-    """Types of columns where the inferred ones are wrong. `time` columns become whole seconds since 1970 (UTC)."""
+    types: dict[str, str] = Field({})
+    """Types of columns where the inferred ones are wrong: int, float, string, bool, time (ISO dates and times) or
+    `time:FORMAT` such as `time:%m/%d/%Y`. A `time` column becomes whole seconds since 1970 (UTC)."""
     leave_out: tuple[str, ...] = ()
     """Columns that are not written to the examples at all."""
     split: SplitConfig = SplitConfig()
@@ -87,10 +88,8 @@ class DataConfig(Section):
     """Which values of `{SPAN}` are read: `latest`, `all`, one number `7`, or a range `3..7`."""
     max_bad_rows: int = Field(0, ge=0)
     """Rows that cannot be read are counted and sampled into `bad_rows.jsonl`; more than this many end the run."""
-    min_rows: int = Field(100, ge=1)
-    """With fewer rows than this in all, nothing is trained."""
-    shards: int = Field(0, ge=0)
-    """Files per split. 0: one for each 128 MiB of examples or so."""
+    shard_mib: int = Field(128, ge=1)
+    """Size at which another file of examples is begun, in MiB before compression."""
 
     @field_validator("path")
     @classmethod
@@ -98,6 +97,14 @@ class DataConfig(Section):
         if "\0" in path:
             raise ValueError("a path cannot hold a NUL character")
         return path
+
+    @field_validator("types")
+    @classmethod
+    def _types(cls, types: dict[str, str]) -> dict[str, str]:
+        for column, kind in types.items():
+            if kind not in COLUMN_TYPES and not (kind.startswith("time:") and "%" in kind):
+                raise ValueError(f"{column}: {kind!r} is none of {', '.join(COLUMN_TYPES)}, time:FORMAT")
+        return types
 
     @field_validator("spans", mode="before")
     @classmethod

@@ -1,0 +1,300 @@
+"""Which files `data.path` means, how they are written, and the fingerprint of their content. No tfx."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import importlib.util
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from components.errors import DataError, close_matches
+from components.example_gen.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, DataConfig
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".tfrecord": "tfrecord",
+    ".tfrecords": "tfrecord",
+}
+COMPRESSIONS = {".gz": "gzip", ".zip": "zip"}
+_MAGIC = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of rows.
+
+    Attributes:
+        path: Where it is; local, or a URL that TensorFlow's file system knows (`gs://`).
+        format: csv, parquet, jsonl or tfrecord.
+        compression: "", gzip or zip.
+        span: The number that stood for `{SPAN}`; 0 where the path has none.
+        member: The file inside a zip archive.
+    """
+
+    path: str
+    format: str
+    compression: str = ""
+    span: int = 0
+    member: str = ""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return f"{self.path}:{self.member}" if self.member else self.path
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The content of the data: the same digest means the same rows, whatever the files' names, order and times."""
+
+    digest: str
+    span: int
+    files: int
+    size_bytes: int
+
+
+def is_remote(path: str) -> bool:
+    """Whether the path is a URL, which TensorFlow's file systems open."""
+    return "://" in path and not path.startswith(PACKAGE_PREFIX)
+
+
+def _gfile() -> Any:
+    from tensorflow.io import gfile  # slow to import, and needed for URLs only
+
+    return gfile
+
+
+def open_binary(path: str) -> IO[bytes]:
+    """Opens a local file or a URL for reading."""
+    if is_remote(path):
+        return cast(IO[bytes], _gfile().GFile(path, "rb"))
+    return open(path, "rb")
+
+
+def list_files(data: DataConfig) -> list[SourceFile]:
+    """The files that the configuration means, in the order of their spans and names.
+
+    Raises:
+        DataError: nothing is there, formats are mixed or unknown, an archive cannot be read, a span is missing.
+    """
+    pattern = locate(data.path)
+    spans = _by_span(pattern)
+    chosen = _choose_spans(spans, data.spans, data.path) if SPAN_PLACEHOLDER in pattern else sorted(spans)
+    files = [_describe(path, data, span) for span in chosen for path in spans[span]]
+    if not files:
+        raise _nothing_there(data.path, pattern)
+    _check_one_format(files, data.path)
+    return [member for file in files for member in _members(file)]
+
+
+def locate(path: str) -> str:
+    """The path on this machine: `package://` names are looked up without importing the package."""
+    if not path.startswith(PACKAGE_PREFIX):
+        return path if is_remote(path) else str(Path(path).expanduser())
+    package, _, inner = path.removeprefix(PACKAGE_PREFIX).partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise DataError(
+            f"data.path {path!r}: there is no installed package {package!r}.",
+            f"Install it (pip install {package}), or give the path of a file, a folder or a glob.",
+        )
+    return str(Path(next(iter(spec.submodule_search_locations))) / inner)
+
+
+def _by_span(pattern: str) -> dict[int, list[str]]:
+    """Paths by span; without `{SPAN}` all are of span 0."""
+    spans: dict[int, list[str]] = {}
+    matcher = _span_matcher(pattern)
+    for path in _expand(pattern.replace(SPAN_PLACEHOLDER, "*")):
+        match = matcher.match(path)
+        if match or SPAN_PLACEHOLDER not in pattern:
+            span = int(match["span"]) if match and SPAN_PLACEHOLDER in pattern else 0
+            spans.setdefault(span, []).extend(_inside(path))
+    return spans
+
+
+def _span_matcher(pattern: str) -> re.Pattern[str]:
+    """A pattern whose group `span` is the number; a second `{SPAN}` must be the same text."""
+    first, *rest = (_translate(part) for part in pattern.split(SPAN_PLACEHOLDER))
+    if not rest:
+        return re.compile(first)
+    return re.compile(first + r"(?P<span>\d+)" + r"(?P=span)".join(rest) + r"\Z")
+
+
+def _translate(part: str) -> str:
+    return "".join({"*": "[^/]*", "?": "[^/]"}.get(c, re.escape(c)) for c in part).rstrip("/")
+
+
+def _expand(pattern: str) -> list[str]:
+    if is_remote(pattern):
+        return sorted(_gfile().glob(pattern))
+    if Path(pattern).exists():  # a name that holds [ or * is a name first
+        return [pattern]
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (Path.glob refuses absolute patterns)
+
+
+def _inside(path: str) -> list[str]:
+    """The path itself, or the files of a folder that are not hidden (`.x`, `_SUCCESS`)."""
+    if is_remote(path):
+        names = _gfile().listdir(path) if _gfile().isdir(path) else None
+        return [path] if names is None else sorted(f"{path.rstrip('/')}/{n}" for n in names if n[0] not in "._")
+    folder = Path(path)
+    if not folder.is_dir():
+        return [path]
+    found = (p for p in folder.rglob("*") if p.is_file())
+    return sorted(str(p) for p in found if not any(part[0] in "._" for part in p.relative_to(folder).parts))
+
+
+def _choose_spans(spans: dict[int, list[str]], wanted: str, path: str) -> list[int]:
+    known = sorted(span for span, paths in spans.items() if paths)
+    if not known or wanted == "all":
+        return known
+    if wanted == "latest":
+        return known[-1:]
+    first, _, last = wanted.partition("..")
+    chosen = [span for span in known if int(first) <= span <= int(last or first)]
+    if not chosen:
+        raise DataError(
+            f"data.spans is {wanted}, but {path!r} has no such span.",
+            f"There are: {', '.join(map(str, known[-20:]))}. Accepted are latest, all, a number, or a range 3..7.",
+        )
+    return chosen
+
+
+def _nothing_there(path: str, pattern: str) -> DataError:
+    where = "" if pattern == path else f" (that is {pattern})"
+    folder = Path(pattern.split("*")[0].split("{")[0]).parent
+    siblings = [p.name for p in folder.iterdir()] if not is_remote(pattern) and folder.is_dir() else []
+    offer = close_matches(Path(pattern).name, siblings) if siblings else ""
+    return DataError(
+        f"data.path {path!r}{where}: no such file, or a folder or glob without files.",
+        f"Give a file, a folder, a glob, or package://PACKAGE/FILE. {offer}".rstrip(),
+    )
+
+
+def _describe(path: str, data: DataConfig, span: int) -> SourceFile:
+    """Format by configuration or name; compression by the first bytes, because names lie."""
+    compression = _compression(path)
+    suffixes = [s.lower() for s in Path(path).suffixes]
+    if suffixes and suffixes[-1] in COMPRESSIONS:
+        _check_compression(path, suffixes.pop(), compression)
+    if data.format != "auto":
+        return SourceFile(path, data.format, compression, span)
+    known = FORMATS.get(suffixes[-1] if suffixes else "")
+    if known is None and compression != "zip":
+        raise DataError(
+            f"{path}: the name does not say which format the file has.",
+            f"Set data.format to csv, parquet, jsonl or tfrecord, or use one of the endings {', '.join(FORMATS)} "
+            "(and .gz or .zip after them).",
+        )
+    return SourceFile(path, known or "csv", compression, span)
+
+
+def _compression(path: str) -> str:
+    try:
+        with open_binary(path) as file:
+            start = file.read(4)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}.", "Check the path and its rights."
+        ) from error
+    if not start:
+        raise DataError(f"{path} is empty.", "Give a file with rows, or take it out of data.path.")
+    return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
+
+
+def _check_compression(path: str, suffix: str, found: str) -> None:
+    expected = COMPRESSIONS[suffix]
+    if expected != found:
+        raise DataError(
+            f"{path} is named {suffix} but is {f'a {found} file' if found else f'not a {expected} file'}.",
+            "Rename it after what it is, or make it again: it may be damaged or half downloaded.",
+        )
+
+
+def _check_one_format(files: list[SourceFile], path: str) -> None:
+    formats = {file.format: file.path for file in files}
+    if len(formats) > 1:
+        listed = "; ".join(f"{kind}: {name}" for kind, name in sorted(formats.items()))
+        raise DataError(f"data.path {path!r} holds files of several formats ({listed}).", "Use a glob that takes one.")
+
+
+def _members(file: SourceFile) -> list[SourceFile]:
+    """The files of rows inside a zip archive; other files are themselves."""
+    if file.compression != "zip":
+        return [file]
+    try:
+        with open_binary(file.path) as raw, zipfile.ZipFile(raw) as archive:
+            infos = [i for i in archive.infolist() if not i.is_dir() and not _is_hidden(i.filename)]
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise DataError(f"{file.path} is not a readable zip archive: {error}.", "Make it again.") from error
+    if any(info.flag_bits & 1 for info in infos):
+        raise DataError(f"{file.path} is encrypted.", "Give an archive without a password.")
+    named = [i.filename for i in infos if FORMATS.get(Path(i.filename).suffix.lower()) == file.format]
+    names = sorted(named or [i.filename for i in infos])
+    if not names:
+        raise DataError(f"{file.path} holds no files.", "Give an archive with at least one file of rows.")
+    return [SourceFile(file.path, file.format, "zip", file.span, name) for name in names]
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part[:1] in "._" for part in Path(name).parts)
+
+
+def fingerprint(data: DataConfig) -> Fingerprint:
+    """Digest of the content of the files that `data` means.
+
+    It reads every byte: size and modification time say nothing about a file written again within a second. Names and
+    times do not count, so that a moved or touched file is the same data.
+
+    Raises:
+        DataError: as `list_files`.
+    """
+    files = list_files(data)
+    paths = sorted({file.path for file in files})
+    digests, size = [], 0
+    for path in paths:
+        digest, length = _digest(path)
+        digests.append(f"{files[0].format} {digest}")
+        size += length
+    whole = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+    return Fingerprint(whole[:32], max(file.span for file in files), len(paths), size)
+
+
+def _digest(path: str) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    for block in _blocks(path):
+        digest.update(block)
+        size += len(block)
+    return digest.hexdigest(), size
+
+
+def _blocks(path: str) -> Iterator[bytes]:
+    try:
+        with open_binary(path) as file:
+            while block := file.read(_BLOCK):
+                yield block
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}.", "Check the path and its rights."
+        ) from error
+
+
+def names(files: Iterable[SourceFile]) -> str:
+    """The first few files, for a message."""
+    listed = [file.name for file in files]
+    more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
+    return ", ".join(listed[:3]) + more

@@ -1,0 +1,326 @@
+"""From files of rows to files of examples, in stages that map a plain function over the files.
+
+survey   the kinds of all columns, the number of rows, the rows that cannot be read
+observe  what only typed columns show: the labels that occur, the times (skipped when nobody asks)
+write    convert, label, split, encode, write
+
+Every stage is `run(function, jobs) -> results` with JSON in and out: `map` in this process, or Beam's workers (the
+executor's). Results do not depend on the order of files or on who ran them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from components import progress
+from components.errors import ConfigError, DataError, close_matches
+from components.example_gen import files as files_module
+from components.example_gen import label as labels
+from components.example_gen import split as splits
+from components.example_gen.bad_rows import BAD_ROWS_FILE, BadRows, check_allowed
+from components.example_gen.config import DataConfig, LabelConfig
+from components.example_gen.files import SourceFile
+from components.example_gen.reading import read
+from components.example_gen.tables import Kind, check_kinds, convert, infer_kind, merge_kinds
+from components.example_gen.writing import Background, SplitWriter, example_batch
+
+INGEST_FILE = "ingest.json"
+"""Beside the splits: what was read, what the columns are, the order of the label's classes."""
+_ENCODE_ROWS = 8192
+
+Job = dict[str, Any]
+Stage = Callable[[Job], dict[str, Any]]
+Run = Callable[[Stage, Sequence[Job]], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of the rows.
+
+    Attributes:
+        columns: Kind of every column that was read.
+        label_column: Column of the label in the examples.
+        classes: Labels in the order of their indices; empty for a regression.
+        rows: Counts: `read`, `bad`, `without_label`, `left_out`, `train`, `eval`.
+        files: Names of the files, in order.
+        span: Highest span read; 0 without spans.
+        cutoff: For a split by time, the first time that evaluates.
+        bad: The first rows that could not be read.
+    """
+
+    columns: dict[str, str]
+    label_column: str
+    classes: tuple[str, ...]
+    rows: dict[str, int]
+    files: tuple[str, ...]
+    span: int
+    cutoff: float | None = None
+    bad: BadRows = field(default_factory=BadRows)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"version": 1, **asdict(self)}
+
+
+def run_here(stage: Stage, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Runs a stage in this process."""
+    return [stage(job) for job in jobs]
+
+
+def ingest(data: DataConfig, label: LabelConfig, folder: str, run: Run = run_here) -> Ingested:
+    """Reads, labels, splits and writes all rows.
+
+    Args:
+        data: Where the rows are.
+        label: What is predicted.
+        folder: Gets `Split-train/`, `Split-eval/`, `ingest.json` and, if rows are bad, `bad_rows.jsonl`.
+        run: Runs a stage on every file.
+
+    Raises:
+        ConfigError, DataError: in one paragraph, with the file, column or key.
+    """
+    files = files_module.list_files(data)
+    base = {"data": data.model_dump(mode="json"), "label": label.model_dump(mode="json")}
+    jobs = [{**base, "file": asdict(file), "part": part} for part, file in enumerate(files)]
+    progress.report("ExampleGen", f"reading {len(files)} file{'s' * (len(files) > 1)}")
+    kinds, _ = surveyed(data, label, files, run(survey, jobs))
+    classes, cutoff = _observed(data, label, [{**job, "kinds": kinds} for job in jobs], run)
+    plan = {"kinds": kinds, "classes": list(classes), "cutoff": cutoff, "folder": folder}
+    progress.report("ExampleGen", "writing examples")
+    results = run(write, [{**job, **plan} for job in jobs])
+    done = Ingested(
+        columns=kinds,
+        label_column=label.column,
+        classes=classes,
+        rows={key: sum(r["rows"][key] for r in results) for key in results[0]["rows"]},
+        files=tuple(file.name for file in files),
+        span=max(file.span for file in files),
+        cutoff=cutoff,
+        bad=BadRows.sum(BadRows.from_json(r["bad"]) for r in results),
+    )
+    check_allowed(done.bad, data.max_bad_rows)
+    _record(done, folder)
+    return done
+
+
+def survey(job: Job) -> dict[str, Any]:
+    """Kinds of one file's columns, its rows, its bad rows."""
+    data, file, bad = DataConfig(**job["data"]), SourceFile(**job["file"]), BadRows()
+    kinds: dict[str, Kind] = {}
+    rows = 0
+    for batch in read(file, data, None, bad):
+        rows += batch.num_rows
+        for name, array in zip(batch.schema.names, batch.columns, strict=True):
+            kinds[name] = infer_kind(array, kinds.get(name, "null"), name, file.name)
+    return {"file": file.name, "kinds": kinds, "rows": rows, "bad": bad.to_json()}
+
+
+def surveyed(
+    data: DataConfig, label: LabelConfig, files: Sequence[SourceFile], surveys: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, str], int]:
+    """The kinds of all columns and the number of rows, checked against the configuration.
+
+    Raises:
+        ConfigError, DataError: columns that are missing, empty or unknown; no rows; too many bad ones.
+    """
+    check_allowed(BadRows.sum(BadRows.from_json(s["bad"]) for s in surveys), data.max_bad_rows)
+    rows = sum(s["rows"] for s in surveys)
+    if not rows:
+        raise DataError(f"{files_module.names(files)}: there are no rows.", "Give data with rows below its header.")
+    if files[0].format in ("csv", "parquet"):
+        _check_same_columns([s for s in surveys if s["rows"]])
+    kinds: dict[str, str] = dict(reduce(_merge, (s["kinds"] for s in surveys), {}))
+    _check_known(data, kinds)
+    kinds.update(data.types)
+    labels.check_columns(label, kinds)
+    check_kinds(kinds, files_module.names(files))
+    return kinds, rows
+
+
+def _merge(one: dict[str, Kind], other: Mapping[str, Kind]) -> dict[str, Kind]:
+    return {**one, **{name: merge_kinds(one.get(name, "null"), kind) for name, kind in other.items()}}
+
+
+def _check_same_columns(surveys: Sequence[Mapping[str, Any]]) -> None:
+    first = surveys[0]
+    for other in surveys[1:]:
+        lacking = sorted(set(first["kinds"]) ^ set(other["kinds"]))
+        if lacking:
+            has, lacks = (first, other) if lacking[0] in first["kinds"] else (other, first)
+            raise DataError(
+                f"{lacks['file']} has no column {lacking[0]!r}, but {has['file']} has.",
+                f"Give files with the same columns, or leave it out (data.leave_out: [{lacking[0]}]).",
+            )
+
+
+def _check_known(data: DataConfig, kinds: Mapping[str, str]) -> None:
+    named = {"data.types": data.types, "data.split.column": [data.split.column] if data.split.column else []}
+    for key, names in named.items():
+        for name in names:
+            if name not in kinds:
+                raise ConfigError(f"{key} names {name!r}, which is no column of the data.", close_matches(name, kinds))
+
+
+def _observed(
+    data: DataConfig, label: LabelConfig, jobs: Sequence[Job], run: Run
+) -> tuple[tuple[str, ...], float | None]:
+    """The order of classes and the split's cutoff; looks into the data only where the configuration leaves it open."""
+    cutoff = splits.parse_cutoff(data.split.cutoff) if data.split.cutoff else None
+    wants_classes = label.task != "regression" and not label.classes
+    wants_cutoff = data.split.by == "time" and cutoff is None
+    classes = () if label.task == "regression" else label.classes
+    if not (wants_classes or wants_cutoff):
+        return labels.class_order(label, classes) if classes else (), cutoff
+    seen = run(observe, [{**job, "times": wants_cutoff, "labels": wants_classes} for job in jobs])
+    if wants_cutoff:
+        sketches = [(s["rows"], s["times"]) for s in seen if s["rows"]]
+        cutoff = splits.quantile_cutoff(sketches, data.split.train)
+    if label.task != "regression":
+        classes = labels.class_order(label, classes or {text for s in seen for text in s["labels"]})
+    return classes, cutoff
+
+
+def observe(job: Job) -> dict[str, Any]:
+    """The labels and a sketch of the times of one file."""
+    data, label, file = _parsed(job)
+    found: set[str] = set()
+    times: list[np.ndarray] = []
+    wanted = {data.split.column: None} if job["times"] else {}
+    if job["labels"]:
+        wanted |= dict.fromkeys(labels.columns_read(label))
+    rows = 0
+    for _, columns in _converted(file, data, job["kinds"], BadRows(), tuple(wanted)):
+        rows += _length(columns)
+        if job["labels"] and len(found) <= labels.MAX_CLASSES:
+            found |= set(labels.distinct(labels.raw_label(label, columns)))
+        if job["times"]:
+            times.append(splits.times(columns[data.split.column], data.split.column))
+    sketch = splits.sketch(np.concatenate(times)) if times else []
+    return {"rows": rows, "labels": sorted(found)[: labels.MAX_CLASSES + 1], "times": sketch}
+
+
+def write(job: Job) -> dict[str, Any]:
+    """Writes the examples of one file and counts them."""
+    from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+
+    data, label, file = _parsed(job)
+    encoder, bad = RecordBatchToExamplesEncoder(), BadRows()
+    rows = dict.fromkeys(("read", "bad", "without_label", "left_out", *splits.SPLITS), 0)
+    shard_bytes = data.shard_mib << 20
+    writers = [SplitWriter(f"{job['folder']}/Split-{s}", job["part"], shard_bytes) for s in splits.SPLITS]
+    with Background() as background:
+        for _, columns in _converted(file, data, job["kinds"], bad, None):
+            examples, split = _labelled_and_split(columns, data, label, job, file, rows)
+            for start in range(0, len(split), _ENCODE_ROWS):
+                records = encoder.encode(examples.slice(start, _ENCODE_ROWS))
+                for writer, chosen in zip(
+                    writers, _partition(records, split[start : start + _ENCODE_ROWS]), strict=True
+                ):
+                    background.put(writer, chosen)
+    for writer in writers:
+        writer.close(even_if_empty=job["part"] == 0)  # a reader of the split's folder must find a file
+    rows.update({s: w.count for s, w in zip(splits.SPLITS, writers, strict=True)}, bad=bad.count)
+    rows["read"] += bad.count
+    return {"rows": rows, "bad": bad.to_json()}
+
+
+def _labelled_and_split(
+    columns: dict[str, pa.Array], data: DataConfig, label: LabelConfig, job: Job, file: SourceFile, rows: dict[str, int]
+) -> tuple[pa.RecordBatch, np.ndarray]:
+    """The batch to encode, and the split of each of its rows; rows that no split takes are gone."""
+    length = _length(columns)
+    values = labels.materialize(label, columns, job["classes"])
+    kept = labels.labelled(label, values, file.name)
+    if kept is not None:
+        columns = {name: array.filter(pa.array(kept)) for name, array in columns.items()}
+        values = values.filter(pa.array(kept))
+    split = splits.assign(data.split, columns, len(values), job["cutoff"])
+    batch = example_batch({**columns, label.column: values})
+    used = split != splits.LEFT_OUT
+    rows["read"] += length
+    rows["without_label"] += length - len(values)
+    rows["left_out"] += int((~used).sum())
+    if not used.all():
+        batch, split = pa.Table.from_batches([batch]).filter(pa.array(used)).combine_chunks(), split[used]
+        batch = batch.to_batches()[0] if batch.num_rows else example_batch({})
+    return batch, split
+
+
+def _partition(records: Sequence[bytes], split: np.ndarray) -> Iterator[list[bytes]]:
+    for index in range(len(splits.SPLITS)):
+        yield [records[i] for i in np.flatnonzero(split == index).tolist()]
+
+
+def _converted(
+    file: SourceFile, data: DataConfig, kinds: Mapping[str, str], bad: BadRows, columns: Iterable[str] | None
+) -> Iterator[tuple[int, dict[str, pa.Array]]]:
+    """Batches of converted columns, without the rows whose values are not of their kind."""
+    before = 0
+    for batch in read(file, data, columns, bad):
+        if batch.num_rows:
+            yield before, _convert_batch(batch, file, kinds, bad, before)
+        before += batch.num_rows
+
+
+def _convert_batch(
+    batch: pa.RecordBatch, file: SourceFile, kinds: Mapping[str, str], bad: BadRows, before: int
+) -> dict[str, pa.Array]:
+    arrays: dict[str, pa.Array] = {}
+    wrong = np.zeros(batch.num_rows, bool)
+    names = [name for name in kinds if name in batch.schema.names]
+    raw = dict(zip(batch.schema.names, batch.columns, strict=True))
+    numbered = bad.count == 0  # rows with too few cells are skipped below us: then the numbers are not known
+    for name in names:
+        arrays[name], mask = convert(raw[name], kinds[name])
+        if mask is not None:
+            for i in np.flatnonzero(mask & ~wrong):
+                _add(bad, file, before + int(i) + 1 if numbered else None, name, raw[name][int(i)], kinds[name])
+            wrong |= mask
+    for name in kinds:  # a key or a feature that this batch lacks
+        if name not in arrays:
+            arrays[name] = convert(pa.nulls(batch.num_rows), kinds[name])[0]
+    if not wrong.any():
+        return arrays
+    good = pa.array(~wrong)
+    return {name: array.filter(good) for name, array in arrays.items()}
+
+
+def _add(bad: BadRows, file: SourceFile, row: int | None, name: str, value: pa.Scalar, kind: str) -> None:
+    cell = value.as_py()
+    text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+    reason = "is no UTF-8 text or holds NUL" if kind == "string" else f"is no {kind}"
+    bad.add(file.name, row, f"column {name!r} {reason}", text)
+
+
+def _parsed(job: Job) -> tuple[DataConfig, LabelConfig, SourceFile]:
+    return DataConfig(**job["data"]), LabelConfig(**job["label"]), SourceFile(**job["file"])
+
+
+def _length(columns: Mapping[str, pa.Array]) -> int:
+    return len(next(iter(columns.values()))) if columns else 0
+
+
+def _record(done: Ingested, folder: str) -> None:
+    _write_text(f"{folder}/{INGEST_FILE}", json.dumps(done.to_json(), indent=1, ensure_ascii=False))
+    if done.bad.count:
+        lines = (json.dumps(asdict(sample), ensure_ascii=False) for sample in done.bad.samples)
+        _write_text(f"{folder}/{BAD_ROWS_FILE}", "".join(f"{line}\n" for line in lines))
+
+
+def _write_text(path: str, text: str) -> None:
+    from tensorflow.io import gfile
+
+    with gfile.GFile(path, "w") as out:
+        out.write(text)
+
+
+def read_record(folder: str) -> dict[str, Any]:
+    """What `ingest` recorded beside the splits of an `Examples` artifact."""
+    with files_module.open_binary(f"{folder}/{INGEST_FILE}") as file:
+        return dict(json.loads(file.read()))

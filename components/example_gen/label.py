@@ -1,0 +1,188 @@
+"""The label of every row: an int64 class index or a float32 value, from a column or an expression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.errors import ConfigError, DataError
+from components.example_gen.config import LabelConfig
+from components.example_gen.expression import ExpressionError, parse
+from components.example_gen.tables import finite, is_text
+
+MAX_CLASSES = 1000
+
+
+def columns_read(config: LabelConfig) -> tuple[str, ...]:
+    """The columns that the label is made from."""
+    return parse(config.expression).columns if config.expression else (config.column,)
+
+
+def check_columns(config: LabelConfig, known: Iterable[str]) -> None:
+    """Refuses a label whose columns are not there, or whose made column already is.
+
+    Raises:
+        ConfigError, DataError: which.
+    """
+    from components.errors import close_matches
+
+    known = list(known)
+    for name in columns_read(config):
+        if name not in known:
+            key = f"label.expression {config.expression!r} reads" if config.expression else "label.column is"
+            raise DataError(f"{key} {name!r}, which is no column of the data.", close_matches(name, known))
+    if config.expression and config.column in known:
+        raise ConfigError(
+            f"label.column {config.column!r} is to hold label.expression, but the data has a column of that name.",
+            "Give the label another name.",
+        )
+
+
+def raw_label(config: LabelConfig, columns: Mapping[str, pa.Array]) -> pa.Array:
+    """What the column holds or the expression yields: `[rows]`, missing values null.
+
+    Raises:
+        ConfigError: the expression does not fit the columns' types.
+    """
+    if not config.expression:
+        return columns[config.column]
+    try:
+        value = parse(config.expression).evaluate(columns)
+    except ExpressionError as error:
+        raise ConfigError(f"label.expression {config.expression!r}: {error}") from error
+    return finite(value) if pa.types.is_floating(value.type) else value
+
+
+def texts_of(values: pa.Array) -> list[str | None]:
+    """Labels as text, as `label.classes` writes them: 1 and 1.0 are `1`, booleans `false` and `true`."""
+    return [_text(value) for value in values.to_pylist()]
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return None if value is None else str(value)
+
+
+def distinct(values: pa.Array) -> list[str]:
+    """The different labels of a batch, as text."""
+    return [text for text in texts_of(pc.unique(values)) if text is not None]
+
+
+def class_order(config: LabelConfig, found: Iterable[str]) -> tuple[str, ...]:
+    """The classes in the order of their indices.
+
+    Args:
+        config: The label; its `classes`, if any, are the order.
+        found: The labels in the data.
+
+    Raises:
+        DataError: one class only, more than two for `binary`, or a label that `classes` does not name.
+    """
+    found = set(found)
+    where = f"label.expression {config.expression!r}" if config.expression else f"label column {config.column!r}"
+    if config.classes:
+        unknown = sorted(found - set(config.classes))
+        if unknown:
+            raise DataError(
+                f"The {where} holds {unknown[0]!r}, which label.classes does not name.",
+                f"Add it, or mend the data. label.classes: {', '.join(config.classes)}.",
+            )
+        return _positive_last(config, config.classes)
+    classes = tuple(sorted(found, key=_sort_key))
+    _check_count(config, classes, where)
+    return _positive_last(config, classes)
+
+
+def _check_count(config: LabelConfig, classes: Sequence[str], where: str) -> None:
+    shown = ", ".join(map(repr, classes[:5]))
+    if len(classes) < 2:
+        held = f"only one class, {shown}" if classes else "no value in any row"
+        raise DataError(f"The {where} holds {held}: there is nothing to learn.", "Choose another label or other data.")
+    if config.task == "binary" and len(classes) > 2:
+        raise DataError(
+            f"The {where} holds {len(classes)} different values ({shown}, ...), but label.task is binary.",
+            "Set label.task to multiclass or regression, or make two classes with label.expression.",
+        )
+    if len(classes) > MAX_CLASSES:
+        raise DataError(
+            f"The {where} holds more than {MAX_CLASSES} different values ({shown}, ...).",
+            "Set label.task to regression if it is a number; an identifier cannot be predicted.",
+        )
+
+
+def _positive_last(config: LabelConfig, classes: tuple[str, ...]) -> tuple[str, ...]:
+    if not config.positive or classes[-1] == config.positive:
+        return classes
+    if config.positive not in classes:
+        raise DataError(
+            f"label.positive is {config.positive!r}, but the label's values are {', '.join(classes)}.",
+            "Name one of them.",
+        )
+    return (*(c for c in classes if c != config.positive), config.positive)
+
+
+def _sort_key(text: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(text), text)
+    except ValueError:
+        return (1, 0.0, text)
+
+
+def materialize(config: LabelConfig, columns: Mapping[str, pa.Array], classes: Sequence[str]) -> pa.Array:
+    """The label as it is written to the examples.
+
+    Args:
+        config: The label.
+        columns: The converted columns of a batch, `[rows]` each.
+        classes: The order of classes; not for a regression.
+
+    Returns:
+        int64 class indices or float32 values `[rows]`; null where a row has no label.
+
+    Raises:
+        DataError: a label that is no number (regression) or not among `classes`.
+    """
+    values = raw_label(config, columns)
+    if config.task == "regression":
+        return _numbers(config, values)
+    encoded = values.dictionary_encode()
+    index = {text: i for i, text in enumerate(classes)}
+    texts = texts_of(encoded.dictionary)
+    class_order(config.model_copy(update={"classes": tuple(classes)}), [t for t in texts if t is not None])
+    order = pa.array([index.get(t) if t is not None else None for t in texts], pa.int64())
+    return order.take(encoded.indices)
+
+
+def _numbers(config: LabelConfig, values: pa.Array) -> pa.Array:
+    if is_text(values.type):
+        example = next((t for t in texts_of(values) if t), "")
+        what = f"label.expression {config.expression!r}" if config.expression else f"label column {config.column!r}"
+        raise DataError(
+            f"The {what} holds text such as {example!r}, but label.task is regression.",
+            "Set label.task to binary or multiclass, or mend the values that are no numbers.",
+        )
+    return values.cast(pa.float64()).cast(pa.float32(), safe=False)
+
+
+def labelled(config: LabelConfig, label: pa.Array, file: str) -> np.ndarray | None:
+    """Mask of the rows with a label, or None when all have one.
+
+    Raises:
+        DataError: `missing: refuse` and a row has none.
+    """
+    if label.null_count == 0:
+        return None
+    if config.missing == "refuse":
+        raise DataError(
+            f"{file}: {label.null_count} rows have no label in {config.column!r}, and label.missing is refuse.",
+            "Fill the labels in, or set label.missing to drop.",
+        )
+    return np.asarray(label.is_valid())

@@ -1,0 +1,362 @@
+"""Files as streams of Arrow record batches: one reader a format, one set of errors.
+
+A reader yields batches of at most a few MiB: csv as text (`binary`, missing values already null), the other formats
+in their own types. Nothing holds a whole file, but Parquet and text inside an archive that must be sought in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from components.errors import DataError, close_matches
+from components.example_gen.bad_rows import BadRows
+from components.example_gen.config import CsvConfig, DataConfig
+from components.example_gen.files import SourceFile, open_binary
+
+BLOCK_BYTES = 4 << 20
+"""Of text read at once; also the longest row."""
+BATCH_ROWS = 16_384
+_HEADER_BYTES = 1 << 20
+
+Reader = Callable[[SourceFile, DataConfig, "tuple[str, ...] | None", BadRows], Iterator[pa.RecordBatch]]
+
+
+def read(file: SourceFile, data: DataConfig, columns: Iterable[str] | None, bad: BadRows) -> Iterator[pa.RecordBatch]:
+    """The rows of a file.
+
+    Args:
+        file: What to read.
+        data: How it is written.
+        columns: Only these, or None for all but `data.leave_out`. A column that the file does not have is an error.
+        bad: Takes the rows that cannot be read.
+
+    Raises:
+        DataError: the file cannot be read at all.
+    """
+    wanted = None if columns is None else tuple(columns)
+    with readable(file):
+        yield from READERS[file.format](file, data, wanted, bad)
+
+
+@contextlib.contextmanager
+def readable(file: SourceFile) -> Iterator[None]:
+    """What libraries raise for unreadable files, as a DataError with the file's name."""
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(f"{file.name} cannot be read as {file.format}: {_first_line(error)}", _remedy(file)) from error
+    except (UnicodeError, csv.Error, OverflowError) as error:
+        raise DataError(f"{file.name}: the text cannot be decoded: {_first_line(error)}", _remedy(file)) from error
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().split("\n")[0] or type(error).__name__
+    return text if text.endswith(".") else f"{text}."
+
+
+def _remedy(file: SourceFile) -> str:
+    if file.format == "csv":
+        return (
+            "Look for a quote that is not closed, a row longer than 4 MiB, or another encoding (data.csv.encoding); "
+            "a damaged archive must be made again."
+        )
+    return f"Is it really {file.format}, whole and not half written? data.format says how it is read."
+
+
+def open_rows(file: SourceFile) -> IO[bytes]:
+    """The file's bytes, decompressed."""
+    raw = open_binary(file.path)
+    if file.compression == "gzip":
+        return gzip.open(raw)  # type: ignore[return-value]
+    if file.compression == "zip":
+        return zipfile.ZipFile(raw).open(file.member)
+    return raw
+
+
+# csv
+
+
+def read_csv(
+    file: SourceFile, data: DataConfig, columns: tuple[str, ...] | None, bad: BadRows
+) -> Iterator[pa.RecordBatch]:
+    """Batches of `binary` columns."""
+    names = csv_columns(file, data)
+    kept = _kept(names, data, columns, file)
+
+    def note(row: Any) -> str:
+        reason = f"{row.actual_columns} cells, {row.expected_columns} columns"
+        bad.add(file.name, None if row.number is None else row.number - data.csv.header, reason, row.text or "")
+        return "skip"
+
+    with open_rows(file) as stream:
+        reader = pa_csv.open_csv(
+            pa.PythonFile(stream, mode="r"),
+            read_options=_read_options(names, data.csv),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=delimiter(file, data.csv),
+                quote_char=data.csv.quote or False,
+                newlines_in_values=True,
+                invalid_row_handler=note,
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                check_utf8=False,
+                column_types={name: pa.binary() for name in names},
+                include_columns=kept,
+                null_values=data.csv.null_values,
+                strings_can_be_null=True,
+            ),
+        )
+        yield from reader
+
+
+def _read_options(names: list[str], config: CsvConfig) -> pa_csv.ReadOptions:
+    return pa_csv.ReadOptions(
+        # One thread: only so are the numbers of bad rows known, and parsing is the smallest part of the work.
+        use_threads=False,
+        block_size=BLOCK_BYTES,
+        column_names=names,
+        skip_rows_after_names=int(config.header),
+        encoding="utf8" if config.encoding.lower().replace("-", "") == "utf8" else config.encoding,
+    )
+
+
+def delimiter(file: SourceFile, config: CsvConfig) -> str:
+    """The configured delimiter; a tab for .tsv unless another is configured."""
+    name = (file.member or file.path).lower().removesuffix(".gz")
+    return "\t" if name.endswith(".tsv") and config.delimiter == "," else config.delimiter
+
+
+def csv_columns(file: SourceFile, data: DataConfig) -> list[str]:
+    """The names in the header, or the configured ones.
+
+    Raises:
+        DataError: no header, or names that cannot be told apart.
+    """
+    with readable(file), open_rows(file) as stream:
+        start = stream.read(_HEADER_BYTES)
+    first = _first_record(start, file, data)
+    names = list(data.csv.names) or _named(first)
+    if len(names) != len(first):
+        raise DataError(
+            f"{file.name}: data.csv.names has {len(names)} names, the first row {len(first)} cells.",
+            "Name every column, in order.",
+        )
+    return _check_names(names, file, data)
+
+
+def _first_record(start: bytes, file: SourceFile, data: DataConfig) -> list[str]:
+    if not start.strip():
+        raise DataError(f"{file.name} is empty.", "Give a file with a header and rows.")
+    text = _decode(start, data.csv.encoding, file).removeprefix("\ufeff")
+    if "\0" in text.split("\n")[0]:
+        raise DataError(
+            f"{file.name} holds NUL characters: it is not text in {data.csv.encoding}.",
+            "Set data.csv.encoding (utf-16 perhaps), or data.format if it is no csv file.",
+        )
+    with readable(file):
+        csv.field_size_limit(BLOCK_BYTES)
+        options: dict[str, Any] = {"quotechar": data.csv.quote} if data.csv.quote else {"quoting": csv.QUOTE_NONE}
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter(file, data.csv), **options)
+        return next((row for row in rows if row), [])
+
+
+def _decode(start: bytes, encoding: str, file: SourceFile) -> str:
+    with readable(file):
+        try:
+            return start.decode(encoding)
+        except UnicodeDecodeError as error:
+            if error.start < len(start) - 8:  # else only the last character is cut
+                raise
+            return start[: error.start].decode(encoding)
+
+
+def _named(first: list[str]) -> list[str]:
+    """Headers as they are; the empty one that pandas writes over its index gets a name."""
+    return [name.strip() or f"unnamed_{i}" for i, name in enumerate(first)]
+
+
+def _check_names(names: list[str], file: SourceFile, data: DataConfig) -> list[str]:
+    doubles = sorted({name for name in names if names.count(name) > 1})
+    if doubles:
+        raise DataError(
+            f"{file.name}: two columns have the name {doubles[0]!r}.",
+            "Rename one. A file without a header needs data.csv.header: false and data.csv.names.",
+        )
+    others = [c for c in ";\t|," if c != delimiter(file, data.csv) and c in names[0]]
+    if len(names) == 1 and others:
+        raise DataError(
+            f"{file.name}: with the delimiter {delimiter(file, data.csv)!r} it has one column, {names[0][:60]!r}.",
+            f"Set data.csv.delimiter, to {others[0]!r} perhaps.",
+        )
+    return names
+
+
+def _kept(names: Iterable[str], data: DataConfig, columns: tuple[str, ...] | None, file: SourceFile) -> list[str]:
+    """The columns to read, in the file's order."""
+    names = list(names)
+    for name in columns or ():
+        if name not in names:
+            raise DataError(f"{file.name} has no column {name!r}.", close_matches(name, names))
+    return [n for n in names if (columns is None and n not in data.leave_out) or (columns and n in columns)]
+
+
+# jsonl
+
+
+def read_jsonl(
+    file: SourceFile, data: DataConfig, columns: tuple[str, ...] | None, bad: BadRows
+) -> Iterator[pa.RecordBatch]:
+    """One JSON object a line. A key that a row lacks is a missing value."""
+    with open_rows(file) as stream:
+        rows: list[dict[str, Any]] = []
+        for number, line in enumerate(_lines(stream), 1):
+            row = _json_row(line, number, file, bad)
+            if row is not None:
+                rows.append(row)
+            if len(rows) == BATCH_ROWS:
+                yield _json_batch(rows, data, columns)
+                rows = []
+        if rows:
+            yield _json_batch(rows, data, columns)
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    while line := stream.readline(BLOCK_BYTES):
+        yield line
+
+
+def _json_row(line: bytes, number: int, file: SourceFile, bad: BadRows) -> dict[str, Any] | None:
+    text = line.decode("utf-8-sig" if number == 1 else "utf-8", "replace").strip()
+    if not text:
+        return None
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        bad.add(file.name, number, f"no JSON ({error})", text)
+        return None
+    if isinstance(row, dict) and "\ufffd" not in text:
+        return row
+    bad.add(file.name, number, "not UTF-8" if isinstance(row, dict) else "no JSON object", text)
+    return None
+
+
+def _json_batch(rows: list[dict[str, Any]], data: DataConfig, columns: tuple[str, ...] | None) -> pa.RecordBatch:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    kept = [n for n in names if n not in data.leave_out] if columns is None else list(columns)
+    return pa.RecordBatch.from_arrays([_json_array([row.get(n) for row in rows]) for n in kept], names=kept)
+
+
+def _json_array(values: list[Any]) -> pa.Array:
+    """Values of one type, whole numbers and fractions as float, anything mixed as text."""
+    types = {type(value) for value in values} - {type(None)}
+    with contextlib.suppress(pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+        if types <= {int, float}:
+            return pa.array(values, pa.float64() if float in types else None)
+        if len(types) == 1:
+            return pa.array(values)
+    texts = [v if isinstance(v, str) or v is None else json.dumps(v) for v in values]
+    return pa.array([None if t is None else t.encode("utf-8", "replace") for t in texts], pa.binary())
+
+
+# parquet
+
+
+def read_parquet(
+    file: SourceFile, data: DataConfig, columns: tuple[str, ...] | None, bad: BadRows
+) -> Iterator[pa.RecordBatch]:
+    """Batches in the file's own types. A damaged file is an error, never a bad row."""
+    del bad
+    with open_rows(file) as stream:
+        source = io.BytesIO(stream.read()) if file.compression else stream
+        parquet = pq.ParquetFile(source)
+        names = parquet.schema_arrow.names
+        doubles = [name for name in names if names.count(name) > 1]
+        if doubles:
+            raise DataError(f"{file.name}: two columns have the name {doubles[0]!r}.", "Rename one.")
+        yield from parquet.iter_batches(batch_size=BATCH_ROWS, columns=_kept(names, data, columns, file))
+
+
+# tfrecord
+
+
+def read_tfrecord(
+    file: SourceFile, data: DataConfig, columns: tuple[str, ...] | None, bad: BadRows
+) -> Iterator[pa.RecordBatch]:
+    """Serialized `tf.Example`s; a record that is none is a bad row, a damaged file an error."""
+    import tensorflow as tf  # slow to import, and needed for this format only
+    from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+    decoder = ExamplesToRecordBatchDecoder()
+    dataset = tf.data.TFRecordDataset(file.path, compression_type="GZIP" if file.compression == "gzip" else "")
+    number = 0
+    try:
+        for records in dataset.batch(2048).as_numpy_iterator():
+            good = _examples(list(records), number, file, bad)
+            number += len(records)
+            if good:
+                yield _flat(decoder.DecodeBatch(good), data, columns, file)
+    except tf.errors.OpError as error:
+        raise DataError(f"{file.name} is damaged: {_first_line(error)}", _remedy(file)) from error
+
+
+def _examples(records: list[bytes], before: int, file: SourceFile, bad: BadRows) -> list[bytes]:
+    """The records that are examples."""
+    good = []
+    for number, record in enumerate(records, before + 1):
+        reason = _why_no_example(record)
+        if reason:
+            bad.add(file.name, number, f"no tf.Example ({reason})", record[:100].decode("utf-8", "replace"))
+        else:
+            good.append(record)
+    return good
+
+
+def _why_no_example(record: bytes) -> str:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.example.example_pb2 import Example
+
+    try:
+        return "" if Example.FromString(record).features.feature else "it has no features"
+    except DecodeError as error:
+        return str(error)
+
+
+def _flat(batch: pa.RecordBatch, data: DataConfig, columns: tuple[str, ...] | None, file: SourceFile) -> pa.RecordBatch:
+    """Columns of lists with at most one value as columns of values."""
+    kept = [n for n in batch.schema.names if n not in data.leave_out] if columns is None else list(columns)
+    return pa.RecordBatch.from_arrays([_single(batch, name, file) for name in kept], names=kept)
+
+
+def _single(batch: pa.RecordBatch, name: str, file: SourceFile) -> pa.Array:
+    index = batch.schema.get_field_index(name)
+    column = pa.nulls(batch.num_rows) if index < 0 else batch.column(index)
+    if pa.types.is_null(column.type):
+        return column
+    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    if lengths.max(initial=0) > 1:
+        raise DataError(
+            f"{file.name}: feature {name!r} holds {lengths.max()} values in one example; a column has one.",
+            f"Leave it out (data.leave_out: [{name}]), or write one feature a value.",
+        )
+    positions = lengths.cumsum() - 1
+    return column.flatten().take(pa.array(positions, pa.int64(), mask=lengths == 0))
+
+
+READERS: dict[str, Reader] = {
+    "csv": read_csv,
+    "jsonl": read_jsonl,
+    "parquet": read_parquet,
+    "tfrecord": read_tfrecord,
+}

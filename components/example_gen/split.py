@@ -1,0 +1,157 @@
+"""Which split a row belongs to: a vectorized hash of content, an entity's hash, or a time.
+
+The hash depends on column names and values only: not on the order of rows, columns or files, nor on whether a column
+was read as int or as float.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.errors import DataError
+from components.example_gen.config import SplitConfig
+from components.example_gen.tables import is_text, parse_time
+
+SPLITS = ("train", "eval")
+TRAIN, EVAL, LEFT_OUT = 0, 1, 2
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def assign(config: SplitConfig, columns: Mapping[str, pa.Array], rows: int, cutoff: float | None) -> np.ndarray:
+    """The split of every row.
+
+    Args:
+        config: How to split.
+        columns: The converted columns of a batch, `[rows]` each.
+        rows: Number of rows.
+        cutoff: For `by: time`, the first time that evaluates.
+
+    Returns:
+        int8 `[rows]` of `TRAIN`, `EVAL`, `LEFT_OUT`.
+
+    Raises:
+        DataError: an entity or a time is missing in a row.
+    """
+    if config.by == "time":
+        return np.where(times(columns[config.column], config.column) >= cutoff, EVAL, TRAIN).astype(np.int8)
+    if config.by == "entity":
+        _check_present(columns[config.column], config.column, "entity")
+        hashed = {config.column: columns[config.column]}
+    else:
+        hashed = dict(columns)
+    place = (row_hashes(hashed, rows, config.salt) >> np.uint64(11)) * 2.0**-53  # [0, 1)
+    split = np.full(rows, LEFT_OUT, np.int8)
+    split[place < config.train + config.eval] = EVAL
+    split[place < config.train] = TRAIN
+    return split
+
+
+def row_hashes(columns: Mapping[str, pa.Array], rows: int, salt: str = "") -> np.ndarray:
+    """Hash of each row: uint64 `[rows]`, the same on every machine. A missing value adds nothing."""
+    total = np.full(rows, _word(salt), np.uint64)
+    with np.errstate(over="ignore"):
+        for name, array in columns.items():
+            hashes = _mix(_values(array) + _word(name))
+            if array.null_count:
+                hashes[np.asarray(array.is_null())] = 0
+            total += hashes  # a sum: the order of columns does not count
+        return _mix(total)
+
+
+def _word(text: str | bytes) -> np.uint64:
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return np.uint64(int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little"))
+
+
+def _values(array: pa.Array) -> np.ndarray:
+    """A uint64 for each value; 1 and 1.0 and true have the same."""
+    if is_text(array.type):
+        encoded = array.dictionary_encode()
+        words = np.array([_word(v) for v in encoded.dictionary.to_pylist()] or [0], np.uint64)
+        return words[encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)]
+    numbers = array.cast(pa.float64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
+    return _mix((numbers + 0.0).view(np.uint64))  # + 0.0: minus zero is zero
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """The finalizer of splitmix64 (Steele, Lea, Flood 2014): every input bit changes every output bit."""
+    x = x + _GOLDEN
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def times(array: pa.Array, column: str) -> np.ndarray:
+    """The column as float64 `[rows]` to compare: numbers as they are, text as seconds since 1970.
+
+    Raises:
+        DataError: a value is missing or no time.
+    """
+    _check_present(array, column, "time")
+    seconds = parse_time(array) if is_text(array.type) else array
+    if seconds is None:
+        raise DataError(
+            f"data.split.column {column!r} holds text that is no ISO date or time.",
+            f"Say how it is written, as data.types: {{{column}: 'time:%d.%m.%Y'}}, or split by hash.",
+        )
+    return seconds.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+
+
+def _check_present(array: pa.Array, column: str, what: str) -> None:
+    if array.null_count:
+        raise DataError(
+            f"data.split.column {column!r} has no value in {array.null_count} rows, so they have no {what}.",
+            "Fill it in, or split by hash.",
+        )
+
+
+def parse_cutoff(cutoff: str) -> float:
+    """`data.split.cutoff` as a number: as written, or an ISO time in seconds since 1970."""
+    try:
+        return float(cutoff)
+    except ValueError:
+        seconds = parse_time(pa.array([cutoff]))
+    if seconds is None:
+        raise DataError(f"data.split.cutoff {cutoff!r} is neither a number nor an ISO date.", "Such as 2013-10-01.")
+    return float(seconds[0].as_py())
+
+
+def quantile_cutoff(sketches: Sequence[tuple[int, Sequence[float]]], train: float) -> float:
+    """The time at which the share `train` of all rows is past.
+
+    Args:
+        sketches: For each part of the data its number of rows and evenly spaced quantiles of its times.
+        train: Share of the rows before the cutoff.
+
+    Raises:
+        DataError: all rows have one time.
+    """
+    values = np.concatenate([np.asarray(points, np.float64) for _, points in sketches])
+    weights = np.concatenate([np.full(len(points), rows / len(points)) for rows, points in sketches])
+    order = np.argsort(values, kind="stable")
+    past = np.cumsum(weights[order]) / weights.sum()
+    cutoff = float(values[order][min(np.searchsorted(past, train, side="right"), len(values) - 1)])
+    if cutoff <= values[order][0]:
+        later = values[values > cutoff]
+        if not len(later):
+            raise DataError("data.split.column has the same time in all rows: nothing comes later.", "Split by hash.")
+        cutoff = float(later.min())
+    return cutoff
+
+
+def sketch(values: np.ndarray, points: int = 2001) -> list[float]:
+    """Evenly spaced quantiles, at most `points` of them, that are values of the data."""
+    ordered = np.sort(values)
+    if len(ordered) <= points:
+        return [float(v) for v in ordered]
+    return [float(v) for v in ordered[np.linspace(0, len(ordered) - 1, points).astype(np.int64)]]
+
+
+def valid_rows(array: pa.Array) -> np.ndarray:
+    """Mask of the rows with a value."""
+    return np.asarray(pc.is_valid(array))

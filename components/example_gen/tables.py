@@ -1,0 +1,267 @@
+"""The types of columns: inferred over all files, then every batch is converted to them. Arrow only.
+
+A column is of one *kind*. Kinds form a small order: what is an int in one file and a float in another is a float; what
+fits nothing else is a string.
+
+=======  ==========================================  ==========
+kind     read from                                   in examples
+=======  ==========================================  ==========
+int      whole numbers                               int64
+float    numbers; NaN and infinities are missing     float32
+string   text                                        bytes
+bool     true and false of typed formats             int64
+time     timestamps, dates; whole seconds (UTC)      int64
+null     nothing but missing values                  refused
+=======  ==========================================  ==========
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.errors import DataError
+
+Kind = Literal["null", "int", "float", "string", "bool", "time"]
+
+ARROW_TYPES = {
+    "null": pa.null(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "string": pa.large_binary(),
+    "bool": pa.bool_(),
+    "time": pa.int64(),
+}
+_TRUE, _FALSE = {"true", "t", "yes", "y", "1"}, {"false", "f", "no", "n", "0"}
+
+
+def merge_kinds(one: Kind, other: Kind) -> Kind:
+    """The kind that holds the values of both."""
+    if one == other or other == "null":
+        return one
+    if one == "null":
+        return other
+    return "float" if {one, other} == {"int", "float"} else "string"
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+    )
+
+
+def kind_of_type(kind: pa.DataType, column: str, file: str) -> Kind:
+    """The kind of a typed column.
+
+    Raises:
+        DataError: the type has no place in a table of single values (lists, structs, durations).
+    """
+    if pa.types.is_dictionary(kind):
+        return kind_of_type(kind.value_type, column, file)
+    if pa.types.is_null(kind):
+        return "null"
+    if pa.types.is_boolean(kind):
+        return "bool"
+    if pa.types.is_integer(kind):
+        return "int"
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "float"
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return "time"
+    if is_text(kind):
+        return "string"
+    raise DataError(
+        f"{file}: column {column!r} is of type {kind}, which is not one value a row.",
+        f"Leave it out (data.leave_out: [{column}]), or make columns of its parts first.",
+    )
+
+
+def infer_kind(array: pa.Array, known: Kind, column: str, file: str) -> Kind:
+    """The kind that holds `known` and this array; text is tried as numbers."""
+    if array.null_count == len(array):
+        return known if is_text(array.type) else merge_kinds(known, kind_of_type(array.type, column, file))
+    if not is_text(array.type) or known == "string":
+        return merge_kinds(known, kind_of_type(array.type, column, file))
+    if known not in ("float", "bool", "time") and parse_numbers(array, pa.int64()) is not None:
+        return merge_kinds(known, "int")
+    if known not in ("bool", "time") and parse_numbers(array, pa.float64()) is not None:
+        return "float"
+    return "string"
+
+
+def parse_numbers(array: pa.Array, target: pa.DataType) -> pa.Array | None:
+    """Text as numbers, spaces around them ignored; None if one value is no number."""
+    for candidate in (as_strings(array), None):
+        if candidate is None:
+            if not _is_padded_number(array):
+                return None
+            candidate = pc.utf8_trim_whitespace(as_strings(array))
+        try:
+            return candidate.cast(target)
+        except pa.ArrowInvalid:
+            continue
+    return None
+
+
+def as_strings(array: pa.Array) -> pa.Array:
+    """Text of any Arrow type as `large_string`, bytes unchecked (see `invalid_text`)."""
+    large = array.cast(pa.large_binary()) if not pa.types.is_large_string(array.type) else array
+    return large if pa.types.is_large_string(large.type) else large.view(pa.large_string())
+
+
+def _is_padded_number(array: pa.Array) -> bool:
+    # Trimming costs more than parsing: look at one value first.
+    first = array.drop_null()[:1].to_pylist()[0]
+    text = first.decode("utf-8", "replace") if isinstance(first, bytes) else first
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def convert(array: pa.Array, kind: str) -> tuple[pa.Array, np.ndarray | None]:
+    """Values as the kind's Arrow type.
+
+    Args:
+        array: A column of a batch, `[rows]`.
+        kind: A kind, or `time:FORMAT`.
+
+    Returns:
+        The values, and a mask of the rows whose value is not of that kind, or None when all are.
+    """
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if pa.types.is_null(array.type):
+        return array.cast(ARROW_TYPES[kind.partition(":")[0]]), None
+    if is_text(array.type):
+        return _from_text(array, kind)
+    return _from_typed(array, kind), None
+
+
+def _from_typed(array: pa.Array, kind: str) -> pa.Array:
+    base = kind.partition(":")[0]
+    if base == "string":
+        return array.cast(pa.string()).cast(pa.large_binary())
+    if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
+        array = _seconds(array)
+    if base == "float":
+        return finite(array.cast(pa.float64()))
+    return array.cast(ARROW_TYPES[base], safe=base != "int")
+
+
+def _seconds(array: pa.Array) -> pa.Array:
+    """Dates and timestamps of any unit as whole seconds since 1970, UTC; parts of a second are cut off."""
+    return array.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
+
+
+def finite(array: pa.Array) -> pa.Array:
+    """NaN and infinities as missing values: a z-score or a loss of them would be NaN for every row."""
+    valid = pc.is_finite(array)
+    if pc.all(valid).as_py() in (True, None):
+        return array
+    return pc.if_else(valid, array, pa.scalar(None, array.type))
+
+
+def _from_text(array: pa.Array, kind: str) -> tuple[pa.Array, np.ndarray | None]:
+    if kind == "string":
+        return array.cast(pa.large_binary()), invalid_text(array)
+    parsed = _parse(array, kind)
+    if parsed is not None:
+        return parsed, None
+    # The slow way, for a batch with a value that is wrong: one by one, to know which.
+    singles = [_parse(array.slice(i, 1), kind) for i in range(len(array))]
+    base = ARROW_TYPES[kind.partition(":")[0]]
+    wrong = np.array([single is None for single in singles])
+    return pa.concat_arrays([s if s is not None else pa.nulls(1, base) for s in singles]), wrong
+
+
+def _parse(array: pa.Array, kind: str) -> pa.Array | None:
+    """Text as values of the kind, or None if one value is not of it."""
+    if array.null_count == len(array):
+        return pa.nulls(len(array), ARROW_TYPES[kind.partition(":")[0]])
+    if kind == "int":
+        return parse_numbers(array, pa.int64())
+    if kind == "float":
+        numbers = parse_numbers(array, pa.float64())
+        return None if numbers is None else finite(numbers)
+    if kind == "bool":
+        return _parse_bool(array)
+    parsed = parse_time(array, kind.partition(":")[2])
+    return parse_numbers(array, pa.int64()) if parsed is None and kind == "time" else parsed
+
+
+def _parse_bool(array: pa.Array) -> pa.Array | None:
+    texts = pc.utf8_lower(pc.utf8_trim_whitespace(as_strings(array))).to_pylist()
+    if any(t is not None and t not in _TRUE | _FALSE for t in texts):
+        return None
+    return pa.array([None if t is None else t in _TRUE for t in texts], pa.bool_())
+
+
+def parse_time(array: pa.Array, pattern: str = "") -> pa.Array | None:
+    """Text as int64 seconds since 1970 (UTC), or None if one value is none.
+
+    Args:
+        array: Text, `[rows]`.
+        pattern: Of `strptime`; empty: ISO 8601 dates and times, with or without a zone.
+    """
+    texts = as_strings(array).cast(pa.string())
+    if pattern:
+        return _try(lambda: _seconds(pc.strptime(texts, format=pattern, unit="s")))
+    for target in (pa.timestamp("us"), pa.timestamp("us", tz="UTC")):
+        parsed = _try(lambda target=target: _seconds(texts.cast(target)))  # type: ignore[misc]
+        if parsed is not None:
+            return parsed
+    return None
+
+
+def _try(work: Any) -> pa.Array | None:
+    try:
+        return work()
+    except pa.ArrowInvalid:
+        return None
+
+
+def invalid_text(array: pa.Array) -> np.ndarray | None:
+    """Mask of values that are not UTF-8 or hold a NUL, or None when all are text."""
+    large = array.cast(pa.large_binary())
+    nul = pc.any(pc.match_substring(large.view(pa.large_string()), "\0")).as_py()
+    try:
+        large.cast(pa.large_string())
+        if not nul:
+            return None
+    except pa.ArrowInvalid:
+        pass
+    return np.array([value is not None and _is_not_text(value) for value in large.to_pylist()])
+
+
+def _is_not_text(value: bytes) -> bool:
+    try:
+        return "\0" in value.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+
+
+def check_kinds(kinds: Mapping[str, str], where: str) -> None:
+    """Refuses columns without one value.
+
+    Raises:
+        DataError: names them.
+    """
+    empty = [name for name, kind in kinds.items() if kind == "null"]
+    if empty:
+        listed = ", ".join(map(repr, empty))
+        raise DataError(
+            f"{where}: column {listed} holds no value in any row."
+            if len(empty) == 1
+            else f"{where}: columns {listed} hold no value in any row.",
+            f"Leave them out (data.leave_out: [{', '.join(empty)}]), say what they will hold one day "
+            "(data.types), or mend the data.",
+        )

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from components.contract import EXAMPLES_INPUT, SERVING_DEFAULT, SERVING_RAW, SIGNATURE_INPUTS_FILE
 from components.errors import DataError, ServingError
@@ -22,11 +23,19 @@ from components.errors import DataError, ServingError
 
 @dataclass(frozen=True)
 class RawInput:
-    """One tensor of `serving_raw`: the raw column it takes, its dtype's name, and what stands for a missing value."""
+    """One tensor of `serving_raw`.
+
+    Attributes:
+        column: The raw column it takes.
+        dtype: The dtype's name.
+        default: What stands for a missing value; None where the column is required.
+        shape: Of one row; `()` for one value.
+    """
 
     column: str
     dtype: str
     default: Any
+    shape: tuple[int, ...] = ()
 
 
 def signature_inputs(model_dir: str | Path) -> dict[str, RawInput]:
@@ -40,9 +49,17 @@ def signature_inputs(model_dir: str | Path) -> dict[str, RawInput]:
         return {}
     try:
         inputs = json.loads(path.read_text(encoding="utf-8"))["inputs"]
-        return {name: RawInput(entry["column"], entry["dtype"], entry["default"]) for name, entry in inputs.items()}
-    except (ValueError, KeyError, TypeError) as error:
+        shapes = _row_shapes(Path(model_dir))
+        return {n: RawInput(e["column"], e["dtype"], e["default"], shapes.get(n, ())) for n, e in inputs.items()}
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise ServingError(f"{path} cannot be read: {error!r}.", "Export the model anew.") from error
+
+
+def _row_shapes(model_dir: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of one row of each input of `serving_raw`, as the SavedModel declares them."""
+    model = saved_model_pb2.SavedModel.FromString((model_dir / "saved_model.pb").read_bytes())
+    inputs = model.meta_graphs[0].signature_def[SERVING_RAW].inputs if model.meta_graphs else {}
+    return {name: tuple(max(dim.size, 0) for dim in info.tensor_shape.dim[1:]) for name, info in inputs.items()}
 
 
 def read_examples(files: Sequence[str | Path], limit: int) -> list[tf.train.Example]:
@@ -71,17 +88,19 @@ def strip(example: tf.train.Example, columns: Iterable[str] | None, label: str) 
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
-def cell(example: tf.train.Example, column: str) -> Any:
-    """The column's value in a row, or None where it is missing."""
+def cell(example: tf.train.Example, column: str, shape: tuple[int, ...] = ()) -> Any:
+    """The column's value in a row, a list where a row holds several, or None where it is missing."""
     feature = example.features.feature.get(column) if column in example.features.feature else None
     kind = feature.WhichOneof("kind") if feature is not None else None
     values = getattr(feature, kind).value if kind else ()
+    if shape:
+        return list(values) if values else None
     return values[0] if values else None
 
 
 def raw_tensors(examples: Sequence[tf.train.Example], inputs: Mapping[str, RawInput]) -> dict[str, np.ndarray]:
     """The rows as the tensors of `serving_raw`: each `[rows]`, the default where a value is missing."""
-    rows = [{entry.column: cell(example, entry.column) for entry in inputs.values()} for example in examples]
+    rows = [{e.column: cell(example, e.column, e.shape) for e in inputs.values()} for example in examples]
     return tensors_from_rows(rows, inputs)
 
 
@@ -96,13 +115,22 @@ def tensors_from_rows(rows: Sequence[Mapping[str, Any]], inputs: Mapping[str, Ra
 
 def _tensor(values: Sequence[Any], entry: RawInput) -> np.ndarray:
     filled = [entry.default if value is None else value for value in values]
+    if None in filled:
+        raise DataError(f"Column {entry.column!r} is missing in row {filled.index(None)}.", "The model requires it.")
     dtype = tf.dtypes.as_dtype(entry.dtype)
     try:
         if dtype == tf.string:
-            return np.array([_bytes(value) for value in filled], dtype=object)
-        return np.array(filled, dtype=dtype.as_numpy_dtype)
+            array = np.array([_bytes(value) for value in _flat(filled)], dtype=object)
+        else:
+            array = np.array(filled, dtype=dtype.as_numpy_dtype)
+        return array.reshape(len(filled), *entry.shape)
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"Column {entry.column!r} takes {entry.dtype}: {error}.", "Correct the rows.") from error
+
+
+def _flat(values: Sequence[Any]) -> Iterator[Any]:
+    for value in values:
+        yield from value if isinstance(value, list) else (value,)
 
 
 def _bytes(value: Any) -> bytes:

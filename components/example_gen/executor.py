@@ -1,0 +1,105 @@
+"""Artifacts to paths, and the stages of `ingest` onto Beam."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apache_beam as beam
+from tensorflow.io import gfile
+from tfx import types
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME, SPAN_PROPERTY_NAME
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
+from tfx.types.standard_component_specs import EXAMPLES_KEY
+
+from components import errors
+from components.example_gen.config import DataConfig, LabelConfig
+from components.example_gen.files import fingerprint
+from components.example_gen.ingest import Ingested, Job, Stage, ingest
+from components.example_gen.split import SPLITS
+
+CLASSES_PROPERTY = "classes"
+"""Custom property of the examples: the label's classes in the order of their indices, a JSON list."""
+
+
+class TabularExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
+    """Writes a standard `Examples` artifact."""
+
+    def Do(  # noqa: N802  (TFX's name)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See the component; raises ConfigError and DataError."""
+        artifact = artifact_utils.get_single_instance(output_dict[EXAMPLES_KEY])
+        data = DataConfig.model_validate_json(exec_properties["data"])
+        label = LabelConfig.model_validate_json(exec_properties["label"])
+        workspace = f"{artifact.uri}/.stages"
+        try:
+            done = ingest(data, label, artifact.uri, on_beam(self._make_beam_pipeline, workspace))
+        finally:
+            for folder in (workspace, f"{artifact.uri}/.writing"):
+                if gfile.exists(folder):
+                    gfile.rmtree(folder)
+        _describe(artifact, done, exec_properties, data)
+
+
+def _describe(artifact: types.Artifact, done: Ingested, properties: dict[str, Any], data: DataConfig) -> None:
+    """What stock components read: splits, formats, span, fingerprint."""
+    artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
+    examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)
+    examples_utils.set_file_format(artifact, "tfrecords_gzip")
+    digest = properties.get(FINGERPRINT_PROPERTY_NAME) or fingerprint(data).digest
+    artifact.set_string_custom_property(FINGERPRINT_PROPERTY_NAME, digest)
+    artifact.set_int_custom_property(SPAN_PROPERTY_NAME, done.span)
+    artifact.set_string_custom_property(CLASSES_PROPERTY, json.dumps(done.classes, ensure_ascii=False))
+    for key, count in done.rows.items():
+        artifact.set_int_custom_property(f"rows_{key}", count)
+
+
+def on_beam(
+    make_pipeline: Callable[[], beam.Pipeline], workspace: str
+) -> Callable[[Stage, Sequence[Job]], list[dict[str, Any]]]:
+    """Runs a stage as a Beam pipeline, one element a file.
+
+    Results come back through files, the only way that every runner has. Our own errors come back as values, because
+    a runner wraps what a worker raises in text.
+    """
+
+    def run(stage: Stage, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+        folder = f"{workspace}/{stage.__name__}-{uuid.uuid4().hex[:8]}"
+        gfile.makedirs(folder)
+        with make_pipeline() as pipeline:
+            created = pipeline | "Files" >> beam.Create(list(enumerate(jobs)))
+            spread = created | "Spread" >> beam.Reshuffle() if len(jobs) > 1 else created
+            _ = spread | stage.__name__ >> beam.Map(_attempt, stage, folder)
+        return [_result(f"{folder}/{i}.json") for i in range(len(jobs))]
+
+    return run
+
+
+def _attempt(numbered: tuple[int, Job], stage: Stage, folder: str) -> None:
+    """Runs a stage on one file and writes its result, or the error it raised."""
+    number, job = numbered
+    try:
+        answer: dict[str, Any] = {"result": stage(job)}
+    except errors.TaxiwayError as error:
+        answer = {"class": type(error).__name__, "problem": error.problem, "remedy": error.remedy}
+    temporary = f"{folder}/{number}-{uuid.uuid4().hex}.tmp"
+    with gfile.GFile(temporary, "w") as out:
+        out.write(json.dumps(answer))
+    gfile.rename(temporary, f"{folder}/{number}.json", overwrite=True)
+
+
+def _result(path: str) -> dict[str, Any]:
+    with gfile.GFile(path, "r") as file:
+        answer = json.loads(file.read())
+    if "class" in answer:
+        raise getattr(errors, answer["class"])(answer["problem"], answer["remedy"])
+    return dict(answer["result"])

@@ -28,8 +28,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     """Runs the example.
 
     Args:
-        job: `root` (an empty folder), `data` (a folder of csv; empty: the one of the wheel), `train_rows` (training
-            rows to be seen, in whole batches of `BATCH_SIZE`).
+        job: `root` (an empty folder), `data` (a folder with `train/` and `eval/` of csv; empty: the wheel's data,
+            which is then split by hash), `train_rows` (training rows to be seen, in whole batches of `BATCH_SIZE`).
 
     Returns:
         `seconds` by node id, `run_seconds` without the imports, `train_rows` seen, `model` and `examples` paths.
@@ -65,8 +65,12 @@ def _example(root: Path, data: str, steps: int) -> Any:
         metadata_path=str(root / "metadata.db"),
         beam_pipeline_args=[],
     )
-    trainer = next(node for node in pipeline.components if node.id == "Trainer")
-    trainer.spec.exec_properties["train_args"] = json.dumps({"num_steps": steps})
+    nodes = {node.id: node for node in pipeline.components}
+    nodes["Trainer"].spec.exec_properties["train_args"] = json.dumps({"num_steps": steps})
+    if data:
+        splits = [{"name": name, "pattern": f"{name}/*"} for name in ("train", "eval")]
+        nodes["CsvExampleGen"].spec.exec_properties["input_config"] = json.dumps({"splits": splits})
+        nodes["CsvExampleGen"].spec.exec_properties["output_config"] = "{}"
     return pipeline
 
 

@@ -47,6 +47,8 @@ def create_pipeline(
     statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
     schema_gen = CuratedSchema(
         statistics=statistics_gen.outputs["statistics"],
+        examples=example_gen.outputs["examples"],
+        label=label,
         path=str(config.schema_path or ""),
         edited=edited_content(config.schema_path),
     ).with_id("SchemaGen")
@@ -55,6 +57,8 @@ def create_pipeline(
     data_gate = DataGate(
         statistics=statistics_gen.outputs["statistics"],
         anomalies=example_validator.outputs["anomalies"],
+        examples=example_gen.outputs["examples"],
+        schema=schema,
         label=label,
         task=task,
         config=config.gates.model_dump_json(),

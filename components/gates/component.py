@@ -16,8 +16,12 @@ class CuratedSchemaSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "edited": component_spec.ExecutionParameter(type=str),
         "path": component_spec.ExecutionParameter(type=str),
+        "label": component_spec.ExecutionParameter(type=str),
     }
-    INPUTS = {"statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics)}
+    INPUTS = {
+        "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+    }
     OUTPUTS = {"schema": component_spec.ChannelParameter(type=standard_artifacts.Schema)}
 
 
@@ -27,14 +31,27 @@ class CuratedSchema(base_component.BaseComponent):
     SPEC_CLASS = CuratedSchemaSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(SchemaExecutor)
 
-    def __init__(self, *, statistics: types.BaseChannel, path: str = "", edited: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        statistics: types.BaseChannel,
+        examples: types.BaseChannel,
+        label: str,
+        path: str = "",
+        edited: str = "",
+    ) -> None:
         """Args:
         statistics: TFDV's statistics of the splits, from which the first run infers.
+        examples: Whose custom property `classes` has the order of the classes, which the schema fixes.
+        label: The label's column.
         path: The file beside the configuration; empty where the run cannot see it.
         edited: The file's text where a person has edited it (`schema.edited_content`).
         """
-        outputs = types.Channel(type=standard_artifacts.Schema)
-        super().__init__(CuratedSchemaSpec(statistics=statistics, path=path, edited=edited, schema=outputs))
+        schema = types.Channel(type=standard_artifacts.Schema)
+        spec = CuratedSchemaSpec(
+            statistics=statistics, examples=examples, label=label, path=path, edited=edited, schema=schema
+        )
+        super().__init__(spec)
 
 
 class DataGateSpec(component_spec.ComponentSpec):
@@ -48,6 +65,8 @@ class DataGateSpec(component_spec.ComponentSpec):
     INPUTS = {
         "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
     }
     OUTPUTS = {"verdict": component_spec.ChannelParameter(type=artifacts.Verdict)}
 
@@ -63,6 +82,8 @@ class DataGate(base_component.BaseComponent):
         *,
         statistics: types.BaseChannel,
         anomalies: types.BaseChannel,
+        examples: types.BaseChannel,
+        schema: types.BaseChannel,
         label: str,
         task: str,
         config: str,
@@ -70,12 +91,21 @@ class DataGate(base_component.BaseComponent):
         """Args:
         statistics: TFDV's statistics of the splits.
         anomalies: ExampleValidator's anomalies of the same splits.
+        examples: The examples themselves, for the order of their classes.
+        schema: The curated schema, which fixes that order.
         label: The label's column.
         task: `binary`, `multiclass` or `regression`.
         config: `GatesConfig` as JSON.
         """
         verdict = types.Channel(type=artifacts.Verdict)
         spec = DataGateSpec(
-            statistics=statistics, anomalies=anomalies, label=label, task=task, config=config, verdict=verdict
+            statistics=statistics,
+            anomalies=anomalies,
+            examples=examples,
+            schema=schema,
+            label=label,
+            task=task,
+            config=config,
+            verdict=verdict,
         )
         super().__init__(spec)

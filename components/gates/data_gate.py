@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
@@ -14,12 +15,21 @@ from components.gates.verdict import Finding, VerdictRecord
 GATE = "DataGate"
 
 
+@dataclass(frozen=True)
+class ClassOrder:
+    """A label's classes in the order of their indices: as the examples number them, and as the schema fixes them."""
+
+    data: tuple[str, ...]
+    schema: tuple[str, ...]
+
+
 def judge(
     statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList],
     anomalies: Mapping[str, anomalies_pb2.Anomalies],
     label: str,
     task: Task,
     config: GatesConfig,
+    classes: ClassOrder | None = None,
 ) -> VerdictRecord:
     """Says whether the data may be trained on.
 
@@ -29,6 +39,7 @@ def judge(
         label: The label's column.
         task: `binary`, `multiclass` or `regression`.
         config: What is let pass.
+        classes: The label's classes, as numbered in the examples and as the schema fixes them.
 
     Returns:
         The verdict. Its numbers: `rows` by split, `label` by split (`classes` and counts, or `mean` and spread).
@@ -44,6 +55,7 @@ def judge(
             summary, found = _judge_label(split, dataset, label, task)
             numbers["label"][split] = summary
             findings += found
+    findings += _class_order(label, classes)
     for split in sorted(anomalies):
         findings += _anomalies(split, anomalies[split], config)
     return VerdictRecord(gate=GATE, findings=tuple(findings), numbers=numbers)
@@ -89,6 +101,20 @@ def _label_summary(feature: statistics_pb2.FeatureNameStatistics) -> tuple[dict[
     stats = feature.string_stats
     counts = {value.value: int(value.frequency) for value in stats.top_values}
     return {"classes": counts}, int(stats.unique)
+
+
+def _class_order(label: str, classes: ClassOrder | None) -> list[Finding]:
+    if classes is None or not classes.schema or classes.data == classes.schema:
+        return []
+    return [
+        _label_finding(
+            "",
+            label,
+            "class_order",
+            f"the examples number the classes {', '.join(classes.data)}, the schema {', '.join(classes.schema)}: set "
+            "label.classes to the schema's order, or curate the schema",
+        )
+    ]
 
 
 def _anomalies(split: str, anomalies: anomalies_pb2.Anomalies, config: GatesConfig) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
-from components import progress
+from components import progress, schemas
 from components.gates import data_gate, schema
 from components.gates.config import GatesConfig
 
@@ -32,6 +33,12 @@ class DataGateExecutor(base_executor.BaseExecutor):
             exec_properties["label"],
             exec_properties["task"],
             GatesConfig.model_validate_json(exec_properties["config"]),
+            data_gate.ClassOrder(
+                data=_classes(input_dict),
+                schema=schemas.class_labels(
+                    schemas.read(artifact_utils.get_single_uri(input_dict["schema"])), exec_properties["label"]
+                ),
+            ),
         )
         verdict = artifact_utils.get_single_instance(output_dict["verdict"])
         Path(verdict.uri).mkdir(parents=True, exist_ok=True)
@@ -54,11 +61,18 @@ class SchemaExecutor(base_executor.BaseExecutor):
         if text:
             schema.from_text(text, str(path or "the curated schema"))
         else:
-            text = schema.to_text(schema.infer(_read_statistics(input_dict)))
+            inferred = schema.infer(_read_statistics(input_dict), exec_properties["label"], _classes(input_dict))
+            text = schema.to_text(inferred)
             _leave_beside_configuration(path, text)
         uri = artifact_utils.get_single_uri(output_dict["schema"])
         Path(uri).mkdir(parents=True, exist_ok=True)
-        Path(uri, schema.SCHEMA_FILE).write_text(text, encoding="utf-8")
+        Path(uri, schemas.SCHEMA_FILE).write_text(text, encoding="utf-8")
+
+
+def _classes(input_dict: dict[str, list[Artifact]]) -> tuple[str, ...]:
+    """The classes in the order in which ExampleGen numbered them; none for a regression."""
+    examples = artifact_utils.get_single_instance(input_dict["examples"])
+    return tuple(json.loads(examples.get_string_custom_property("classes") or "[]"))
 
 
 def _leave_beside_configuration(path: Path | None, text: str) -> None:

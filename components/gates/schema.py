@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from components import schemas
 from components.errors import DataError
 
-SCHEMA_FILE = "schema.pbtxt"
 RARE_VALUES_FRACTION = 0.05
 """Share of a text column's values that may be unknown before the gate stops the run; the model has OOV buckets."""
 
@@ -28,8 +28,16 @@ _HEADER = (
 )
 
 
-def infer(statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList]) -> schema_pb2.Schema:
-    """The schema of these statistics, by split name; `train` first, widened to take in the others."""
+def infer(
+    statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList], label: str = "", classes: Sequence[str] = ()
+) -> schema_pb2.Schema:
+    """The schema of these statistics, by split name; `train` first, widened to take in the others.
+
+    Args:
+        statistics: TFDV's, by split name.
+        label: The label's column.
+        classes: The label's classes in the order of their indices, which the schema fixes.
+    """
     import tensorflow_data_validation as tfdv  # brings TensorFlow
 
     schema = tfdv.infer_schema(statistics["train"], infer_feature_shape=False)
@@ -38,6 +46,7 @@ def infer(statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList])
     for feature in schema.feature:
         if feature.HasField("domain") or feature.HasField("string_domain"):
             feature.distribution_constraints.min_domain_mass = 1 - RARE_VALUES_FRACTION
+    schemas.set_class_labels(schema, label, classes)
     return schema
 
 

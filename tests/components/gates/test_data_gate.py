@@ -31,9 +31,7 @@ def anomalies(severity=anomalies_pb2.AnomalyInfo.ERROR):
     found = anomalies_pb2.Anomalies()
     info = found.anomaly_info["fare"]
     info.severity = severity
-    info.reason.add(
-        type=anomalies_pb2.AnomalyInfo.FLOAT_TYPE_NOT_FLOAT, description="The fare was no number."
-    )
+    info.reason.add(type=anomalies_pb2.AnomalyInfo.FLOAT_TYPE_NOT_FLOAT, description="The fare was no number.")
     return found
 
 
@@ -97,3 +95,13 @@ def test_the_verdict_survives_its_file(tmp_path):
     record = judge({"train": statistics(3)})
     record.write(tmp_path)
     assert VerdictRecord.read(tmp_path) == record
+
+
+def test_a_moved_class_order_blocks():
+    order = data_gate.ClassOrder(data=("no", "yes"), schema=("yes", "no"))
+    config = GatesConfig()
+    record = data_gate.judge({"train": statistics()}, {}, "label", "binary", config, order)
+    assert not record.passed
+    assert "the schema yes, no" in record.reason
+    same = data_gate.ClassOrder(data=("no", "yes"), schema=("no", "yes"))
+    assert data_gate.judge({"train": statistics()}, {}, "label", "binary", config, same).passed

@@ -40,3 +40,13 @@ def test_a_few_unknown_words_pass_many_do_not(statistics):
 
     assert not anomalies(4)
     assert list(anomalies(30)) == ["company"]
+
+
+def test_the_class_order_is_fixed_in_the_schema(statistics):
+    from components import schemas
+    from components.gates import schema
+
+    inferred = schema.infer(statistics, "y", ["no", "yes"])
+    again = schema.from_text(schema.to_text(inferred), "x")
+    assert schemas.class_labels(again, "y") == ("no", "yes")
+    assert schemas.class_labels(again, "fare") == ()

@@ -18,6 +18,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, rewriter_config_pb2, saved_
 from tensorflow.python.grappler import tf_optimizer
 
 INIT_SIGNATURE = "__saved_model_init_op"
+_RESOURCE = tf.resource.as_datatype_enum
 _MAIN_OP_COLLECTION = "saved_model_main_op"
 _GRAPH_LIMIT_BYTES = 2**31 - 2**20  # of a protobuf message, less what is around the constants
 
@@ -47,7 +48,10 @@ class FlatModel:
 
 
 def load_frozen(servable: str) -> FlatModel:
-    """Reads a SavedModel and turns its variables into constants; function calls stay as they are.
+    """Reads a SavedModel as one flat graph whose variables are constants.
+
+    Function calls are inlined first, so that every reader of a variable is in sight: TensorFlow's own
+    `convert_variables_to_constants` leaves embedding look-ups behind whose table is an argument of a function.
 
     Args:
         servable: Folder of a SavedModel with the tag `serve`.
@@ -55,10 +59,70 @@ def load_frozen(servable: str) -> FlatModel:
     with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
         meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], servable)
         graph_def = graph.as_graph_def()
-        frozen = tf.compat.v1.graph_util.convert_variables_to_constants(
-            session, graph_def, sorted(_kept_nodes(meta_graph)), variable_names_blacklist=_asset_paths(graph_def)
-        )
-    return FlatModel(_bare(meta_graph, frozen), servable)
+        values = _variable_values(graph, session)
+    inlined = optimize(FlatModel(_bare(meta_graph, graph_def), servable))
+    return inlined.with_graph(_without_variables(inlined.graph, values))
+
+
+def _variable_values(graph: tf.Graph, session: Any) -> dict[str, Any]:
+    """The value of every numeric variable, by the name of its handle."""
+    handles = [op for op in graph.get_operations() if op.type == "VarHandleOp" and op.get_attr("dtype") != tf.string]
+    with graph.as_default():
+        reads = {op.name: tf.raw_ops.ReadVariableOp(resource=op.outputs[0], dtype=op.get_attr("dtype")) for op in handles}
+    values: dict[str, Any] = session.run(reads)
+    return values
+
+
+def _without_variables(graph_def: Any, values: dict[str, Any]) -> Any:
+    """A flat graph in which variables and what reads them became constants and what reads those."""
+    result = tf.compat.v1.GraphDef()
+    result.versions.CopyFrom(graph_def.versions)
+    result.library.CopyFrom(graph_def.library)
+    handles = _handles(graph_def, values)
+    for node in graph_def.node:
+        dtype = handles.get(_source(node)) if node.input else None
+        if node.op == "VarHandleOp" and node.name in handles:
+            result.node.append(const_node(node.name, values[node.name], handles[node.name]))
+        elif dtype and node.op in ("ReadVariableOp", "Identity"):
+            identity = identity_node(node.name, node.input[0], dtype)
+            identity.input.extend(node.input[1:])
+            result.node.append(identity)
+        elif dtype and node.op == "ResourceGather":
+            result.node.extend(_gather_nodes(node))
+        else:
+            result.node.append(node)
+    return result
+
+
+def _handles(graph_def: Any, values: dict[str, Any]) -> dict[str, tf.DType]:
+    """Nodes whose output is the handle of a numeric variable, with its dtype: the variables, and identities of them."""
+    found = {
+        n.name: tf.dtypes.as_dtype(n.attr["dtype"].type)
+        for n in graph_def.node
+        if n.op == "VarHandleOp" and n.name in values
+    }
+    identities = [n for n in graph_def.node if n.op == "Identity" and n.attr["T"].type == _RESOURCE]
+    while True:
+        more = {n.name: found[_source(n)] for n in identities if n.name not in found and _source(n) in found}
+        if not more:
+            return found
+        found |= more
+
+
+def _gather_nodes(node: Any) -> list[Any]:
+    """GatherV2 instead of ResourceGather, with the axis that it needs."""
+    axis = const_node(node.name + "/axis", 0, tf.int32)
+    gather = tf.compat.v1.NodeDef(name=node.name, op="GatherV2", input=[node.input[0], node.input[1], axis.name])
+    gather.input.extend(name for name in node.input[2:] if name.startswith("^"))
+    gather.attr["batch_dims"].i = node.attr["batch_dims"].i
+    gather.attr["Tparams"].type = node.attr["dtype"].type
+    gather.attr["Tindices"].type = node.attr["Tindices"].type
+    gather.attr["Taxis"].type = tf.int32.as_datatype_enum
+    return [axis, gather]
+
+
+def _source(node: Any) -> str:
+    return str(node.input[0].split(":")[0])
 
 
 def _bare(meta_graph: Any, frozen: Any) -> Any:
@@ -171,6 +235,37 @@ def count_ops(graph_def: Any) -> dict[str, int]:
     for node in nodes(graph_def):
         counts[node.op] = counts.get(node.op, 0) + 1
     return counts
+
+
+def count_executed_ops(servable: str, signature: str) -> dict[str, int]:
+    """How often each operation occurs on the way to a signature's outputs; a function's body counts at every call."""
+    meta_graph = read_flat(servable).meta_graph
+    functions = {f.signature.name: f.node_def for f in meta_graph.graph_def.library.function}
+    outputs = meta_graph.signature_def[signature].outputs.values()
+    counts: dict[str, int] = {}
+    waiting = _reached(meta_graph.graph_def, [output.name.split(":")[0] for output in outputs])
+    while waiting:
+        node = waiting.pop()
+        counts[node.op] = counts.get(node.op, 0) + 1
+        called = [value.func.name for value in node.attr.values() if value.HasField("func")]
+        waiting += [inner for name in called for inner in functions.get(name, ())]
+    return counts
+
+
+def _reached(graph_def: Any, names: list[str]) -> list[Any]:
+    """The nodes from which the named ones can be reached, each once."""
+    by_name = {node.name: node for node in graph_def.node}
+    found: dict[str, Any] = {}
+    while names:
+        name = names.pop()
+        if name not in found:
+            found[name] = by_name[name]
+            names += [_input_name(text) for text in by_name[name].input]
+    return list(found.values())
+
+
+def _input_name(text: str) -> str:
+    return text.lstrip("^").split(":")[0]
 
 
 def constants(graph_def: Any, dtype: tf.DType, min_elements: int = 0) -> list[Any]:

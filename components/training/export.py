@@ -1,0 +1,118 @@
+"""Writes a trained model as a SavedModel that TensorFlow Serving, TFMA and people can call with raw rows."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+from tensorflow_transform.saved import saved_transform_io_v2
+
+from components import contract
+from components.training.job import TrainingJob
+from components.training.signatures import RawInput, raw_inputs
+
+LOG = logging.getLogger(__name__)
+
+
+def save_servable(keras_model: Any, job: TrainingJob, export_dir: str) -> list[RawInput]:
+    """Writes the SavedModel: transform graph and model in one graph, no optimizer, no XLA.
+
+    Args:
+        keras_model: Maps a dict of dense transformed features to logits; any core Keras model, float32.
+        job: Whose transform graph, label, task and class labels apply.
+        export_dir: Must not exist, or be empty.
+
+    Returns:
+        The inputs of the raw signature.
+    """
+    module = servable_module(keras_model, job)
+    signatures = {contract.SERVING_DEFAULT: module.serving_default, contract.SERVING_RAW: module.serving_raw}
+    tf.saved_model.save(module, export_dir, signatures=signatures)
+    _write_inputs(module.raw_inputs, export_dir)
+    return module.raw_inputs
+
+
+def servable_module(keras_model: Any, job: TrainingJob) -> Any:
+    """A `tf.Module` with the functions `serving_default` and `serving_raw`, and everything that they need."""
+    module = tf.Module()
+    # Variables, not the Keras model itself: Keras would trace and save each layer's call beside the signatures.
+    module.model_variables = list(keras_model.variables)
+    loader = saved_transform_io_v2.SavedModelLoader(tft.TFTransformOutput(job.transform_graph).transform_savedmodel_dir)
+    module.transform = loader._imported  # its tables and vocabulary files travel with the export
+    spec = tft.TFTransformOutput(job.transform_graph).raw_feature_spec()
+    module.raw_inputs = inputs = raw_inputs(spec, {job.label, *job.left_out})
+    outputs = _Outputs(keras_model, job, loader.apply_transform_model)
+    parsed = {i.column: spec[i.column] for i in inputs}
+    module.serving_default = tf.function(
+        lambda examples: outputs(tf.io.parse_example(examples, parsed)),
+        input_signature=[tf.TensorSpec([None], tf.string, contract.EXAMPLES_INPUT)],
+        autograph=False,
+    )
+    module.serving_raw = _raw_function(inputs, outputs)
+    return module
+
+
+class _Outputs:
+    """From raw features to the signature's outputs."""
+
+    def __init__(self, keras_model: Any, job: TrainingJob, transform: Callable[..., Any]) -> None:
+        self.model, self.job, self.transform = keras_model, job, transform
+
+    def __call__(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
+        transformed = self.transform(raw)
+        transformed = {name: value for name, value in transformed.items() if name in self.model_inputs}
+        return scores(tf.cast(self.model(transformed, training=False), tf.float32), self.job)
+
+    @property
+    def model_inputs(self) -> set[str]:
+        names = getattr(self.model, "input_names", None)
+        if names:
+            return set(names)
+        spec = tft.TFTransformOutput(self.job.transform_graph).transformed_feature_spec()
+        return set(spec) - {self.job.label, self.job.training.sample_weight}
+
+
+def scores(logits: tf.Tensor, job: TrainingJob) -> dict[str, tf.Tensor]:
+    """The outputs that `docs/architecture.md` names, from float32 logits `[batch, units]`."""
+    if job.task == "regression":
+        return {contract.PREDICTIONS: logits}
+    probabilities = tf.sigmoid(logits) if job.task == "binary" else tf.nn.softmax(logits)
+    outputs = {contract.PROBABILITIES: probabilities}
+    if job.class_labels:
+        binary = job.task == "binary"
+        index = tf.cast(probabilities[:, 0] > 0.5, tf.int64) if binary else tf.argmax(probabilities, axis=1)
+        outputs[contract.CLASSES] = tf.gather(tf.constant(list(job.class_labels)), index)
+    return outputs
+
+
+def _raw_function(inputs: Sequence[RawInput], outputs: _Outputs) -> Any:
+    """The raw signature. Optional inputs are arguments with default tensors: TensorFlow writes those into the
+    signature, where TensorFlow Serving finds them when a request leaves an input out.
+    """
+
+    def serving_raw(*args: Any, **kwargs: Any) -> dict[str, tf.Tensor]:
+        given = inspect.signature(serving_raw).bind(*args, **kwargs)
+        given.apply_defaults()
+        batch = tf.reduce_max(tf.stack([tf.shape(given.arguments[i.tensor])[0] for i in inputs]))
+        return outputs({i.column: i.to_feature(given.arguments[i.tensor], batch) for i in inputs})
+
+    kind, empty = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
+    parameters = [
+        inspect.Parameter(i.tensor, kind, default=i.default_tensor() if i.optional else empty) for i in inputs
+    ]
+    serving_raw.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return tf.function(serving_raw, input_signature=[i.spec for i in inputs], autograph=False)
+
+
+def _write_inputs(inputs: Sequence[RawInput], export_dir: str) -> None:
+    """The mapping from tensors to columns, beside the SavedModel."""
+    file = Path(export_dir, contract.SIGNATURE_INPUTS_FILE)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = {i.tensor: {"column": i.column, "dtype": i.dtype, "default": i.default} for i in inputs}
+    file.write_text(json.dumps({"version": 1, "inputs": content}, indent=2, ensure_ascii=False), encoding="utf-8")

@@ -1,0 +1,203 @@
+"""Rows to batches.
+
+Every batch has a static shape: a last, uneven batch is filled up with rows of weight 0, so that nothing retraces or
+recompiles, and the sum of the weights is the true number (or weight) of the rows. The order of the rows is a function
+of the seed and the position, not of hidden state: to resume is to start at another position.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from components.errors import DataError, close_matches
+from components.training import records, schema
+from components.training.config import InputConfig
+from components.training.job import TrainingJob, resolve_files
+
+LOG = logging.getLogger(__name__)
+
+Batch = tuple[dict[str, Any], Any, Any]
+"""`(features {name: [b, *shape]}, labels [b], weights float32 [b])`."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a global batch is cut: `replicas * parts` blocks of `block` rows each.
+
+    Attributes:
+        batch: Rows of a global batch.
+        replicas: Over all workers.
+        parts: Accumulated parts of a replica's share.
+        first_replica: Of this process.
+        local_replicas: Of this process.
+    """
+
+    batch: int
+    replicas: int = 1
+    parts: int = 1
+    first_replica: int = 0
+    local_replicas: int = 1
+
+    @property
+    def block(self) -> int:
+        return math.ceil(self.batch / (self.replicas * self.parts))
+
+    @property
+    def per_step(self) -> int:
+        """Elements that this process's dataset hands out in a step: part by part, in each one for a replica."""
+        return self.parts * self.local_replicas
+
+
+class MemorySource:
+    """All rows as tensors; any batch can be made at once.
+
+    Args:
+        columns: `{feature: [rows, *shape]}`, the label and the sample weight among them.
+    """
+
+    kind = "memory"
+
+    def __init__(self, columns: dict[str, np.ndarray], label: str, weights: np.ndarray | None) -> None:
+        self.labels = columns[label]
+        self.weights = weights
+        self.features = {name: values for name, values in columns.items() if name != label}
+        self.rows = len(self.labels)
+        self._tensors: Batch | None = None
+
+    def weigh(self, factors: np.ndarray) -> None:
+        """Multiplies the rows' weights, float32 `[rows]`. Before the first batch."""
+        self.weights = factors if self.weights is None else self.weights * factors
+
+    def steps_per_epoch(self, batch: int) -> int:
+        return math.ceil(self.rows / batch)
+
+    def tensors(self) -> Batch:
+        """All rows, on the host."""
+        if self._tensors is None:
+            with tf.device("/cpu:0"):
+                weights = np.ones(self.rows, np.float32) if self.weights is None else self.weights
+                self._tensors = (
+                    {name: tf.constant(values) for name, values in self.features.items()},
+                    tf.constant(self.labels),
+                    tf.constant(weights, tf.float32),
+                )
+        return self._tensors
+
+    def batches(self, layout: Layout, seed: int | None, first_step: int = 0, shuffle: str = "rows") -> tf.data.Dataset:
+        """Endless batches from `first_step` on, epoch after epoch; each element is a block of a global batch.
+
+        Args:
+            layout: How a global batch is cut.
+            seed: Of the permutation; None: the files' order.
+            first_step: The first global batch, counted from the beginning of training.
+            shuffle: `rows`, `batches` or `none`.
+        """
+        data, steps = self.tensors(), self.steps_per_epoch(layout.batch)
+
+        @tf.autograph.experimental.do_not_convert
+        def element(index: tf.Tensor) -> Batch:
+            step, block = _coordinates(index, layout)
+            epoch, step = step // steps, step % steps
+            if seed is not None and shuffle == "batches":
+                step = _shuffled(step, steps, seed, epoch)
+            position, valid = _positions(step, block, layout, self.rows)
+            if seed is not None and shuffle == "rows":
+                position = _shuffled(position, self.rows, seed, epoch)
+            return _gather(data, position, valid)
+
+        counter = tf.data.Dataset.counter(first_step * layout.per_step)
+        batches = counter.map(element, num_parallel_calls=2, deterministic=True)
+        return batches.prefetch(16)
+
+    def ordered(self, layout: Layout) -> tf.data.Dataset:
+        """The same without shuffling, from the first row; for evaluation."""
+        return self.batches(layout, None)
+
+
+def _coordinates(index: tf.Tensor, layout: Layout) -> tuple[tf.Tensor, tf.Tensor]:
+    """The global batch and the block in it of this process's element `index`."""
+    step, rest = index // layout.per_step, index % layout.per_step
+    part, local = rest // layout.local_replicas, rest % layout.local_replicas
+    return step, (layout.first_replica + local) * layout.parts + part
+
+
+def _positions(step: tf.Tensor, block: tf.Tensor, layout: Layout, rows: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Row numbers int64 `[block]` in the epoch's order, and which of them are rows of this block at all."""
+    within = block * layout.block + tf.range(layout.block, dtype=tf.int64)
+    position = step * layout.batch + within
+    return position % rows, (within < layout.batch) & (position < rows)
+
+
+def _shuffled(position: tf.Tensor, rows: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """Where `position` lies in the epoch's permutation of `[0, rows)`."""
+    if rows < 2:
+        return position
+    key = tf.stack([tf.constant(seed, tf.int64), epoch])
+    return tf.random.experimental.index_shuffle(position, key, tf.constant(rows - 1, tf.int64))
+
+
+def _gather(data: Batch, position: tf.Tensor, valid: tf.Tensor) -> Batch:
+    features, labels, weights = data
+    return (
+        {name: tf.gather(values, position) for name, values in features.items()},
+        tf.gather(labels, position),
+        tf.gather(weights, position) * tf.cast(valid, tf.float32),
+    )
+
+
+def open_source(job: TrainingJob, split: str) -> MemorySource:
+    """The rows of a split.
+
+    Args:
+        job: What is trained.
+        split: `train` or `eval`.
+
+    Raises:
+        DataError: there are no rows, or a label is not one.
+    """
+    files = resolve_files(job.train_files if split == "train" else job.eval_files, split)
+    features = schema.transformed_features(job.transform_graph)
+    columns = records.load(files, parse_spec(features), job.training.input.readers)
+    weights = row_weights(columns, job)
+    columns.pop(job.training.sample_weight, None)
+    LOG.info("%s: %d rows of %d files in memory", split, len(columns[job.label]), len(files))
+    return MemorySource(columns, job.label, weights)
+
+
+def parse_spec(features: Sequence[schema.Feature]) -> dict[str, tf.io.FixedLenFeature]:
+    return {f.name: tf.io.FixedLenFeature(f.shape, f.dtype) for f in features}
+
+
+def row_weights(columns: dict[str, np.ndarray], job: TrainingJob) -> np.ndarray | None:
+    """The sample weights, float32 `[rows]`; None where every row weighs 1.
+
+    Raises:
+        DataError: a weight is negative or not finite, or there is no such feature.
+    """
+    name = job.training.sample_weight
+    if not name:
+        return None
+    if name not in columns:
+        raise DataError(
+            f"training.sample_weight names {name!r}, which Transform does not write.", close_matches(name, columns)
+        )
+    weights = columns[name].astype(np.float32).reshape(-1)
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise DataError(
+            f"The sample weight {name!r} holds values that are negative or not finite.",
+            "Mend it in the preprocessing function.",
+        )
+    return weights
+
+
+def fits_in_memory(files: Sequence[str], config: InputConfig) -> bool:
+    """Whether `auto` keeps the files' rows in memory. A parsed row is about as large as its record."""
+    return records.uncompressed_bytes(files) * 2 < psutil.virtual_memory().available * config.memory_fraction

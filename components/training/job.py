@@ -1,0 +1,100 @@
+"""What training is asked and what it answers: values that travel as JSON between processes."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+from pydantic import Field
+
+from components.configuration import Section
+from components.contract import Task
+from components.errors import DataError
+from components.training.config import ModelConfig, TrainingConfig
+
+JOB_FILE = "job.json"
+HISTORY_FILE = "history.json"
+WEIGHTS_FILE = "weights.h5"
+
+
+class LabelScale(Section):
+    """How a regression's label is scaled in training. Predictions are in the label's own unit."""
+
+    mean: float = 0.0
+    scale: float = 1.0
+
+
+class TrainingJob(Section):
+    """Everything that training needs to know."""
+
+    transform_graph: str
+    """Folder of Transform's `transform_graph`."""
+    train_files: tuple[str, ...]
+    """Files or glob patterns of transformed examples: TFRecord, gzip where they end in `.gz`."""
+    eval_files: tuple[str, ...]
+    label: str
+    task: Task
+    class_labels: tuple[str, ...] = ()
+    """Labels in the order of their class indices, where known."""
+    left_out: tuple[str, ...] = ()
+    """Raw columns that are no features: no inputs of the exported signatures."""
+    raw_schema: str = ""
+    """Path of the raw schema; empty: the transform graph's own copy."""
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    export_dir: str = ""
+    """Where the SavedModel goes."""
+    training_dir: str = ""
+    """Where weights, job and history go."""
+    checkpoint_dir: str = ""
+    """Where checkpoints go: a folder of this job's own, outside TFX's outputs; empty: none are written."""
+    log_dir: str = ""
+    """Where TensorBoard's files go; empty: none are written."""
+    fingerprint: str = ""
+    """Of data, configuration and code. A checkpoint with another one is not resumed from."""
+    warm_start_from: str = ""
+    """A `Model` artifact's folder or a checkpoint folder."""
+    label_scale: LabelScale = LabelScale()
+    classes: int = Field(0, ge=0)
+    """Number of classes; 0: found in the training data."""
+    restarts: int = 0
+    """How often the run was begun again after a task died."""
+
+
+class TrainingResult(Section):
+    """What training did."""
+
+    strategy: str
+    replicas: int
+    steps: int
+    """Optimizer steps of the whole run, those before a resume included."""
+    rows: int
+    """Rows seen."""
+    seconds: float
+    """Wall time in training and evaluation, those before a resume included."""
+    restarts: int
+    best_step: int
+    metrics: dict[str, float]
+    """Of the exported checkpoint on the eval split."""
+    stopped: str
+    """Why it ended: `done`, `early_stop`, `time_budget`."""
+
+
+def resolve_files(patterns: tuple[str, ...], what: str) -> list[str]:
+    """The files that `patterns` name, sorted.
+
+    Raises:
+        DataError: there are none.
+    """
+    files = sorted({file for pattern in patterns for file in _expand(pattern) if not Path(file).name.startswith(".")})
+    if not files:
+        raise DataError(f"No {what} files match {', '.join(patterns)}.", "Run Transform first, or mend the paths.")
+    return files
+
+
+def _expand(pattern: str) -> list[str]:
+    if "://" not in pattern:
+        return [f for f in glob.glob(pattern) if Path(f).is_file()]
+    import tensorflow as tf  # remote file systems are TensorFlow's to read
+
+    return list(tf.io.gfile.glob(pattern))

@@ -1,0 +1,176 @@
+"""The outer loop: calls the inner loop and keeps house between the calls through small actions.
+
+"While behind: run steps up to the next thing that is due, do it, look again." A strategy, a precision or a compiler is
+an adaptation of the step (`steps.py`, `strategies.py`), never a second loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.errors import TrainingError
+from components.training.input import MemorySource
+from components.training.steps import Stepper
+
+LOG = logging.getLogger(__name__)
+
+TARGET_SECONDS = 0.5
+"""How long one call into the graph should take: long enough to forget the call, short enough to stop and look."""
+FIRST_STEPS = 16
+MOST_STEPS = 100_000
+
+
+class Action:
+    """Something the outer loop does between two calls of the inner loop."""
+
+    def next_step(self, step: int) -> int | None:
+        """The first step after `step` at which the inner loop must stop for this action; None: it need not."""
+        return None
+
+    def due(self, loop: Loop) -> bool:
+        """Whether to run now."""
+        return self.next_step(loop.step - 1) == loop.step
+
+    def run(self, loop: Loop) -> None:
+        """Runs. `loop.stop(reason)` ends training."""
+
+    def end(self, loop: Loop) -> None:
+        """Called once, after the last step, also when training fails."""
+
+
+class Loop:
+    """Trains a model.
+
+    Args:
+        stepper: The model, its optimizer and the compiled steps.
+        train: The training rows.
+        total_steps: Where training is done.
+        actions: Each runs when it is due, in this order.
+
+    Attributes:
+        step: Steps taken, those of the runs that this one resumed included.
+        rows_per_second: Of the last call of the inner loop.
+        stopped: Why training ends before `total_steps`; empty while it does not.
+    """
+
+    def __init__(self, stepper: Stepper, train: MemorySource, total_steps: int, actions: Sequence[Action] = ()) -> None:
+        self.stepper, self.train, self.total_steps, self.actions = stepper, train, total_steps, list(actions)
+        self.step = int(stepper.step.numpy())
+        self.stopped = ""
+        self.rows_per_second = self.norm = self.seconds_before = 0.0
+        self._sums = np.zeros(2)
+        self._steps_per_call = stepper.config.steps_per_loop or FIRST_STEPS
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time, that of the runs that this one resumed included."""
+        return self.seconds_before + time.monotonic() - self._started
+
+    @property
+    def epoch(self) -> float:
+        return self.step / self.train.steps_per_epoch(self.stepper.config.global_batch_size)
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean training loss per unit of weight, since `take_loss` was last called."""
+        loss, weight = self._sums
+        return float(loss / weight) if weight else float("nan")
+
+    @property
+    def sums(self) -> list[float]:
+        """What `mean_loss` is made of, for a checkpoint: `[loss sum, weight]`."""
+        return [float(s) for s in self._sums]
+
+    def resume(self, seconds: float, sums: list[float]) -> None:
+        """Goes on where a checkpoint was written."""
+        self.step = int(self.stepper.step.numpy())
+        self.seconds_before, self._sums = seconds, np.array(sums)
+
+    def stop(self, reason: str) -> None:
+        """Ends training once the actions that are due now have run."""
+        self.stopped = self.stopped or reason
+
+    def run(self) -> str:
+        """Trains to the end. Returns why it ended: `done`, or what was given to `stop`.
+
+        Raises:
+            TrainingError: a loss or gradient was not finite.
+        """
+        iterator = iter(self.stepper.train_batches(self.train, self.step))
+        try:
+            while self.step < self.total_steps and not self.stopped:
+                self._advance(iterator, self._next_stop() - self.step)
+                for action in self.actions:
+                    if action.due(self):
+                        action.run(self)
+        finally:
+            for action in self.actions:
+                action.end(self)
+        return self.stopped or "done"
+
+    def _next_stop(self) -> int:
+        wanted = [action.next_step(self.step) for action in self.actions]
+        return min([w for w in wanted if w] + [self.total_steps, self.step + self._steps_per_call])
+
+    def _advance(self, iterator: Any, steps: int) -> None:
+        started = time.monotonic()
+        totals = self.stepper.run_steps(iterator, tf.constant(steps, tf.int64))
+        totals = {name: value.numpy() for name, value in totals.items()}
+        seconds = max(time.monotonic() - started, 1e-9)
+        self.step += int(totals["done"])
+        self.norm = float(totals["norm"])
+        self.rows_per_second = float(totals["done"]) * self.stepper.config.global_batch_size / seconds
+        self._sums += totals["loss"], totals["weight"]
+        if not totals["finite"]:
+            raise self._not_finite()
+        self._adapt(steps, seconds)
+
+    def _adapt(self, steps: int, seconds: float) -> None:
+        """More steps a call while a call is short. The first call of a size is not judged: it may have traced."""
+        if self.stepper.config.steps_per_loop or steps < self._steps_per_call:
+            return
+        if seconds < TARGET_SECONDS / 2:
+            self._steps_per_call = min(self._steps_per_call * 2, MOST_STEPS)
+
+    def take_loss(self) -> float:
+        """`mean_loss`, and begins anew."""
+        loss = self.mean_loss
+        self._sums = np.zeros(2)
+        return loss
+
+    def _not_finite(self) -> TrainingError:
+        step = self.step - 1
+        suspects = out_of_range(self.train, self.stepper.config.global_batch_size, self.stepper.config.seed, step)
+        return TrainingError(
+            f"The loss or its gradient was not finite at step {step} (gradient norm {self.norm:g}); "
+            f"nothing of it was applied. {suspects}",
+            "Lower training.optimizer.learning_rate, tighten training.clip, mend the features, "
+            "or set training.on_nan: skip. The checkpoints before this step are kept.",
+        )
+
+
+LARGE = 1e4
+
+
+def out_of_range(source: MemorySource, batch: int, seed: int, step: int) -> str:
+    """A sentence about features of the batch of `step` that are not finite or larger than a scaled feature should be."""
+    from components.training.input import Layout
+
+    features, _, weights = next(iter(source.batches(Layout(batch), seed, step)))
+    valid = weights.numpy() > 0
+    found = []
+    for name, tensor in sorted(features.items()):
+        values = tensor.numpy()[valid]
+        if values.dtype.kind != "f":
+            continue
+        bad, large = int((~np.isfinite(values)).sum()), int((np.abs(values) > LARGE).sum())
+        if bad or large:
+            found.append(f"{name}: {bad} values not finite, {large} beyond {LARGE:g}")
+    return f"Features out of range: {'; '.join(found)}." if found else "No feature of the batch was out of range."

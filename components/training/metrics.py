@@ -1,0 +1,114 @@
+"""Evaluation as sums: each replica adds up its rows, the sums are added over replicas and steps, and the metrics are
+computed from the totals. So uneven shards and batches cannot skew a metric.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from components.contract import Task
+from components.training.losses import RowLoss
+
+BINS = 8192
+"""Bins of the scores from which AUC is computed: its error is far below 1 / BINS."""
+
+
+def batch_sums(
+    task: Task, loss: RowLoss, logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Weighted sums over a batch, float32 scalars and float32 `[BINS]`.
+
+    Args:
+        task: Which.
+        loss: Its row loss.
+        logits: float32 `[batch, units]`.
+        labels: `[batch]`.
+        weights: float32 `[batch]`; 0 for rows that fill up a batch.
+    """
+    sums = {"weight": tf.reduce_sum(weights), "loss": _sum(loss(logits, labels), weights)}
+    if task == "regression":
+        error = logits[:, 0] - tf.cast(labels, tf.float32)
+        return sums | {
+            "squared": _sum(tf.square(error), weights),
+            "absolute": _sum(tf.abs(error), weights),
+            "label": _sum(labels, weights),
+            "label_squared": _sum(tf.square(tf.cast(labels, tf.float32)), weights),
+            "prediction": _sum(logits[:, 0], weights),
+        }
+    if task == "multiclass":
+        right = tf.equal(tf.argmax(logits, axis=1), tf.cast(labels, tf.int64))
+        return sums | {"right": _sum(right, weights)}
+    positive, score = tf.cast(labels, tf.float32), tf.sigmoid(logits[:, 0])
+    bins = tf.cast(tf.clip_by_value(score * BINS, 0, BINS - 1), tf.int32)
+    return sums | {
+        "right": _sum(tf.equal(score > 0.5, positive > 0.5), weights),
+        "label": _sum(positive, weights),
+        "prediction": _sum(score, weights),
+        "positives": tf.math.unsorted_segment_sum(weights * positive, bins, BINS),
+        "negatives": tf.math.unsorted_segment_sum(weights * (1 - positive), bins, BINS),
+    }
+
+
+def _sum(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    # Where, not a product alone: a NaN in a row that only fills up a batch must not count.
+    return tf.reduce_sum(tf.where(weights > 0, tf.cast(values, tf.float32) * weights, 0.0))
+
+
+def from_sums(task: Task, sums: dict[str, np.ndarray]) -> dict[str, float]:
+    """The metrics. A binary task: `loss` (nats), `auc`, `pr_auc`, `accuracy`, `calibration` (mean prediction over mean
+    label). Multiclass: `loss`, `accuracy`. A regression: `loss` (scaled), `mse`, `rmse`, `mae`, `r2`, `calibration`.
+    """
+    total = {name: np.asarray(value, np.float64) for name, value in sums.items()}
+    weight = max(float(total["weight"]), 1e-12)
+    metrics = {"loss": float(total["loss"]) / weight}
+    if task == "regression":
+        return metrics | _regression(total, weight)
+    metrics["accuracy"] = float(total["right"]) / weight
+    if task == "binary":
+        metrics["auc"], metrics["pr_auc"] = areas(total["positives"], total["negatives"])
+        metrics["calibration"] = _ratio(total["prediction"], total["label"])
+    return metrics
+
+
+def _regression(total: dict[str, np.ndarray], weight: float) -> dict[str, float]:
+    mse = float(total["squared"]) / weight
+    variance = float(total["label_squared"]) / weight - (float(total["label"]) / weight) ** 2
+    return {
+        "mse": mse,
+        "rmse": mse**0.5,
+        "mae": float(total["absolute"]) / weight,
+        "r2": 1 - mse / variance if variance > 0 else 0.0,
+        "calibration": _ratio(total["prediction"], total["label"]),
+    }
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> float:
+    return float(above) / float(below) if float(below) else 0.0
+
+
+def areas(positives: np.ndarray, negatives: np.ndarray) -> tuple[float, float]:
+    """Areas under the ROC curve and under the precision-recall curve, from histograms over rising scores `[BINS]`.
+
+    Rows in one bin count as ties. 0.5 and the share of positives where a class is absent.
+    """
+    above = np.cumsum(positives[::-1]), np.cumsum(negatives[::-1])
+    all_positives, all_negatives = above[0][-1], above[1][-1]
+    if not all_positives or not all_negatives:
+        return 0.5, float(all_positives > 0)
+    recall, false = above[0] / all_positives, above[1] / all_negatives
+    roc = np.trapz(np.concatenate([[0.0], recall]), np.concatenate([[0.0], false]))
+    precision = above[0] / np.maximum(above[0] + above[1], 1e-12)
+    return float(roc), float(np.sum(np.diff(np.concatenate([[0.0], recall])) * precision))
+
+
+BETTER_WHEN_HIGHER = {"auc", "pr_auc", "accuracy", "r2"}
+
+
+def better(name: str, value: float, than: float | None, min_delta: float = 0.0) -> bool:
+    """Whether `value` of the metric `name` improves on `than`; anything improves on None, NaN on nothing."""
+    if not np.isfinite(value):
+        return False
+    if than is None:
+        return True
+    return value > than + min_delta if name in BETTER_WHEN_HIGHER else value < than - min_delta

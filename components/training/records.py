@@ -1,0 +1,98 @@
+"""Reads whole TFRecord files into tensors, far faster than a record at a time.
+
+tf.data hands every record through an iterator of its own, about 4 microseconds each. Here a file is decompressed in
+one go and its records are cut out by their lengths.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.errors import DataError
+
+_LENGTH = struct.Struct("<Q")
+_HEADER_BYTES, _FOOTER_BYTES = 12, 4
+PARSE_ROWS = 8192
+"""Rows parsed by one call: enough to fill the threads, little enough to stay in the cache."""
+
+
+def read_bytes(path: str) -> bytes:
+    """The file's content, decompressed where it is gzip.
+
+    Raises:
+        DataError: the file is damaged (gzip's checksum covers every byte).
+    """
+    content = tf.io.gfile.GFile(path, "rb").read() if "://" in path else Path(path).read_bytes()
+    if content[:2] != b"\x1f\x8b":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path} is damaged: {error}", "Run the component that wrote it again.") from error
+
+
+def split_records(content: bytes, path: str) -> list[bytes]:
+    """The records of a TFRecord file: length (8 bytes), its checksum (4), the record, its checksum (4)."""
+    records, position, end = [], 0, len(content)
+    unpack = _LENGTH.unpack_from
+    while position < end:
+        start = position + _HEADER_BYTES
+        stop = start + unpack(content, position)[0] if start <= end else end + 1
+        position = stop + _FOOTER_BYTES
+        if position > end:
+            raise DataError(f"{path} ends in the middle of a record.", "Run the component that wrote it again.")
+        records.append(content[start:stop])
+    return records
+
+
+def count_records(files: Sequence[str], readers: int = 4) -> list[int]:
+    """Records of each file."""
+    with ThreadPoolExecutor(readers) as pool:
+        return list(pool.map(lambda f: len(split_records(read_bytes(f), f)), files))
+
+
+def uncompressed_bytes(files: Sequence[str]) -> int:
+    """What the files hold, from gzip's own trailers (modulo 4 GiB a file; the compressed size is the lower bound)."""
+    return sum(_uncompressed(Path(f)) for f in files)
+
+
+def _uncompressed(file: Path) -> int:
+    size = file.stat().st_size
+    with open(file, "rb") as content:
+        if content.read(2) != b"\x1f\x8b":
+            return size
+        content.seek(-4, 2)
+        return max(size, struct.unpack("<I", content.read(4))[0])
+
+
+def load(files: Sequence[str], spec: Mapping[str, Any], readers: int = 4) -> dict[str, np.ndarray]:
+    """All rows of the files, in the files' order.
+
+    Args:
+        files: TFRecords of `tf.Example`, gzip or not.
+        spec: For `tf.io.parse_example`; fixed-length features only.
+        readers: Files read at once.
+
+    Returns:
+        `{feature: [rows, *shape]}`.
+    """
+    with ThreadPoolExecutor(readers) as pool:
+        parts = [part for parts in pool.map(lambda f: _load(f, spec), files) for part in parts]
+    if not parts:
+        raise DataError("The examples hold no rows.", "Look at ExampleGen's input and split.")
+    return {name: np.concatenate([part[name] for part in parts]) for name in spec}
+
+
+def _load(path: str, spec: Mapping[str, Any]) -> list[dict[str, np.ndarray]]:
+    records = split_records(read_bytes(path), path)
+    chunks = [records[i : i + PARSE_ROWS] for i in range(0, len(records), PARSE_ROWS)]
+    parsed = [tf.io.parse_example(tf.constant(chunk), dict(spec)) for chunk in chunks]
+    return [{name: tensor.numpy() for name, tensor in part.items()} for part in parsed]

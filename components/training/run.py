@@ -1,0 +1,208 @@
+"""One training run, from job to exported model: what the training process does."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tf_keras
+
+from components.errors import DataError, TrainingError
+from components.training import actions, export, strategies
+from components.training.checkpoints import Checkpoints
+from components.training.config import TrainingConfig
+from components.training.history import History
+from components.training.input import MemorySource, open_source
+from components.training.job import HISTORY_FILE, JOB_FILE, WEIGHTS_FILE, LabelScale, TrainingJob, TrainingResult
+from components.training.loop import Action, Loop
+from components.training.losses import class_weight_list
+from components.training.model import build_model
+from components.training.optimizers import build_optimizer
+from components.training.steps import Stepper
+
+LOG = logging.getLogger(__name__)
+
+
+def run_training(job: TrainingJob, terminated: Callable[[], bool] = lambda: False) -> TrainingResult:
+    """Trains, or goes on training, and exports the best checkpoint.
+
+    Args:
+        job: What is asked.
+        terminated: Whether the process was asked to end; looked at between calls of the inner loop.
+
+    Raises:
+        ConfigError, DataError: the job cannot be done as asked.
+        TrainingError: training could not finish.
+    """
+    strategies.prepare_devices(job.training)
+    replicas = strategies.build_replicas(job.training)
+    train, eval_source = open_source(job, "train"), open_source(job, "eval")
+    job = with_label_facts(job, train.labels)
+    weigh_classes(train, job)
+    total = total_steps(job.training, train)
+    with replicas.strategy.scope():
+        stepper = build_stepper(job, replicas, total)
+    with ExitStack() as stack:
+        folder = job.checkpoint_dir or stack.enter_context(tempfile.TemporaryDirectory(prefix="taxiway-checkpoints-"))
+        run = _Run(job, stepper, train, eval_source, total, folder, terminated)
+        return run.finish(run.train())
+
+
+def with_label_facts(job: TrainingJob, labels: np.ndarray) -> TrainingJob:
+    """The job with what only the training labels tell: the number of classes, or the label's scale.
+
+    Raises:
+        DataError: a label is not what the task needs.
+    """
+    if job.task == "regression":
+        if not np.isfinite(labels).all():
+            raise DataError(f"The label {job.label!r} holds values that are not finite.", "Leave those rows out.")
+        scale = float(np.std(labels)) or 1.0
+        return job.model_copy(update={"label_scale": LabelScale(mean=float(np.mean(labels)), scale=scale)})
+    classes = len(job.class_labels) or int(labels.max()) + 1
+    classes = 2 if job.task == "binary" else max(classes, 2)
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DataError(
+            f"The label {job.label!r} holds {int(labels.min())} to {int(labels.max())}; "
+            f"with {classes} classes it is 0 to {classes - 1}.",
+            "Set label.task and label.classes to what the data holds.",
+        )
+    return job.model_copy(update={"classes": classes})
+
+
+def weigh_classes(train: MemorySource, job: TrainingJob) -> None:
+    """Applies `training.class_weights` to the training rows."""
+    if job.task == "regression" or job.training.class_weights == "none":
+        return
+    counts = np.bincount(train.labels.astype(np.int64), weights=train.weights, minlength=job.classes)
+    weights = class_weight_list(job.training.class_weights, counts.tolist(), job.class_labels)
+    if weights is not None:
+        train.weigh(np.asarray(weights, np.float32)[train.labels.astype(np.int64)])
+
+
+def total_steps(config: TrainingConfig, train: MemorySource) -> int:
+    """Optimizer steps of the whole run."""
+    steps = max(ceil(config.epochs * train.steps_per_epoch(config.global_batch_size) - 1e-9), 1)
+    return min(steps, config.max_steps) if config.max_steps else steps
+
+
+def build_stepper(job: TrainingJob, replicas: strategies.Replicas, total: int) -> Stepper:
+    """The model with fresh, seeded weights, and its steps. Inside the strategy's scope."""
+    tf_keras.utils.set_random_seed(job.training.seed)
+    tf_keras.mixed_precision.set_global_policy(job.training.precision)
+    return Stepper(job, build_model(job), build_optimizer(job.training, total), replicas)
+
+
+@dataclass
+class _Run:
+    """The parts of a run, put together."""
+
+    job: TrainingJob
+    stepper: Stepper
+    train_source: MemorySource
+    eval_source: MemorySource
+    total: int
+    folder: str
+    terminated: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        config, replicas = self.job.training, self.stepper.replicas
+        self.history = History(config.best_metric, config.early_stop)
+        self.checkpoints = Checkpoints(
+            self.folder, self.stepper.trackables(), self.job.fingerprint, config.checkpoint.keep, replicas.chief
+        )
+        self.saver = actions.Saver(self.checkpoints, self.history)
+        self.loop = Loop(self.stepper, self.train_source, self.total, self._actions())
+
+    def _actions(self) -> Sequence[Action]:
+        config = self.job.training
+        every = config.evaluate_every_steps or self.train_source.steps_per_epoch(config.global_batch_size)
+        chosen: list[Action] = [actions.Progress(self.history)]
+        if config.time_budget_seconds:
+            chosen.append(actions.TimeBudget(config.time_budget_seconds))
+        self.evaluate = actions.Evaluate(self.eval_source, every, self.total, self.saver)
+        chosen += [self.evaluate, actions.Checkpoint(config.checkpoint, self.saver)]
+        return [*chosen, actions.Termination(self.terminated, self.saver)]
+
+    def train(self) -> str:
+        """Trains to the end. Returns why it ended."""
+        self.checkpoints.begin()
+        self._resume()
+        if self.history.gives_up:
+            return "early_stop"
+        return self.loop.run()
+
+    def _resume(self) -> None:
+        meta, refused = self.checkpoints.restore_newest()
+        if meta is not None:
+            self.history.restore(meta["history"])
+            self.loop.resume(meta["seconds"], meta["sums"])
+            self.saver.last_step = self.loop.step
+            LOG.info("resumed from the checkpoint of step %d", self.loop.step)
+            self.history.event("resumed", step=self.loop.step)
+        for sentence in refused:
+            self.history.event("checkpoint_refused", reason=sentence)
+
+    def finish(self, stopped: str) -> TrainingResult:
+        """Exports the best checkpoint and says what was done."""
+        best = self.history.best
+        if best is None:
+            raise TrainingError(
+                f"No evaluation gave a finite {self.history.best_metric}.", "Look at the metrics in the training log."
+            )
+        result = self._result(stopped, best)
+        if best["step"] != self.loop.step:
+            self.checkpoints.restore(best["step"])
+        with self.stepper.exported_weights():
+            weights = [v.numpy() for v in self.stepper.model.weights]
+        if self.stepper.replicas.chief:
+            write_model(plain_model(self.job, weights), self.job, self.history, result)
+        self.checkpoints.finish()
+        return result
+
+    def _result(self, stopped: str, best: dict[str, Any]) -> TrainingResult:
+        return TrainingResult(
+            strategy=self.job.training.strategy,
+            replicas=self.stepper.replicas.count,
+            steps=self.loop.step,
+            rows=rows_seen(self.train_source.rows, self.job.training.global_batch_size, self.loop.step),
+            seconds=round(self.loop.seconds, 3),
+            restarts=self.job.restarts,
+            best_step=best["step"],
+            metrics=best["metrics"],
+            stopped=stopped,
+        )
+
+
+def rows_seen(rows: int, batch: int, steps: int) -> int:
+    """Rows in the first `steps` steps: the last batch of an epoch is smaller."""
+    per_epoch = ceil(rows / batch)
+    return steps // per_epoch * rows + min(steps % per_epoch * batch, rows)
+
+
+def plain_model(job: TrainingJob, weights: Sequence[np.ndarray] | None = None) -> Any:
+    """The job's model in float32 on one device, whatever it was trained with."""
+    tf_keras.mixed_precision.set_global_policy("float32")
+    model = build_model(job)
+    if weights is not None:
+        model.set_weights(weights)
+    return model
+
+
+def write_model(model: Any, job: TrainingJob, history: History, result: TrainingResult) -> None:
+    """Writes what a trained `Model` artifact holds: SavedModel, weights, job, history."""
+    if job.training_dir:
+        folder = Path(job.training_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_weights(str(folder / WEIGHTS_FILE))
+        (folder / JOB_FILE).write_text(job.model_dump_json(indent=1))
+        history.write(folder / HISTORY_FILE, result.model_dump())
+    if job.export_dir:
+        export.save_servable(model, job, job.export_dir)

@@ -1,0 +1,298 @@
+"""The compiled steps: one optimizer step, the inner loop of many, and the evaluation of a split.
+
+Gradients are sums over rows, added up over parts and replicas, and divided once by the true global weight of the batch:
+right for uneven batches, accumulation and any number of replicas. A step whose loss or gradient is not finite is
+never applied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.training import input as input_lib
+from components.training import metrics
+from components.training.config import ClipConfig, TrainingConfig
+from components.training.job import TrainingJob
+from components.training.layers import step_seed
+from components.training.losses import row_loss
+from components.training.strategies import Replicas
+
+FIRST_LOSS_SCALE = 2.0**15
+GOOD_STEPS_BEFORE_DOUBLING = 2000
+DENSE_GRADIENT_LIMIT = 1 << 20
+"""Elements of an embedding table up to which its gradient is made dense: one fused update, one plain all-reduce."""
+
+Totals = dict[str, Any]
+
+
+class Stepper:
+    """A model under training: variables, optimizer, and the functions that move them.
+
+    Built inside `replicas.strategy.scope()`.
+
+    Args:
+        job: What is asked.
+        model: Maps a dict of features to logits.
+        optimizer: A legacy Keras optimizer.
+        replicas: Where it runs.
+    """
+
+    def __init__(self, job: TrainingJob, model: Any, optimizer: Any, replicas: Replicas) -> None:
+        self.config: TrainingConfig = job.training
+        # Autograph takes seconds to rewrite Keras and us, who need it not; a user's own layers may.
+        self.autograph = bool(job.model.function)
+        self.task, self.model, self.optimizer, self.replicas = job.task, model, optimizer, replicas
+        self.loss = row_loss(job.task, self.config.label_smoothing, job.label_scale.scale)
+        self.plain_loss = row_loss(job.task, 0.0, job.label_scale.scale)
+        self.variables = list(model.trainable_variables)
+        self.step = _counter("step")
+        self.skipped = _counter("skipped")
+        self.good_steps = _counter("good_steps")
+        self.loss_scale = _scalar("loss_scale", FIRST_LOSS_SCALE if self.scales_loss else 1.0)
+        self.average = self._make_average()
+        self.optimizer._create_all_weights(self.variables)
+        self.traces = 0
+        self.use_xla(self.config.xla == "on")
+
+    @property
+    def scales_loss(self) -> bool:
+        return self.config.precision == "mixed_float16"
+
+    def _make_average(self) -> list[Any]:
+        if not self.config.ema_decay:
+            return []
+        return [tf.Variable(v, trainable=False, name=f"average_{i}") for i, v in enumerate(self.variables)]
+
+    def use_xla(self, compiled: bool) -> None:
+        """Builds the functions anew, with or without XLA."""
+        self.compiled = compiled
+        alone = self.replicas.count == 1
+        self._take_step: Callable[..., Any] = self._jit(self._step, compiled and alone)
+        self._local: Callable[..., Any] = self._jit(self._local_sums, compiled and not alone)
+        self.run_steps = tf.function(self._run_steps, autograph=self.autograph)
+        self.run_evaluation = tf.function(self._run_evaluation, autograph=self.autograph)
+
+    def _jit(self, function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
+        return tf.function(function, jit_compile=True, autograph=self.autograph) if compiled else function
+
+    def train_batches(self, source: input_lib.MemorySource, first_step: int) -> Any:
+        """The distributed training batches from a step on."""
+        layout = self.replicas.layout(self.config.global_batch_size, self.config.accumulate)
+        shuffle = self.config.input.shuffle
+        return self.replicas.distribute(lambda: source.batches(layout, self.config.seed, first_step, shuffle))
+
+    def _run_steps(self, iterator: Any, num_steps: tf.Tensor) -> Totals:
+        """Up to `num_steps` steps; ends before the first that may not be applied.
+
+        Args:
+            iterator: Of `train_batches`.
+            num_steps: int64 scalar Tensor: a Python number would trace again for each value.
+
+        Returns:
+            Scalars: `loss` and `weight`, sums over all rows seen; `norm`, the last gradient's; `finite`, whether all
+            was well; `done`, the steps taken.
+        """
+        self.traces += 1
+        start = {"loss": tf.zeros([]), "weight": tf.zeros([]), "norm": tf.zeros([])}
+        start |= {"finite": tf.constant(True), "done": tf.zeros([], tf.int64)}
+
+        def body(totals: Totals) -> tuple[Totals]:
+            batches = tuple(next(iterator) for _ in range(self.config.accumulate))
+            loss, weight, norm, finite = self._take_step(batches)
+            loss, weight, done = totals["loss"] + loss, totals["weight"] + weight, totals["done"] + 1
+            return ({"loss": loss, "weight": weight, "norm": norm, "finite": finite, "done": done},)
+
+        return tf.while_loop(lambda t: t["finite"] & (t["done"] < num_steps), body, (start,))[0]
+
+    def _step(self, batches: tuple[Any, ...]) -> tuple[tf.Tensor, ...]:
+        """One optimizer step, in cross-replica context: `(loss sum, weight, gradient norm, whether to go on)`."""
+        first = self.replicas.local_value
+        gradients, sums = self.replicas.strategy.run(self._global_gradients, args=(batches,))
+        loss, weight, norm = (first(s) for s in sums)
+        finite = tf.math.is_finite(loss) & tf.math.is_finite(norm)
+        tf.cond(finite, lambda: self._apply(gradients), lambda: self._refuse(loss))
+        self.step.assign_add(1)
+        going = finite | self._may_skip(loss)
+        return tf.where(finite, loss, 0.0), tf.where(finite, weight, 0.0), norm, going
+
+    def _global_gradients(self, batches: tuple[Any, ...]) -> tuple[list[Any], tuple[tf.Tensor, ...]]:
+        """In a replica: the clipped global gradients, and `(loss sum, weight, norm)` over all replicas."""
+        replica = tf.distribute.get_replica_context()
+        gradients, loss, weight = self._local(batches, replica.replica_id_in_sync_group)
+        if self.replicas.count > 1:
+            *gradients, loss, weight = replica.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, loss, weight])
+        divisor = tf.maximum(weight, 1e-12) * self.loss_scale
+        gradients = [_divide(g, divisor) for g in gradients]
+        norm = tf.linalg.global_norm(gradients)
+        return _clip(self.config.clip, gradients, norm), (loss, weight, norm)
+
+    def _local_sums(self, batches: tuple[Any, ...], replica: Any) -> tuple[list[Any], tf.Tensor, tf.Tensor]:
+        """In a replica: gradients of the weighted loss, summed over its rows, part after part."""
+        total: tuple[list[Any], tf.Tensor, tf.Tensor] | None = None
+        for part, batch in enumerate(batches):
+            after = [] if total is None else [total[1]]  # one part at a time in memory
+            with tf.control_dependencies(after):
+                sums = self._part_sums(batch, self._seed(part, replica))
+            total = sums if total is None else _add(total, sums)
+        if total is None:
+            raise AssertionError("a step has at least one part")
+        return total
+
+    def _part_sums(self, batch: input_lib.Batch, seed: tf.Tensor) -> tuple[list[Any], tf.Tensor, tf.Tensor]:
+        features, labels, weights = batch
+        with tf.GradientTape() as tape, step_seed(seed):
+            logits = tf.cast(self.model(features, training=True), tf.float32)
+            weight = tf.reduce_sum(weights)
+            loss = tf.reduce_sum(tf.where(weights > 0, self.loss(logits, labels) * weights, 0.0))
+            # A penalty belongs to the mean loss; times the weight, the division leaves it whole.
+            whole = loss + tf.add_n(self.model.losses) * weight if self.model.losses else loss
+            scaled = whole * self.loss_scale if self.scales_loss else whole
+        gradients = tape.gradient(scaled, self.variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return [_dense(g) for g in gradients], loss, weight
+
+    def _seed(self, part: int, replica: Any) -> tf.Tensor:
+        """int32 `[2]`, another one for each step, part and replica."""
+        place = tf.cast(self.step, tf.int32) * self.config.accumulate + part
+        return tf.stack([place, tf.constant(self.config.seed, tf.int32) + tf.cast(replica, tf.int32) * 1009])
+
+    def _apply(self, gradients: list[Any]) -> tf.Tensor:
+        self.replicas.strategy.run(self._apply_in_replica, args=(gradients,))
+        for average, variable in zip(self.average, self.variables, strict=bool(self.average)):
+            self.replicas.strategy.extended.update(average, self._move_average, args=(variable,))
+        if self.scales_loss:
+            good = self.good_steps.assign_add(1, read_value=True)
+            factor = tf.where(good % GOOD_STEPS_BEFORE_DOUBLING == 0, 2.0, 1.0)
+            self.loss_scale.assign(self.loss_scale * factor)
+        return tf.constant(True)
+
+    def _apply_in_replica(self, gradients: list[Any]) -> None:
+        # Already summed over the replicas: the optimizer must not do it again.
+        pairs = zip(gradients, self.variables, strict=True)
+        self.optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
+
+    def _move_average(self, average: Any, variable: Any) -> Any:
+        return average.assign_sub((1 - self.config.ema_decay) * (average - variable))
+
+    def _refuse(self, loss: tf.Tensor) -> tf.Tensor:
+        """A step that is not applied: an overflow halves the loss scale, anything else counts as skipped."""
+        if self.scales_loss:
+            overflow = tf.math.is_finite(loss) & (self.loss_scale > 1)
+            self.loss_scale.assign(tf.where(overflow, self.loss_scale / 2, self.loss_scale))
+            self.good_steps.assign(0)
+            self.skipped.assign_add(tf.where(overflow, tf.zeros([], tf.int64), 1))
+        else:
+            self.skipped.assign_add(1)
+        return tf.constant(False)
+
+    def _may_skip(self, loss: tf.Tensor) -> tf.Tensor:
+        if self.config.on_nan == "skip":
+            return self.skipped <= self.config.max_skipped_steps
+        return tf.math.is_finite(loss) & (self.skipped == 0) if self.scales_loss else tf.constant(False)
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step."""
+        return float(self.optimizer.learning_rate(step))
+
+    def trackables(self) -> dict[str, Any]:
+        """What a checkpoint must hold."""
+        counters = {"step": self.step, "skipped": self.skipped, "good_steps": self.good_steps}
+        scale = {"loss_scale": self.loss_scale, "average": self.average}
+        return {"model": self.model, "optimizer": self.optimizer, **counters, **scale}
+
+    def evaluate(self, source: input_lib.MemorySource) -> dict[str, float]:
+        """The metrics of a split, with the averaged weights where there are any."""
+        layout = self.replicas.layout(min(self.config.eval_batch_size, source.rows))
+        iterator = iter(self.replicas.distribute(lambda: source.ordered(layout)))
+        steps = tf.constant(source.steps_per_epoch(layout.batch), tf.int64)
+        with self.exported_weights():
+            sums = self.run_evaluation(iterator, steps)
+        return metrics.from_sums(self.task, {name: value.numpy() for name, value in sums.items()})
+
+    def _run_evaluation(self, iterator: Any, num_steps: tf.Tensor) -> Totals:
+        def body(step: tf.Tensor, totals: Totals) -> tuple[tf.Tensor, Totals]:
+            more = self._evaluate_batch(next(iterator))
+            return step + 1, {name: totals[name] + more[name] for name in totals}
+
+        start = (tf.ones([], tf.int64), self._evaluate_batch(next(iterator)))
+        return tf.while_loop(lambda step, _: step < num_steps, body, start)[1]
+
+    def _evaluate_batch(self, batch: Any) -> Totals:
+        sums = self.replicas.strategy.run(self._sums_in_replica, args=(batch,))
+        reduce = self.replicas.strategy.reduce
+        return {name: reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for name, value in sums.items()}
+
+    def _sums_in_replica(self, batch: input_lib.Batch) -> Totals:
+        features, labels, weights = batch
+        logits = tf.cast(self.model(features, training=False), tf.float32)
+        return metrics.batch_sums(self.task, self.plain_loss, logits, labels, weights)
+
+    @contextlib.contextmanager
+    def exported_weights(self) -> Iterator[None]:
+        """Within it the model holds the weights that are evaluated and exported: the averaged ones, if any."""
+        if not self.average:
+            yield
+            return
+        own = [v.numpy() for v in self.variables]
+        self._assign([a.numpy() for a in self.average])
+        try:
+            yield
+        finally:
+            self._assign(own)
+
+    def _assign(self, values: list[np.ndarray]) -> None:
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)
+
+
+def _counter(name: str) -> Any:
+    return tf.Variable(
+        0, trainable=False, dtype=tf.int64, name=name, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+    )
+
+
+def _scalar(name: str, value: float) -> Any:
+    return tf.Variable(
+        value, trainable=False, dtype=tf.float32, name=name, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+    )
+
+
+def _dense(gradient: Any) -> Any:
+    if isinstance(gradient, tf.IndexedSlices) and gradient.dense_shape is not None:
+        size = tf.get_static_value(tf.reduce_prod(gradient.dense_shape))
+        if size is not None and size <= DENSE_GRADIENT_LIMIT:
+            return tf.convert_to_tensor(gradient)
+    return gradient
+
+
+def _add(one: tuple[list[Any], Any, Any], other: tuple[list[Any], Any, Any]) -> tuple[list[Any], Any, Any]:
+    gradients = [_sum(a, b) for a, b in zip(one[0], other[0], strict=True)]
+    return gradients, one[1] + other[1], one[2] + other[2]
+
+
+def _sum(one: Any, other: Any) -> Any:
+    if not isinstance(one, tf.IndexedSlices):
+        return one + other
+    return tf.IndexedSlices(
+        tf.concat([one.values, other.values], 0), tf.concat([one.indices, other.indices], 0), one.dense_shape
+    )
+
+
+def _divide(gradient: Any, by: tf.Tensor) -> Any:
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(gradient.values / by, gradient.indices, gradient.dense_shape)
+    return gradient / by
+
+
+def _clip(config: ClipConfig, gradients: list[Any], norm: tf.Tensor) -> list[Any]:
+    if config.by == "none":
+        return gradients
+    if config.by == "global_norm":
+        return tf.clip_by_global_norm(gradients, config.limit, norm)[0]
+    if config.by == "norm":
+        return [tf.clip_by_norm(g, config.limit) for g in gradients]
+    return [tf.clip_by_value(g, -config.limit, config.limit) for g in gradients]

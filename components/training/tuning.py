@@ -1,0 +1,172 @@
+"""What the optimizer does with a trained model: load it, train it on with the trainer's own loop, evaluate it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import tf_keras
+
+from components.contract import training_dir
+from components.errors import TrainingError
+from components.training import strategies
+from components.training.config import ScheduleConfig, TrainingConfig
+from components.training.input import MemorySource, open_source
+from components.training.job import JOB_FILE, WEIGHTS_FILE, TrainingJob
+from components.training.loop import Action, Loop
+from components.training.optimizers import build_optimizer
+from components.training.run import plain_model, weigh_classes
+from components.training.steps import Stepper
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and how it was made.
+
+    Attributes:
+        keras_model: float32, not compiled: dict of transformed features to logits.
+        job: The job that made it; its label facts (classes, label scale) are filled in.
+    """
+
+    keras_model: Any
+    job: TrainingJob
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What `finetune` did to the model that it was given.
+
+    Attributes:
+        metrics: On the eval split, after the last step.
+        steps: Optimizer steps.
+        seconds: Wall time.
+        loss: Mean training loss over all steps.
+    """
+
+    metrics: dict[str, float]
+    steps: int
+    seconds: float
+    loss: float
+
+
+def load_trained(model_uri: str, **moved: Any) -> Trained:
+    """The Keras model behind a `Model` artifact of the trainer.
+
+    Args:
+        model_uri: The artifact's folder.
+        moved: Fields of the job that are elsewhere now, such as `transform_graph`, `train_files`, `eval_files`.
+
+    Raises:
+        TrainingError: the artifact holds no weights of ours.
+    """
+    folder = Path(training_dir(model_uri))
+    if not (folder / JOB_FILE).exists() or not (folder / WEIGHTS_FILE).exists():
+        raise TrainingError(
+            f"{model_uri} holds no {folder.name}/{JOB_FILE} with {WEIGHTS_FILE}: Taxiway's trainer did not make it.",
+            "Give the `model` output of the Trainer node.",
+        )
+    job = TrainingJob.model_validate_json((folder / JOB_FILE).read_text(encoding="utf-8"))
+    job = TrainingJob.model_validate({**job.model_dump(), **moved})
+    model = plain_model(job)
+    model.load_weights(str(folder / WEIGHTS_FILE))
+    return Trained(model, job)
+
+
+def finetune(
+    keras_model: Any,
+    job: TrainingJob,
+    *,
+    epochs: float = 1.0,
+    learning_rate: float | None = None,
+    schedule: ScheduleConfig | None = None,
+    global_batch_size: int | None = None,
+    actions: Sequence[Action] = (),
+    seed: int | None = None,
+    sources: tuple[MemorySource, MemorySource] | None = None,
+) -> Finetuned:
+    """Trains a Keras model on, in place, on one device of this process, with the trainer's loop.
+
+    Args:
+        keras_model: Any core Keras model from the transformed features to logits; only trainable variables move.
+        job: Whose data, label and settings apply.
+        epochs: Times that every training row is seen; may be a fraction.
+        learning_rate: Instead of the job's.
+        schedule: Instead of the job's; it ends with the last step.
+        global_batch_size: Instead of the job's.
+        actions: Run between calls of the inner loop.
+        seed: Instead of the job's.
+        sources: Rows to train on and to evaluate on, from `open_source`, to read them once for several calls.
+
+    Raises:
+        TrainingError: a loss or gradient was not finite.
+    """
+    config = _finetuning(job.training, learning_rate, schedule, global_batch_size, seed)
+    job = job.model_copy(update={"training": config})
+    train, eval_source = sources or open_sources(job)
+    total = max(ceil(epochs * train.steps_per_epoch(config.global_batch_size) - 1e-9), 1)
+    stepper = _stepper(keras_model, job, total)
+    loop = Loop(stepper, train, total, actions)
+    loop.run()
+    return Finetuned(stepper.evaluate(eval_source), loop.step, loop.seconds, loop.mean_loss)
+
+
+def open_sources(job: TrainingJob) -> tuple[MemorySource, MemorySource]:
+    """The training rows, weighed as the job says, and the evaluation rows."""
+    train = open_source(job, "train")
+    weigh_classes(train, job)
+    return train, open_source(job, "eval")
+
+
+def evaluate(keras_model: Any, job: TrainingJob, source: MemorySource | None = None) -> dict[str, float]:
+    """The metrics of a Keras model on the eval split (or on the rows of `source`); see `metrics.from_sums`."""
+    job = job.model_copy(update={"training": _finetuning(job.training)})
+    return _stepper(keras_model, job, 1).evaluate(source or open_source(job, "eval"))
+
+
+def _stepper(keras_model: Any, job: TrainingJob, total: int) -> Stepper:
+    tf_keras.mixed_precision.set_global_policy("float32")
+    replicas = strategies.build_replicas(job.training)
+    return Stepper(job, keras_model, build_optimizer(job.training, total), replicas)
+
+
+def _finetuning(
+    config: TrainingConfig,
+    learning_rate: float | None = None,
+    schedule: ScheduleConfig | None = None,
+    global_batch_size: int | None = None,
+    seed: int | None = None,
+) -> TrainingConfig:
+    """The job's settings on one device of this process, in float32, without what only a whole run has."""
+    changes: dict[str, Any] = {"strategy": "one_device", "precision": "float32", "xla": "off", "ema_decay": 0.0}
+    if learning_rate is not None:
+        changes["optimizer"] = config.optimizer.model_copy(update={"learning_rate": learning_rate})
+    given = {"schedule": schedule, "global_batch_size": global_batch_size, "seed": seed}
+    return config.model_copy(update=changes | {name: value for name, value in given.items() if value is not None})
+
+
+class Call(Action):
+    """An action of a function: called every so many steps, and once at the end.
+
+    Args:
+        function: Given the loop.
+        every: Steps between two calls.
+        at_end: Called once after the last step.
+    """
+
+    def __init__(
+        self, function: Callable[[Loop], None], every: int, at_end: Callable[[Loop], None] | None = None
+    ) -> None:
+        self.function, self.every, self.at_end = function, every, at_end
+
+    def next_step(self, step: int) -> int | None:
+        return (step // self.every + 1) * self.every
+
+    def run(self, loop: Loop) -> None:
+        self.function(loop)
+
+    def end(self, loop: Loop) -> None:
+        if self.at_end:
+            self.at_end(loop)

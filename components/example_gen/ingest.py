@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -29,11 +28,10 @@ from components.example_gen.config import DataConfig, LabelConfig
 from components.example_gen.files import SourceFile
 from components.example_gen.reading import read
 from components.example_gen.tables import Kind, check_kinds, convert, infer_kind, merge_kinds
-from components.example_gen.writing import Background, SplitWriter, example_batch
+from components.example_gen.writing import EncodeAndWrite, SplitWriter, example_batch
 
 INGEST_FILE = "ingest.json"
 """Beside the splits: what was read, what the columns are, the order of the label's classes."""
-_ENCODE_ROWS = 8192
 
 Job = dict[str, Any]
 Stage = Callable[[Job], dict[str, Any]]
@@ -135,7 +133,7 @@ def surveyed(
         raise DataError(f"{files_module.names(files)}: there are no rows.", "Give data with rows below its header.")
     if files[0].format in ("csv", "parquet"):
         _check_same_columns([s for s in surveys if s["rows"]])
-    kinds: dict[str, str] = dict(reduce(_merge, (s["kinds"] for s in surveys), {}))
+    kinds = _merge(s["kinds"] for s in surveys)
     _check_known(data, kinds)
     kinds.update(data.types)
     labels.check_columns(label, kinds)
@@ -143,8 +141,12 @@ def surveyed(
     return kinds, rows
 
 
-def _merge(one: dict[str, Kind], other: Mapping[str, Kind]) -> dict[str, Kind]:
-    return {**one, **{name: merge_kinds(one.get(name, "null"), kind) for name, kind in other.items()}}
+def _merge(parts: Iterable[Mapping[str, Kind]]) -> dict[str, str]:
+    merged: dict[str, Kind] = {}
+    for part in parts:
+        for name, kind in part.items():
+            merged[name] = merge_kinds(merged.get(name, "null"), kind)
+    return dict(merged)
 
 
 def _check_same_columns(surveys: Sequence[Mapping[str, Any]]) -> None:
@@ -195,7 +197,7 @@ def observe(job: Job) -> dict[str, Any]:
     if job["labels"]:
         wanted |= dict.fromkeys(labels.columns_read(label))
     rows = 0
-    for _, columns in _converted(file, data, job["kinds"], BadRows(), tuple(wanted)):
+    for columns in _converted(file, data, job["kinds"], BadRows(), tuple(wanted)):
         rows += _length(columns)
         if job["labels"] and len(found) <= labels.MAX_CLASSES:
             found |= set(labels.distinct(labels.raw_label(label, columns)))
@@ -207,22 +209,14 @@ def observe(job: Job) -> dict[str, Any]:
 
 def write(job: Job) -> dict[str, Any]:
     """Writes the examples of one file and counts them."""
-    from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
-
     data, label, file = _parsed(job)
-    encoder, bad = RecordBatchToExamplesEncoder(), BadRows()
+    bad = BadRows()
     rows = dict.fromkeys(("read", "bad", "without_label", "left_out", *splits.SPLITS), 0)
     shard_bytes = data.shard_mib << 20
     writers = [SplitWriter(f"{job['folder']}/Split-{s}", job["part"], shard_bytes) for s in splits.SPLITS]
-    with Background() as background:
-        for _, columns in _converted(file, data, job["kinds"], bad, None):
-            examples, split = _labelled_and_split(columns, data, label, job, file, rows)
-            for start in range(0, len(split), _ENCODE_ROWS):
-                records = encoder.encode(examples.slice(start, _ENCODE_ROWS))
-                for writer, chosen in zip(
-                    writers, _partition(records, split[start : start + _ENCODE_ROWS]), strict=True
-                ):
-                    background.put(writer, chosen)
+    with EncodeAndWrite(writers) as output:
+        for columns in _converted(file, data, job["kinds"], bad, None):
+            output.put(*_labelled_and_split(columns, data, label, job, file, rows))
     for writer in writers:
         writer.close(even_if_empty=job["part"] == 0)  # a reader of the split's folder must find a file
     rows.update({s: w.count for s, w in zip(splits.SPLITS, writers, strict=True)}, bad=bad.count)
@@ -252,19 +246,14 @@ def _labelled_and_split(
     return batch, split
 
 
-def _partition(records: Sequence[bytes], split: np.ndarray) -> Iterator[list[bytes]]:
-    for index in range(len(splits.SPLITS)):
-        yield [records[i] for i in np.flatnonzero(split == index).tolist()]
-
-
 def _converted(
     file: SourceFile, data: DataConfig, kinds: Mapping[str, str], bad: BadRows, columns: Iterable[str] | None
-) -> Iterator[tuple[int, dict[str, pa.Array]]]:
+) -> Iterator[dict[str, pa.Array]]:
     """Batches of converted columns, without the rows whose values are not of their kind."""
     before = 0
     for batch in read(file, data, columns, bad):
         if batch.num_rows:
-            yield before, _convert_batch(batch, file, kinds, bad, before)
+            yield _convert_batch(batch, file, kinds, bad, before)
         before += batch.num_rows
 
 

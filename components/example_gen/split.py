@@ -72,7 +72,7 @@ def _values(array: pa.Array) -> np.ndarray:
     """A uint64 for each value; 1 and 1.0 and true have the same."""
     if is_text(array.type):
         encoded = array.dictionary_encode()
-        words = np.array([_word(v) for v in encoded.dictionary.to_pylist()] or [0], np.uint64)
+        words = np.array([*map(_word, encoded.dictionary.to_pylist()), 0], np.uint64)
         return words[encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)]
     numbers = array.cast(pa.float64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
     return _mix((numbers + 0.0).view(np.uint64))  # + 0.0: minus zero is zero
@@ -135,7 +135,8 @@ def quantile_cutoff(sketches: Sequence[tuple[int, Sequence[float]]], train: floa
     weights = np.concatenate([np.full(len(points), rows / len(points)) for rows, points in sketches])
     order = np.argsort(values, kind="stable")
     past = np.cumsum(weights[order]) / weights.sum()
-    cutoff = float(values[order][min(np.searchsorted(past, train, side="right"), len(values) - 1)])
+    place = min(int(np.searchsorted(past, train, side="right")), len(values) - 1)
+    cutoff = float(values[order][place])
     if cutoff <= values[order][0]:
         later = values[values > cutoff]
         if not len(later):

@@ -30,8 +30,9 @@ import filelock
 
 from components import servables
 from components.errors import ServingError
-from components.serving import files, manifest, state
+from components.serving import files, manifest
 from components.serving.manifest import EXTRA, MANIFEST_FILE, PROVENANCE_FILE, Manifest
+from components.serving.state import State, read_state, write_state
 
 SIGNS_OF_A_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SIGNS_OF_NO_ACCESS = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -144,9 +145,9 @@ class ServingDirectory:
         present = ", ".join(str(v.number) for v in self.versions()) or "none"
         raise ServingError(f"{self.base} has no version {number}.", f"Present: {present}.")
 
-    def state(self) -> state.State:
+    def state(self) -> State:
         """Labels and quarantine."""
-        return state.read(self._state_file)
+        return read_state(self._state_file)
 
     # ---- changing ----
 
@@ -349,16 +350,16 @@ class ServingDirectory:
             "See taxiway versions; name a version to return to one that was rolled back itself.",
         )
 
-    def _state_after_rollback(self, live: Version, left: str, returning: str, reason: str) -> state.State:
+    def _state_after_rollback(self, live: Version, left: str, returning: str, reason: str) -> State:
         """Written before the bytes return: killed in between, the bad model is not pushed once more."""
         after = self.state().without_quarantined(returning)
         if live.provenance.get("rollback_of") is not None and _same(returning, live, self.versions()):
             return after  # the undoing of a rollback: what is left now was never bad
         return after.with_quarantined(left, {"version": live.number, "reason": reason, "time": _iso(self._clock())})
 
-    def _change_state(self, new: state.State) -> None:
+    def _change_state(self, new: State) -> None:
         if new != self.state():
-            state.write(self._state_file, new)
+            write_state(self._state_file, new)
 
 
 def _stage(source: Path, staged: Path, record: Mapping[str, Any], extra_files: Mapping[str, str | Path]) -> Manifest:

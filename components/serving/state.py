@@ -37,7 +37,7 @@ class State:
         return State(self.labels, {known: entry for known, entry in self.quarantined.items() if known != digest})
 
 
-def read(path: Path) -> State:
+def read_state(path: Path) -> State:
     """The state in a file, or an empty one where there is none.
 
     Raises:
@@ -53,6 +53,6 @@ def read(path: Path) -> State:
         ) from error
 
 
-def write(path: Path, state: State) -> None:
+def write_state(path: Path, state: State) -> None:
     """Replaces the file."""
     files.replace_file(path, manifest.dump_json({"labels": dict(state.labels), "quarantined": dict(state.quarantined)}))

@@ -1,0 +1,251 @@
+"""Which ops a servable may hold. A SavedModel is a program: it runs with the server's rights.
+
+An allow-list, because deny-lists have public bypasses. It grew from what Keras, TensorFlow Transform and the optimizer
+emit; a layer of your own may need `serving.allowed_ops`. Imports TensorFlow's protos only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from components.errors import ServingError
+from components.serving import files
+
+REFUSED = frozenset(
+    [
+        "WriteFile",
+        "ReadFile",
+        "MatchingFiles",
+        "PrintV2",
+        "Print",
+        "PyFunc",
+        "PyFuncStateless",
+        "EagerPyFunc",
+        "WholeFileReader",
+        "WholeFileReaderV2",
+        "TextLineReader",
+        "TextLineReaderV2",
+        "TFRecordReader",
+        "TFRecordReaderV2",
+        "FixedLengthRecordReader",
+        "FixedLengthRecordReaderV2",
+        "IdentityReader",
+        "IdentityReaderV2",
+        "TextLineDataset",
+        "TFRecordDataset",
+        "FixedLengthRecordDataset",
+        "SqlDataset",
+        "SaveDataset",
+        "SaveDatasetV2",
+        "LoadDataset",
+        "DebugIdentity",
+        "DebugIdentityV2",
+        "DebugNumericSummary",
+        "DebugNanCount",
+        "Save",
+        "SaveSlices",
+        "Restore",
+        "RestoreSlice",
+        "SaveV2Dataset",
+        "AudioSummary",
+        "ImageSummary",
+        "CreateSummaryFileWriter",
+        "WriteSummary",
+        "WriteGraphSummary",
+        "CreateSummaryDbWriter",
+        "GenerateVocabRemapping",
+        "LoadAndRemapMatrix",
+        "InitializeTableFromTextFile",
+        "MergeV2Checkpoints",
+        "Send",
+        "Recv",
+        "_Send",
+        "_Recv",
+        "RemoteCall",
+        "RpcCall",
+        "RpcServer",
+        "RpcClient",
+        "TryRpc",
+        "Rpc",
+        "DecodeProtoV2",
+        "EncodeProto",
+        "CompilationResult",
+        "Abort",
+    ]
+)
+"""Refused by name, whatever the configuration allows: files, Python, other machines, the end of the process."""
+
+SAVER_ONLY = frozenset(("SaveV2", "RestoreV2", "ShardedFilename"))
+"""Allowed in what the SaverDef runs, and nowhere else."""
+SAVER_HELP = frozenset(("MergeV2Checkpoints",))
+TEXT_FILE_TABLE = "InitializeTableFromTextFileV2"
+"""Allowed where its file is an asset of the model."""
+
+_LISTS = """
+control: Const Placeholder PlaceholderWithDefault Identity IdentityN NoOp StopGradient PreventGradient Assert
+  PartitionedCall StatefulPartitionedCall If StatelessIf While StatelessWhile Case StatelessCase Switch Merge Enter
+  Exit NextIteration LoopCond RefSwitch RefMerge GuaranteeConst EnsureShape Bitcast DeepCopy Empty ZerosLike OnesLike
+variables: VarHandleOp ReadVariableOp AssignVariableOp VarIsInitializedOp VariableV2 Assign ResourceGather
+  ResourceGatherNd DestroyResourceOp DisableCopyOnRead _ReadVariablesOp VariableShape
+tables: HashTable HashTableV2 MutableHashTableV2 LookupTableFindV2 LookupTableSizeV2 LookupTableImportV2
+  LookupTableExportV2 LookupTableInsertV2 InitializeTableV2 AnonymousHashTable AnonymousMutableHashTable
+  MutableHashTableOfTensorsV2 StringToHashBucketFast StringToHashBucketStrong StringToHashBucket
+parsing: ParseExample ParseExampleV2 ParseSingleExample DecodeRaw DecodePaddedRaw DecodeCSV StringToNumber
+  DecodeBase64 EncodeBase64
+strings: AsString StringJoin StringFormat StringLength StringLower StringUpper StringStrip StringSplit StringSplitV2
+  RegexReplace RegexFullMatch StaticRegexReplace StaticRegexFullMatch Substr ReduceJoin UnicodeTranscode
+  UnicodeDecodeWithOffsets UnicodeEncode StringNGrams UnsortedSegmentJoin
+shapes: Shape ShapeN Size Rank Reshape Squeeze ExpandDims Transpose ConjugateTranspose Concat ConcatV2 Split SplitV
+  Pack Unpack Stack Unstack Slice StridedSlice Tile Pad PadV2 MirrorPad Reverse ReverseV2 ReverseSequence Fill Range
+  LinSpace BroadcastTo BroadcastArgs BroadcastGradientArgs Gather GatherV2 GatherNd ScatterNd TensorScatterUpdate
+  TensorScatterAdd TensorScatterSub TensorScatterMax TensorScatterMin Where Select SelectV2 Unique UniqueV2
+  UniqueWithCounts DynamicPartition DynamicStitch ParallelDynamicStitch OneHot Diag DiagPart MatrixDiagV3
+  MatrixDiagPartV3 MatrixBandPart MatrixSetDiagV3 InvertPermutation ListDiff SpaceToBatchND BatchToSpaceND
+  DepthToSpace SpaceToDepth Roll ExtractImagePatches ConcatOffset SearchSorted LowerBound UpperBound
+sparse: SparseToDense SparseTensorDenseMatMul SparseReshape SparseConcat SparseSlice SparseFillEmptyRows
+  SparseReorder SparseSegmentSum SparseSegmentMean SparseSegmentSqrtN SparseReduceSum SparseReduceMax SparseAdd
+  SparseDenseCwiseAdd SparseDenseCwiseMul SparseTensorSliceDataset SparseCross SparseCrossV2 SparseCrossHashed
+  SparseBincount DenseBincount RaggedBincount RaggedTensorToSparse RaggedTensorToTensor RaggedTensorFromVariant
+  RaggedTensorToVariant RaggedGather RaggedRange RaggedCountSparseOutput SparseCountSparseOutput
+  DenseCountSparseOutput SparseSoftmax SparseSplit DenseToDenseSetOperation DenseToSparseSetOperation
+arithmetic: Add AddV2 AddN Sub Mul Div DivNoNan RealDiv FloorDiv FloorMod Mod TruncateDiv TruncateMod Neg Abs Sign
+  Square Sqrt Rsqrt Reciprocal Inv Pow Exp Expm1 Log Log1p Sigmoid Tanh Sin Cos Tan Asin Acos Atan Atan2 Sinh Cosh
+  Asinh Acosh Atanh Erf Erfc Erfinv Ndtri Lgamma Digamma Betainc Igamma Igammac Floor Ceil Round Rint Maximum Minimum
+  SquaredDifference MulNoNan Xdivy Xlogy Xlog1py Cast ClipByValue Cumsum Cumprod CumulativeLogsumexp Bincount
+  AccumulateNV2 Bucketize IsNan IsInf IsFinite NextAfter LeftShift RightShift BitwiseAnd BitwiseOr BitwiseXor Invert
+comparison: Equal NotEqual Less LessEqual Greater GreaterEqual ApproximateEqual LogicalAnd LogicalOr LogicalNot
+reduction: Sum Mean Prod Max Min All Any ArgMax ArgMin EuclideanNorm SegmentSum SegmentMean SegmentMax SegmentMin
+  SegmentProd UnsortedSegmentSum UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd TopK TopKV2 NthElement
+linear: MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Einsum Cholesky MatrixInverse MatrixSolve Cross L2Loss
+  _FusedMatMul _FusedBatchMatMulV2 SparseMatMul
+neural: BiasAdd BiasAddV1 Relu Relu6 LeakyRelu Elu Selu Gelu Softplus Softsign Softmax LogSoftmax Conv2D Conv3D
+  DepthwiseConv2dNative Conv2DBackpropInput MaxPool MaxPoolV2 AvgPool MaxPool3D AvgPool3D FusedBatchNorm
+  FusedBatchNormV2 FusedBatchNormV3 LRN InTopK InTopKV2 SoftmaxCrossEntropyWithLogits
+  SparseSoftmaxCrossEntropyWithLogits _FusedConv2D _FusedDepthwiseConv2dNative CudnnRNN CudnnRNNV2 CudnnRNNV3
+  TensorListFromTensor TensorListReserve TensorListStack TensorListGetItem TensorListSetItem TensorListElementShape
+  TensorListLength TensorListPushBack TensorListPopBack EmptyTensorList TensorListGather TensorListScatterV2
+  TensorListConcatV2 TensorListResize TensorListSplit
+random: RandomUniform RandomStandardNormal TruncatedNormal RandomUniformInt StatelessRandomUniform
+  StatelessRandomUniformV2 StatelessRandomNormal StatelessRandomNormalV2 StatelessRandomGetKeyCounter
+  StatelessRandomGetAlg RandomShuffle Multinomial
+quantization: FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel QuantizeV2 Dequantize
+  QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4 Requantize UniformQuantize UniformDequantize
+  UniformQuantizedDot UniformQuantizedDotHybrid XlaDotV2 XlaCallModule QuantizedMatMul
+time: DateTime Timestamp
+"""
+ALLOWED = frozenset(word for line in _LISTS.splitlines() for word in line.split() if not word.endswith(":"))
+"""Ops that compute on what they are given."""
+
+
+def check_folder(folder: str | Path, also_allowed: Iterable[str] = ()) -> list[str]:
+    """What is wrong with a SavedModel as a program, one sentence each; empty when it may be served.
+
+    Args:
+        folder: Of the SavedModel. Nothing in it is run or loaded.
+        also_allowed: Ops allowed beside the list; those of `REFUSED` stay refused.
+
+    Raises:
+        ServingError: It is no SavedModel, or holds a symbolic link.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    folder = Path(folder)
+    names = list(files.files_below(folder))
+    if "saved_model.pbtxt" in names:
+        return ["saved_model.pbtxt: the text form is refused, because a server may prefer it to what was checked"]
+    if "saved_model.pb" not in names:
+        raise ServingError(f"{folder} holds no saved_model.pb.", "Give the folder of a TensorFlow SavedModel.")
+    try:
+        model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    except DecodeError as error:
+        raise ServingError(
+            f"{folder / 'saved_model.pb'} cannot be parsed: {error}.", "Export the model anew."
+        ) from error
+    allowed = ALLOWED | (set(also_allowed) - REFUSED)
+    return [problem for graph in model.meta_graphs for problem in _check_graph(graph, folder, allowed)]
+
+
+def _check_graph(meta_graph: Any, folder: Path, allowed: Iterable[str]) -> Iterator[str]:
+    yield from _check_assets(meta_graph, folder)
+    saver_functions = _saver_functions(meta_graph)
+    assets = {asset.tensor_info.name.split(":")[0] for asset in meta_graph.asset_file_def}
+    main = list(meta_graph.graph_def.node)
+    yield from _check_nodes("the graph", main, allowed, _saver_nodes(meta_graph), assets)
+    for function in meta_graph.graph_def.library.function:
+        name = function.signature.name
+        in_saver = {node.name for node in function.node_def} if name in saver_functions else set()
+        # Inside a function an asset arrives as a captured argument: the asset's constant is in the main graph.
+        arguments = {argument.name for argument in function.signature.input_arg}
+        yield from _check_nodes(f"the function {name}", function.node_def, allowed, in_saver, arguments)
+
+
+def _check_nodes(
+    where: str, nodes: Iterable[Any], allowed: Iterable[str], saver: set[str], assets: set[str]
+) -> Iterator[str]:
+    for node in nodes:
+        op = node.op
+        if op in SAVER_HELP | SAVER_ONLY:
+            if node.name not in saver:
+                yield f"{op} ({node.name} in {where}) reads or writes files outside the saver"
+        elif op in REFUSED:
+            yield f"{op} ({node.name} in {where}) is refused: it touches files, Python or other machines"
+        elif op == TEXT_FILE_TABLE:
+            source = node.input[1].split(":")[0].removeprefix("^") if len(node.input) > 1 else ""
+            if source not in assets:
+                yield f"{op} ({node.name} in {where}) reads a file that is no asset of the model"
+        elif op not in allowed:
+            yield f"{op} ({node.name} in {where}) is not on the list of allowed ops (serving.allowed_ops adds to it)"
+
+
+def _check_assets(meta_graph: Any, folder: Path) -> Iterator[str]:
+    for asset in meta_graph.asset_file_def:
+        path = PurePosixPath(asset.filename)
+        if path.is_absolute() or ".." in path.parts or not (folder / "assets" / path).is_file():
+            yield f"the asset {asset.filename!r} is no file below assets/"
+
+
+def _saver_nodes(meta_graph: Any) -> set[str]:
+    """Nodes of the main graph from which the saver's save and restore are computed, and themselves."""
+    saver = meta_graph.saver_def
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
+    pending = [saver.restore_op_name, saver.save_tensor_name.split(":")[0]]
+    found: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name in nodes and name not in found:
+            found.add(name)
+            pending += [source.removeprefix("^").split(":")[0] for source in nodes[name].input]
+    return found
+
+
+def _saver_functions(meta_graph: Any) -> set[str]:
+    """Functions that only the saver calls, directly or through others."""
+    inside = _saver_nodes(meta_graph)
+    calls = {f.signature.name: _called(f.node_def) for f in meta_graph.graph_def.library.function}
+    main = meta_graph.graph_def.node
+    from_saver = _reachable(_called(node for node in main if node.name in inside), calls)
+    from_elsewhere = _reachable(_called(node for node in main if node.name not in inside), calls)
+    return from_saver - from_elsewhere
+
+
+def _called(nodes: Iterable[Any]) -> set[str]:
+    return {
+        name
+        for node in nodes
+        for attribute in node.attr.values()
+        for name in (attribute.func.name, *(f.name for f in attribute.list.func))
+        if name
+    }
+
+
+def _reachable(start: set[str], calls: dict[str, set[str]]) -> set[str]:
+    found, pending = set[str](), list(start)
+    while pending:
+        name = pending.pop()
+        if name in calls and name not in found:
+            found.add(name)
+            pending += calls[name]
+    return found

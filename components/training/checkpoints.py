@@ -76,7 +76,7 @@ class Checkpoints:
         Returns:
             Its meta data, or None where there is none; and a sentence about each newer one that was not usable.
         """
-        refused = []
+        refused: list[str] = []
         for step in reversed(self.steps()):
             meta, problem = self.check(step)
             if meta is not None:

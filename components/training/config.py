@@ -118,7 +118,7 @@ class InputConfig(Section):
 
     mode: Literal["auto", "memory", "stream", "cached", "synthetic"] = "auto"
     """`memory`: read once, kept as tensors. `stream`: read in every epoch, parsed batches cached on disk. `auto`:
-    memory where it fits. `cached` (one batch again and again) and `synthetic` (random numbers) measure compute alone."""
+    memory where it fits. `cached` (one batch over and over) and `synthetic` (random numbers) measure compute alone."""
     memory_fraction: float = Field(0.4, gt=0, le=1)
     """`auto` takes memory for at most this share of what is free."""
     shuffle: Literal["rows", "batches", "none"] = "rows"

@@ -94,7 +94,7 @@ def resolve_files(patterns: tuple[str, ...], what: str) -> list[str]:
 
 def _expand(pattern: str) -> list[str]:
     if "://" not in pattern:
-        return [f for f in glob.glob(pattern) if Path(f).is_file()]
+        return [f for f in glob.glob(pattern) if Path(f).is_file()]  # noqa: PTH207 - patterns may be absolute
     import tensorflow as tf  # remote file systems are TensorFlow's to read
 
     return list(tf.io.gfile.glob(pattern))

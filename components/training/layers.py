@@ -43,7 +43,7 @@ class Dropout(tf_keras.layers.Layer):
         seed = _SEED.get()
         if seed is None:  # outside our loop, such as in a user's own `fit`
             seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
-        keep = tf.random.stateless_uniform(tf.shape(inputs), seed + [0, self.salt]) >= self.rate
+        keep = tf.random.stateless_uniform(tf.shape(inputs), seed + tf.constant([0, self.salt])) >= self.rate
         return tf.where(keep, inputs / tf.cast(1.0 - self.rate, inputs.dtype), tf.zeros_like(inputs))
 
     def get_config(self) -> dict[str, Any]:

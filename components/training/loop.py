@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.errors import TrainingError
-from components.training.input import MemorySource
+from components.training.input import Layout, MemorySource
 from components.training.steps import Stepper
 
 LOG = logging.getLogger(__name__)
@@ -160,9 +160,7 @@ LARGE = 1e4
 
 
 def out_of_range(source: MemorySource, batch: int, seed: int, step: int) -> str:
-    """A sentence about features of the batch of `step` that are not finite or larger than a scaled feature should be."""
-    from components.training.input import Layout
-
+    """A sentence about the features of a step's batch that are not finite, or larger than a scaled feature is."""
     features, _, weights = next(iter(source.batches(Layout(batch), seed, step)))
     valid = weights.numpy() > 0
     found = []

@@ -15,7 +15,7 @@ import tf_keras
 
 from components.training.config import OptimizerConfig, ScheduleConfig, TrainingConfig
 
-legacy = tf_keras.optimizers.legacy
+legacy: Any = tf_keras.optimizers.legacy
 
 
 def base_rate(config: TrainingConfig) -> float:

@@ -1,4 +1,4 @@
-"""Where the replicas are. This is the one file that knows the strategies apart; steps and loop do not branch on them."""
+"""Where the replicas are. Only this file knows the strategies apart; steps and loop do not branch on them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,38 @@
+"""The trainer's executor: TFX's own, which then says on the Model artifact what was done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tfx.components.trainer import executor as tfx_executor
+from tfx.types import Artifact, artifact_utils, standard_component_specs
+
+from components.trainer.run_fn import RESULT_FILE
+from components.training import TrainingResult
+
+
+class Executor(tfx_executor.GenericExecutor):
+    """Runs `run_fn`, then sets custom properties: `strategy`, `stopped` (str), `replicas`, `steps`, `rows`,
+    `restarts`, `best_step` (int), `seconds` (float).
+    """
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        super().Do(input_dict, output_dict, exec_properties)
+        run_dir = artifact_utils.get_single_uri(output_dict[standard_component_specs.MODEL_RUN_KEY])
+        result = TrainingResult.model_validate_json(Path(run_dir, RESULT_FILE).read_text())
+        describe(artifact_utils.get_single_instance(output_dict[standard_component_specs.MODEL_KEY]), result)
+
+
+def describe(model: Artifact, result: TrainingResult) -> None:
+    """Writes the result on the artifact."""
+    for name in ("strategy", "stopped"):
+        model.set_string_custom_property(name, getattr(result, name))
+    for name in ("replicas", "steps", "rows", "restarts", "best_step"):
+        model.set_int_custom_property(name, getattr(result, name))
+    model.set_float_custom_property("seconds", result.seconds)

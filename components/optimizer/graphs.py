@@ -17,9 +17,12 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, rewriter_config_pb2, saved_model_pb2
 from tensorflow.python.grappler import tf_optimizer
 
+from components.optimizer.inlining import inline_calls
+
 INIT_SIGNATURE = "__saved_model_init_op"
 _RESOURCE = tf.resource.as_datatype_enum
 _MAIN_OP_COLLECTION = "saved_model_main_op"
+_SHARED_ELEMENTS = 32
 _GRAPH_LIMIT_BYTES = 2**31 - 2**20  # of a protobuf message, less what is around the constants
 
 
@@ -60,7 +63,8 @@ def load_frozen(servable: str) -> FlatModel:
         meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], servable)
         graph_def = graph.as_graph_def()
         values = _variable_values(graph, session)
-    inlined = optimize(FlatModel(_bare(meta_graph, graph_def), servable))
+    partly = optimize(FlatModel(_bare(meta_graph, graph_def), servable))
+    inlined = partly.with_graph(inline_calls(partly.graph))
     return inlined.with_graph(_without_variables(inlined.graph, values))
 
 
@@ -182,7 +186,28 @@ def optimize(model: FlatModel) -> FlatModel:
     rewriting.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.TWO
     rewriting.meta_optimizer_timeout_ms = 120_000
     rewriting.fail_on_optimizer_errors = False
-    return model.with_graph(tf_optimizer.OptimizeGraph(config, meta_graph))
+    return model.with_graph(_with_shared_constants(tf_optimizer.OptimizeGraph(config, meta_graph)))
+
+
+def _with_shared_constants(graph_def: Any) -> Any:
+    """Lets readers of equal large constants share one: folding leaves a copy for each signature that reads a weight."""
+    result = tf.compat.v1.GraphDef()
+    result.CopyFrom(graph_def)
+    first: dict[bytes, str] = {}
+    other: dict[str, str] = {}
+    for node in result.node:
+        if node.op == "Const" and elements(node) >= _SHARED_ELEMENTS:
+            node.ClearField("input")  # a constant waits for nothing
+            value = node.attr["value"].SerializeToString(deterministic=True)
+            other[node.name] = first.setdefault(value, node.name)
+    for node in result.node:
+        for i, text in enumerate(node.input):
+            if text in other:
+                node.input[i] = other[text]
+    kept = [node for node in result.node if other.get(node.name, node.name) == node.name]
+    del result.node[:]
+    result.node.extend(kept)
+    return result
 
 
 def write(model: FlatModel, servable: str) -> None:

@@ -80,7 +80,8 @@ def complain(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True, highlight=False).print(Text("error: ", style="bold red").append(message, style="default"))
+    text = Text("error: ", style="bold red").append(message, style="default")
+    Console(stderr=True, highlight=False).print(text, soft_wrap=True)  # paths stay whole, to be copied
 
 
 def _summary(error: Exception) -> str:

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from pipeline import output
-from pipeline.record import NodeRecord
+from pipeline.record import BLOCKS, NodeRecord
 
 PLAIN_MESSAGE_SECONDS = 15.0
 """On no terminal, a node's messages come at most this often: a log of lines is read, not watched."""
@@ -35,6 +35,7 @@ MARKS = {
     "failed": ("✗", "red"),
     "interrupted": ("✗", "red"),
 }
+BLOCKED = ("!", "bold yellow")
 
 
 class Display(Protocol):
@@ -127,11 +128,12 @@ class LiveDisplay:
 
 def node_line(record: NodeRecord) -> str:
     """One ended node in rich's markup: mark, name, time, state where it is not plain success, reason."""
-    mark, colour = MARKS.get(record.state, ("?", "white"))
+    blocks = record.state == "done" and record.reason.startswith(BLOCKS)
+    mark, colour = BLOCKED if blocks else MARKS.get(record.state, ("?", "white"))
     seconds = output.seconds(record.seconds) if record.seconds is not None and record.state != "skipped" else ""
     state = "" if record.state == "done" else record.state
     words = f"{state}: {escape(record.reason)}" if state and record.reason else state or escape(record.reason)
-    style = "dim" if record.state in ("done", "cached") else colour
+    style = "dim" if colour in ("green", "cyan") else colour
     return f"[{colour}]{mark}[/] {record.node:<{NODE_WIDTH}} {seconds:>10}  [{style}]{words}[/]"
 
 
@@ -159,16 +161,20 @@ def quiet(log: Path, *, stderr: bool = False) -> Iterator[Console]:
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)
-    try:
-        yield _console(stream)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(kept[0], 1)
-        os.dup2(kept[1], 2)
-        for descriptor in kept:
-            os.close(descriptor)
-        stream.close()
+    with open(1, "w", buffering=1, closefd=False) as out, open(2, "w", buffering=1, closefd=False) as err:
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):  # they need not be 1 and 2
+                yield _console(stream)
+        finally:
+            _restore(kept)
+            stream.close()
+
+
+def _restore(kept: Sequence[int]) -> None:
+    os.dup2(kept[0], 1)
+    os.dup2(kept[1], 2)
+    for descriptor in kept:
+        os.close(descriptor)
 
 
 def _console(stream: TextIO) -> Console:

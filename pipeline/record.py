@@ -17,6 +17,8 @@ SUMMARY_VERSION = 1
 OVERALL = "overall"
 """The slice that is the whole split."""
 SUMMARY_FILE = "summary.json"
+BLOCKS = "blocks: "
+"""Begins the reason of a node that is a gate and said no."""
 CONFIG_FILE = "config.yaml"
 LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.jsonl"

@@ -11,7 +11,7 @@ from pipeline import record, recovery, results
 from pipeline.display import Display
 from pipeline.layout import Root
 from pipeline.memory import PeakMemory
-from pipeline.record import GateRecord, NodeRecord, RunRecord
+from pipeline.record import BLOCKS, GateRecord, NodeRecord, PushRecord, RunRecord
 from pipeline.store import ArtifactRecord, Store
 
 
@@ -112,9 +112,9 @@ class Recorder:
         """The words beside an ended node: what a gate decided, why it was skipped."""
         gate = next((gate for gate in self.record.gates if gate.gate == node), None)
         if gate:
-            return "passed" if gate.passed else f"blocks: {gate.reason}"
+            return "passed" if gate.passed else f"{BLOCKS}{gate.reason}"
         if node == "Pusher" and self.record.push and state == "done":
-            return self.record.push.reason
+            return _push_words(self.record.push)
         return _behind(self.record.blocking()) if state == "skipped" else ""
 
     def _skip_waiting(self, reason: str) -> None:
@@ -155,6 +155,10 @@ def _planned(node: str, left_out: Mapping[str, bool], base_run: str | None) -> N
     stands_in = left_out[node] and base_run
     reason = f"not in this part; run {base_run} stands in" if stands_in else "not in this part"
     return NodeRecord(node=node, state="skipped", reason=reason)
+
+
+def _push_words(push: PushRecord) -> str:
+    return push.reason if push.pushed or push.already_live else f"{BLOCKS}{push.reason}"
 
 
 def _behind(gate: GateRecord | None) -> str:

@@ -94,7 +94,7 @@ def execute(request: Request) -> int:
                 console.print(f"[yellow]An earlier run died in {', '.join(died)}; what it had completed is reused.[/]")
             console.print(f"[dim]run {run.run_id}, log {folder / record.LOG_FILE}[/]", soft_wrap=True)
             run = _run(request, config, root, run, console)
-            console.print(summary.full(run))
+            console.print(summary.at_the_end(run))
         if request.json:
             output.print_json(run.model_dump(mode="json"))
     _leave(run)
@@ -123,6 +123,7 @@ def _run(request: Request, config: configuration.Config, root: Root, run: RunRec
 
 def _launch(request: Request, config: configuration.Config, root: Root, recorder: Recorder) -> None:
     recorder.display.started(IMPORTING)
+    make_importable(config)
     from pipeline import runners  # the import of TFX: seconds
     from pipeline.dag import NEVER_CACHED, create_pipeline
 
@@ -135,6 +136,18 @@ def _launch(request: Request, config: configuration.Config, root: Root, recorder
     recorder.planned(runners.node_ids(ir), runners.left_out(ir), part.base_run)
     runners.run(ir, recorder, request.orchestrator)
     recorder.ended()
+
+
+def make_importable(config: configuration.Config) -> None:
+    """The user's own modules lie beside the configuration. Ours come first: a user's `data.py` must not hide `data`."""
+    if config.source is None:
+        return
+    folder = str(config.source.parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    if folder not in inherited:
+        os.environ["PYTHONPATH"] = os.pathsep.join([*inherited, folder])
 
 
 def prepare_root(root: Root) -> Root:

@@ -25,8 +25,16 @@ COLOURS = {
 
 
 def full(run: RunRecord) -> RenderableType:
-    """Everything that is known of a run, top down: nodes only where they are of interest afterwards."""
-    parts = [nodes(run), gates(run), *metrics(run), variants(run), verdict(run)]
+    """Everything that is known of a run."""
+    return _group(nodes(run), gates(run), *metrics(run), variants(run), verdict(run))
+
+
+def at_the_end(run: RunRecord) -> RenderableType:
+    """What a run prints last; its nodes were shown while they ran."""
+    return _group(gates(run), *metrics(run), variants(run), verdict(run))
+
+
+def _group(*parts: RenderableType | None) -> Group:
     return Group(*_spaced(part for part in parts if part is not None))
 
 

@@ -133,9 +133,7 @@ def _run_ours(folder: Path, config: Path | None, overrides: Sequence[str]) -> tu
     for override in overrides:
         command += ["--set", override]
     started = time.monotonic()
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     wall = time.monotonic() - started
     if done.returncode:
         raise TaxiwayError(f"Our run ended with exit code {done.returncode}:\n{done.stderr.strip()}", "Mend it first.")

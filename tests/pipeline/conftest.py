@@ -1,0 +1,27 @@
+"""The sample pipeline in place of the real one, for tests of everything around it."""
+
+import os
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+
+
+@pytest.fixture
+def sample_dag(monkeypatch):
+    """Options of the sample pipeline; `pipeline.dag` is the sample's while the test runs."""
+    options = {}
+    module = types.ModuleType("pipeline.dag")
+    module.NEVER_CACHED = frozenset({"Last"})
+
+    def create_pipeline(config, root, *, run_id="", cache=True, force=False):
+        from tests.pipeline import sample
+
+        return sample.create(Path(root.path), cache=cache, **options)
+
+    module.create_pipeline = create_pipeline
+    monkeypatch.setitem(sys.modules, "pipeline.dag", module)
+    return options

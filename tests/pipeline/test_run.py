@@ -1,0 +1,183 @@
+"""`taxiway run` around the sample pipeline: exit codes, summary, display, cache, parts, lock, interruption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import filelock
+import pytest
+import yaml
+
+from pipeline import cli, history, record
+from pipeline.layout import Root
+from pipeline.run import LOCK_FILE
+from pipeline.store import Store
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def taxiway(*arguments):
+    return cli.run([str(argument) for argument in arguments])
+
+
+def newest(root) -> record.RunRecord:
+    return history.find(Root.at(root), None)
+
+
+def states(run):
+    return {node.node: node.state for node in run.nodes}
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "root"
+
+
+def test_a_run_to_its_end(root, sample_dag, capfd):
+    assert taxiway("run", "--root", root) == 0
+    printed = capfd.readouterr()
+    run = newest(root)
+    assert states(run) == {"Rows": "done", "Gate": "done", "Work": "done", "Last": "done"}
+    assert run.state == "done"
+    assert [(gate.gate, gate.passed, gate.numbers) for gate in run.gates] == [("Gate", True, {"rows": {"eval": 3}})]
+    assert all(node.peak_memory_mb > 50 and node.seconds >= 0 for node in run.nodes)
+    assert "✓ Rows" in printed.out
+    assert run.log in printed.out
+    assert "noise" not in printed.out + printed.err
+    log = Path(run.log).read_text()
+    assert "noise on standard output" in log
+    assert "noise on standard error" in log
+    assert yaml.safe_load((root / "runs" / run.run_id / "config.yaml").read_text())["name"] == run.model
+    progress = (root / "runs" / run.run_id / "progress.jsonl").read_text()
+    assert json.loads(progress)["message"] == "half way"
+
+
+def test_a_gate_blocks(root, sample_dag, capfd):
+    sample_dag["passed"] = 0
+    assert taxiway("run", "--root", root) == 3
+    run = newest(root)
+    assert run.state == "blocked"
+    assert states(run) == {"Rows": "done", "Gate": "done", "Work": "skipped", "Last": "skipped"}
+    assert run.nodes[2].reason == "Gate blocked"
+    assert run.reason == "Gate: the split 'eval' holds 3 rows"
+    printed = capfd.readouterr().out
+    assert "! Gate" in printed
+    assert "Blocked: the live model stays as it is" in printed
+
+
+def test_our_error_keeps_its_exit_code_and_its_words(root, sample_dag, capfd):
+    sample_dag["fail"] = "usage"
+    assert taxiway("run", "--root", root) == 2
+    printed = capfd.readouterr()
+    assert "rows.csv has no column 'x'." in printed.out
+    assert "Traceback" not in printed.out + printed.err
+    assert f"Go on with: taxiway run --root {root}" in printed.out.replace("\n", "")
+    assert states(newest(root)) == {"Rows": "failed", "Gate": "skipped", "Work": "skipped", "Last": "skipped"}
+
+
+def test_a_bug_is_a_paragraph_and_a_traceback_in_the_log(root, sample_dag, capfd):
+    sample_dag["fail"] = "bug"
+    assert taxiway("run", "--root", root) == 1
+    printed = capfd.readouterr()
+    assert "Rows: ZeroDivisionError: the divisor was zero" in printed.out
+    assert "Traceback" not in printed.out + printed.err
+    assert "Traceback" in Path(newest(root).log).read_text()
+
+
+def test_cache_and_no_cache(root, sample_dag):
+    taxiway("run", "--root", root)
+    taxiway("run", "--root", root)
+    assert states(newest(root)) == {"Rows": "cached", "Gate": "cached", "Work": "cached", "Last": "done"}
+    assert newest(root).gates, "a cached gate still says what it decided"
+    taxiway("run", "--root", root, "--no-cache")
+    assert set(states(newest(root)).values()) == {"done"}
+
+
+def test_a_part_of_the_pipeline(root, sample_dag, capfd):
+    assert taxiway("run", "--root", root, "--from", "Work") == 2
+    assert "Run without --from first" in capfd.readouterr().out
+    taxiway("run", "--root", root)
+    base = newest(root).run_id
+    assert taxiway("run", "--root", root, "--from", "Work", "--to", "Work") == 0
+    run = newest(root)
+    assert states(run) == {"Rows": "skipped", "Gate": "skipped", "Work": "cached", "Last": "skipped"}
+    assert run.nodes[0].reason == f"not in this part; run {base} stands in"
+    assert run.nodes[3].reason == "not in this part"
+
+
+def test_the_same_on_beam(root, sample_dag):
+    assert taxiway("run", "--root", root, "--orchestrator", "beam") == 0
+    assert states(newest(root)) == {"Rows": "done", "Gate": "done", "Work": "done", "Last": "done"}
+
+
+def test_json_is_alone_on_standard_output(root, sample_dag, capfd):
+    assert taxiway("run", "--root", root, "--json") == 0
+    printed = capfd.readouterr()
+    assert json.loads(printed.out)["state"] == "done"
+    assert "✓ Rows" in printed.err
+
+
+def test_two_runs_on_one_root(root, capfd):
+    root.mkdir()
+    with filelock.FileLock(root / LOCK_FILE):
+        assert taxiway("run", "--root", root, "--no-wait") == 1
+    assert "Another run holds the root" in capfd.readouterr().err
+
+
+def test_an_unwritable_root_is_refused(tmp_path, capfd):
+    (tmp_path / "file").write_text("")
+    assert taxiway("run", "--root", tmp_path / "file" / "root") == 2
+    assert "cannot be written" in capfd.readouterr().err
+
+
+def test_a_foreign_database_is_refused(root, capfd):
+    root.mkdir()
+    (root / "metadata.db").write_text("not a database")
+    assert taxiway("run", "--root", root) == 1
+    assert "is no sqlite database" in capfd.readouterr().err
+
+
+def start(root, **environment):
+    command = [sys.executable, "-m", "tests.pipeline.sample_cli", "run", "--root", str(root)]
+    environment = {**os.environ, "SAMPLE_FAIL": "slow", **environment}
+    child = subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and child.poll() is None:
+        if any("half way" in path.read_text() for path in root.glob("runs/*/progress.jsonl")):
+            return child
+        time.sleep(0.2)
+    child.kill()
+    pytest.fail(f"the run never reached its first node:\n{child.communicate()[0]}")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_ends_plainly(root, number, code):
+    child = start(root)
+    child.send_signal(number)
+    printed, _ = child.communicate(timeout=60)
+    assert child.returncode == code, printed
+    assert "Traceback" not in printed
+    assert "Go on with: taxiway run" in printed
+    run = newest(root)
+    assert (run.state, run.exit_code) == ("interrupted", code)
+    assert states(run)["Rows"] == "interrupted"
+    assert [e.state for e in Store(root / "metadata.db").executions(run.run_id)] == ["CANCELED"]
+
+
+def test_the_run_after_a_killed_one_ends_its_executions(root, sample_dag, capfd):
+    child = start(root)
+    child.kill()
+    child.wait(timeout=60)
+    dead = newest(root)
+    assert (dead.state, dead.reason) == ("interrupted", "the process ended without a word in Rows")
+    assert [e.state for e in Store(root / "metadata.db").executions(dead.run_id)] == ["RUNNING"]
+    assert taxiway("run", "--root", root) == 0
+    assert "An earlier run died in Rows" in capfd.readouterr().out
+    assert [e.state for e in Store(root / "metadata.db").executions(dead.run_id)] == ["FAILED"]
+    assert not (root / "artifacts" / "Rows" / "out" / "1").exists()

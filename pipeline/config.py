@@ -18,6 +18,7 @@ from components.optimizer.config import OptimizationConfig
 from components.serving.config import ServingConfig
 from components.training.config import ModelConfig, TrainingConfig
 from components.transform.config import FeaturesConfig, PreprocessingConfig
+from pipeline.resources import KubeflowConfig
 
 DEFAULT_CONFIG = Path(__file__).parent.parent / "data" / "taxi" / "taxi.yaml"
 SCHEMA_FILE_NAME = "schema.pbtxt"
@@ -28,6 +29,8 @@ class ResourcesConfig(Section):
 
     beam_args: tuple[str, ...] = ()
     """Further Beam pipeline options, such as `--runner=FlinkRunner`."""
+    kubeflow: KubeflowConfig = KubeflowConfig()
+    """Image, volumes, processors and memory of each component in a cluster."""
 
 
 class Config(Section):

@@ -10,6 +10,8 @@ from components.configuration import Section
 from components.errors import ConfigError, close_matches
 
 Objective = Literal["latency", "size", "throughput"]
+Runtime = Literal["tf_serving", "tf_serving_tflite", "triton", "edge"]
+Hardware = Literal["cpu", "gpu"]
 Stage = Literal["structure", "graph", "precision", "runtime"]
 
 REFERENCE = "reference"
@@ -17,10 +19,51 @@ REFERENCE = "reference"
 
 STAGES: dict[str, Stage] = {
     "magnitude_pruned": "structure",
+    "structured_pruned": "structure",
+    "sparsity_2_4": "structure",
+    "quantization_aware": "structure",
     "frozen": "graph",
     "float16": "precision",
+    "int8_weights": "precision",
+    "int8_dynamic": "precision",
+    "int8_static": "precision",
+    "xla": "runtime",
+    "tflite_float32": "runtime",
+    "tflite_float16": "runtime",
+    "tflite_dynamic": "runtime",
+    "tflite_int8": "runtime",
+    "onnx": "runtime",
+    "tensorrt_fp32": "runtime",
+    "tensorrt_fp16": "runtime",
+    "tensorrt_int8": "runtime",
+    "tensorrt_engine_fp32": "runtime",
+    "tensorrt_engine_fp16": "runtime",
+    "tensorrt_engine_int8": "runtime",
 }
 """Every technique and its stage."""
+
+_RUNTIMES: dict[str, Runtime] = {"tflite": "edge", "onnx": "triton", "tensorrt_engine": "triton"}
+
+
+def runtime_of(variant: str) -> Runtime:
+    """The runtime that a variant is made for: TensorFlow Serving unless its last technique makes another format."""
+    last = techniques_of(variant)[-1:]
+    return next((runtime for name, runtime in _RUNTIMES.items() if last and last[0].startswith(name)), "tf_serving")
+
+
+def hardware_of(variant: str) -> Hardware:
+    """What a variant needs to run at all."""
+    return "gpu" if any(name.startswith("tensorrt") for name in techniques_of(variant)) else "cpu"
+
+
+def pushable(variant: str, runtime: Runtime, hardware: Hardware) -> str:
+    """Why a variant cannot be pushed to that runtime on that hardware; empty where it can."""
+    made_for, needs = runtime_of(variant), hardware_of(variant)
+    if needs == "gpu" and hardware == "cpu":
+        return f"it needs a GPU, and optimization.hardware is {hardware}"
+    fits = made_for == runtime or (made_for == "edge" and runtime == "tf_serving_tflite")
+    return "" if fits or variant == REFERENCE else f"it is made for {made_for}, and optimization.runtime is {runtime}"
+
 
 _ORDER: tuple[Stage, ...] = ("structure", "graph", "precision", "runtime")
 
@@ -89,6 +132,24 @@ class PruningConfig(Section):
     """Kernels with fewer weights are left alone: they cost little and lose much."""
 
 
+class StructuredConfig(Section):
+    """Structured pruning: whole neurons and embedding dimensions are removed."""
+
+    keep_neurons_fraction: float = Field(0.5, gt=0, lt=1)
+    """Share of each hidden layer's neurons that stay; half of them are a quarter of the multiplications between two
+    layers."""
+    keep_embedding_fraction: float = Field(1.0, gt=0, le=1)
+    """Share of the embedding's dimensions that stay."""
+
+
+class CalibrationConfig(Section):
+    """Rows from which static quantization learns the ranges of activations: of the training split, raw ones for the
+    whole path."""
+
+    batches: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1)
+
+
 class MeasuringConfig(Section):
     """How latency is measured."""
 
@@ -139,9 +200,22 @@ class OptimizationConfig(Section):
     fine_tuning: FineTuning = FineTuning()
     """How structural variants are trained on."""
     pruning: PruningConfig = PruningConfig()
-    """Settings of `magnitude_pruned`."""
+    """Settings of `magnitude_pruned`; `min_weights` holds for `sparsity_2_4` too."""
+    structured: StructuredConfig = StructuredConfig()
+    """Settings of `structured_pruned`."""
+    calibration: CalibrationConfig = CalibrationConfig()
+    """Settings of `int8_static`, `tflite_int8` and the int8 engines."""
+    runtime: Runtime = "tf_serving"
+    """What serves the model: variants for other runtimes are measured and can be exported, but are not chosen."""
+    hardware: Hardware = "cpu"
+    """What it is served on. TensorRT variants are chosen for `gpu` only."""
+    xla: bool = False
+    """Whether the server was started with XLA compilation enabled. Without it a compiled signature loads and fails on
+    its first request, so `xla` variants are refused."""
+    exports: tuple[str, ...] = ()
+    """Variants handed on as `taxiway.ExportedModel` artifacts beside the chosen one."""
 
-    @field_validator("variants")
+    @field_validator("variants", "exports")
     @classmethod
     def _known(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
         for variant in variants:

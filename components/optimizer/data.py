@@ -99,6 +99,21 @@ def read_split(examples: str, split: str) -> NDArray[Any]:
     return rows
 
 
+def transform(rows: NDArray[Any], transform_graph: str, wanted: set[str]) -> dict[str, NDArray[Any]]:
+    """The wanted transformed features of serialized raw rows, `[rows, *shape]` by name, in the rows' order."""
+    import tensorflow_transform as tft
+    from tensorflow_transform.saved import saved_transform_io_v2
+
+    graph = tft.TFTransformOutput(transform_graph)
+    loader = saved_transform_io_v2.SavedModelLoader(graph.transform_savedmodel_dir)
+    spec = graph.raw_feature_spec()
+    parts = []
+    for i in range(0, len(rows), 4096):
+        out = loader.apply_transform_model(tf.io.parse_example(tf.constant(rows[i : i + 4096]), spec))
+        parts.append({name: out[name].numpy() for name in wanted})
+    return {name: np.concatenate([part[name] for part in parts]) for name in wanted}
+
+
 def _read(files: Sequence[str]) -> NDArray[Any]:
     parts = []
     for file in files:

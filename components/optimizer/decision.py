@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.optimizer.config import REFERENCE, OptimizationConfig
-from components.optimizer.report import Decision, Estimate, Quality, Variant
+from components.optimizer.config import REFERENCE, OptimizationConfig, pushable
+from components.optimizer.report import Decision, Estimate, Latency, Variant
 
 
 def rejections(variant: Variant, config: OptimizationConfig) -> list[str]:
     """The constraints that a measured variant does not keep, with the numbers. Empty where it may be chosen."""
-    found = []
-    if variant.quality is not None:
-        found += _quality_rejections(variant.quality, config)
+    found = [f"not pushable: {reason}"] if (reason := pushable(variant.name, config.runtime, config.hardware)) else []
+    found += quality_rejections(variant, config)
     limits = config.constraints
     if limits.max_size_mb is not None and variant.size and variant.size.bytes > limits.max_size_mb * 1e6:
         found.append(f"size {variant.size.bytes / 1e6:.3f} MB is above max_size_mb {limits.max_size_mb:g}")
-    latency = variant.latency(config.deciding_batch_size)
+    latency = _deciding(variant, config)
     if limits.max_p99_ms is not None and latency and latency.p99_ms > limits.max_p99_ms:
         found.append(
             f"p99 {latency.p99_ms:.3f} ms at batch {latency.batch_size} is above max_p99_ms {limits.max_p99_ms:g}"
@@ -24,9 +23,12 @@ def rejections(variant: Variant, config: OptimizationConfig) -> list[str]:
     return found
 
 
-def _quality_rejections(quality: Quality, config: OptimizationConfig) -> list[str]:
-    limits = config.constraints
-    found = []
+def quality_rejections(variant: Variant, config: OptimizationConfig) -> list[str]:
+    """The bounds on quality that a variant does not keep."""
+    limits, quality = config.constraints, variant.quality
+    found: list[str] = []
+    if quality is None:
+        return found
     if not _keeps(quality.drop, limits.max_quality_drop):
         found.append(_too_far(quality.metric, quality.drop, limits.max_quality_drop))
     for part in quality.slices:
@@ -74,10 +76,16 @@ def gain(variant: Variant, config: OptimizationConfig) -> tuple[float, float]:
     if config.objective == "size":
         ratio = (variant.size.ratio if variant.size else None) or 0.0
         return ratio, ratio
-    latency = variant.latency(config.deciding_batch_size)
+    latency = _deciding(variant, config)
     if latency is None:
         return 0.0, 0.0
     return latency.speedup.value or 0.0, latency.speedup.low or 0.0
+
+
+def _deciding(variant: Variant, config: OptimizationConfig) -> Latency | None:
+    """The latency that decides: of the whole path where there is one, else of the core."""
+    size = config.deciding_batch_size
+    return variant.latency(size) or variant.latency(size, "core")
 
 
 def _why(best: Variant | None, reference: Variant, config: OptimizationConfig) -> str:
@@ -128,7 +136,7 @@ def pareto(variants: Sequence[Variant], batch_size: int) -> list[str]:
 def _point(variant: Variant, batch_size: int) -> tuple[float, float, float]:
     """Quality lost, time (relative to the reference) and bytes: less is better in all of them."""
     drop = variant.quality.drop.value if variant.quality else 0.0
-    latency = variant.latency(batch_size)
+    latency = variant.latency(batch_size) or variant.latency(batch_size, "core")
     time = 1 / latency.speedup.value if latency and latency.speedup.value else float("inf")
     return (drop if drop is not None else float("inf"), time, float(_bytes(variant)))
 

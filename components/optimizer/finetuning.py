@@ -5,39 +5,23 @@ Fine-tuning reads the training split only; the evaluation split is what the resu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from components import progress
-from components.contract import training_dir
+from components.contract import score_output, training_dir
 from components.optimizer.variants.base import Piece, Workshop
-from components.training import export, strategies
-from components.training.config import ScheduleConfig, TrainingConfig
+from components.training import Call, Trained, TrainingJob, export, finetune, load_trained
+from components.training.config import ScheduleConfig
 from components.training.input import MemorySource, open_source
-from components.training.job import JOB_FILE, WEIGHTS_FILE, TrainingJob
-from components.training.loop import Action, Loop
-from components.training.optimizers import build_optimizer
-from components.training.run import plain_model, weigh_classes
-from components.training.steps import Stepper
+from components.training.job import JOB_FILE, WEIGHTS_FILE
+from components.training.loop import Loop
+from components.training.run import weigh_classes
 
 TRAIN_SPLIT = "Split-train"
 _NODE = "ModelOptimizer"
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained Keras model and the job that made it, with this run's paths in it.
-
-    Attributes:
-        model: Maps a dict of transformed features to logits; float32.
-        job: Whose model section describes `model`.
-    """
-
-    model: Any
-    job: TrainingJob
 
 
 def refusal(piece: Piece) -> str:
@@ -49,82 +33,70 @@ def refusal(piece: Piece) -> str:
 
 
 def load(workshop: Workshop, piece: Piece) -> Trained:
-    """The Keras model of a piece with its weights."""
-    folder = Path(training_dir(piece.uri))
-    job = TrainingJob.model_validate_json((folder / JOB_FILE).read_text())
-    job = job.model_copy(
-        update={
-            "transform_graph": workshop.transform_graph,
-            "train_files": (str(Path(workshop.transformed_examples, TRAIN_SPLIT, "*")),),
-            "eval_files": (),  # the split that judges the result
-        }
-    )
-    model = plain_model(job)
-    model.load_weights(str(folder / WEIGHTS_FILE))
-    return Trained(model, job)
-
-
-def steps_and_config(workshop: Workshop, job: TrainingJob, rows: int) -> tuple[int, TrainingConfig]:
-    """How many steps fine-tuning takes, and the training section it uses: the trainer's, on one device, gentler."""
-    wanted, own = workshop.config.fine_tuning, job.training
-    batch = wanted.batch_size or own.global_batch_size
-    rate = wanted.learning_rate or own.optimizer.learning_rate / 3
-    steps = min(max(ceil(wanted.epochs * rows / batch), 1), wanted.max_steps)
-    optimizer = own.optimizer.model_copy(update={"learning_rate": rate})
-    changes = {
-        "strategy": "one_device",
-        "precision": "float32",
-        "ema_decay": 0.0,
-        "accumulate": 1,
-        "xla": "off",
-        "global_batch_size": batch,
-        "optimizer": optimizer,
-        "schedule": ScheduleConfig(name="cosine"),
-        "seed": workshop.config.seed,
-    }
-    return steps, own.model_copy(update=changes)
-
-
-class Told(Action):
-    """Tells people how far fine-tuning is."""
-
-    def __init__(self, doing: str) -> None:
-        self.doing = doing
-
-    def run(self, loop: Loop) -> None:
-        progress.report(_NODE, f"{self.doing}: step {loop.step}/{loop.total_steps}  loss {loop.mean_loss:.4f}")
-
-    def due(self, loop: Loop) -> bool:
-        return True
+    """The Keras model of a piece with its weights; its job reads this run's training split, and nothing else."""
+    train_files = (str(Path(workshop.transformed_examples, TRAIN_SPLIT, "*")),)
+    return load_trained(piece.uri, transform_graph=workshop.transform_graph, train_files=train_files, eval_files=())
 
 
 class Tuning:
-    """Training data and schedule of one fine-tuning, known before the model is changed: schedules of pruning need it."""
+    """Training rows and length of one fine-tuning, known before the model is changed: schedules of pruning need it."""
 
-    def __init__(self, workshop: Workshop, trained: Trained) -> None:
-        job = trained.job
+    def __init__(self, workshop: Workshop, job: TrainingJob) -> None:
+        self.settings, self.job, self.seed = workshop.config.fine_tuning, job, workshop.config.seed
+        self.batch = self.settings.batch_size or job.training.global_batch_size
         self.source: MemorySource = open_source(job, "train")
         weigh_classes(self.source, job)
-        self.steps, config = steps_and_config(workshop, job, self.source.rows)
-        self.job = job.model_copy(update={"training": config})
+        per_epoch = self.source.steps_per_epoch(self.batch)
+        self.epochs = min(self.settings.epochs, self.settings.max_steps / per_epoch)
+        self.steps = max(int(self.epochs * per_epoch), 1)
 
-    def run(self, model: Any, doing: str, actions: Sequence[Action] = ()) -> None:
-        """Trains `model` in place.
+    def run(self, model: Any, doing: str) -> None:
+        """Trains `model` in place: any Keras model of the job's inputs and outputs, wrapped or not."""
 
-        Args:
-            model: Any Keras model of the job's inputs and outputs, wrapped or not.
-            doing: For the progress line.
-            actions: Run between calls of the inner loop.
-        """
-        replicas = strategies.build_replicas(self.job.training)
-        stepper = Stepper(self.job, model, build_optimizer(self.job.training, self.steps), replicas)
-        Loop(stepper, self.source, self.steps, [Told(doing), *actions]).run()
+        def tell(loop: Loop) -> None:
+            progress.report(_NODE, f"{doing}: step {loop.step}/{loop.total_steps}  loss {loop.mean_loss:.4f}")
+
+        finetune(
+            model,
+            self.job,
+            epochs=self.epochs,
+            learning_rate=self.settings.learning_rate or self.job.training.optimizer.learning_rate / 3,
+            schedule=ScheduleConfig(name="cosine"),
+            global_batch_size=self.batch,
+            seed=self.seed,
+            actions=[Call(tell, max(self.steps // 10, 1))],
+            sources=(self.source, self.source),  # not the evaluation split
+        )
 
 
 def save(model: Any, job: TrainingJob, made: Piece) -> None:
-    """Writes a piece like the trainer's artifact: servable, weights and job. The optimizer's slots stay behind."""
+    """Writes a piece like the trainer's artifact: servable, weights and job, and the core. No optimizer slots."""
     folder = Path(training_dir(made.uri))
     folder.mkdir(parents=True, exist_ok=True)
     model.save_weights(str(folder / WEIGHTS_FILE))
     (folder / JOB_FILE).write_text(job.model_dump_json(indent=1))
+    save_servables(model, job, made)
+
+
+def save_servables(model: Any, job: TrainingJob, made: Piece) -> None:
+    """Writes the whole path and the core of a Keras model as SavedModels."""
     export.save_servable(model, job, made.servable)
+    save_core(model, job, made.core)
+
+
+def save_core(model: Any, job: TrainingJob, folder: str) -> None:
+    """The model without parsing and transform: dense transformed features `[batch, *shape]` by name to scores."""
+    output = score_output(job.task)
+    specs = {
+        name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name)
+        for name, tensor in zip(model.input_names, model.inputs, strict=True)
+    }
+    module = tf.Module()
+    module.model_variables = list(model.variables)
+
+    def core(**features: Any) -> dict[str, Any]:
+        logits = tf.cast(model(features, training=False), tf.float32)
+        return {output: export.scores(logits, job)[output]}
+
+    function = tf.function(core, autograph=False).get_concrete_function(**specs)
+    tf.saved_model.save(module, folder, signatures=function)

@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.protobuf import meta_graph_pb2, rewriter_config_pb2, saved_model_pb2
+from tensorflow.core.protobuf import (
+    meta_graph_pb2,
+    rewriter_config_pb2,
+    saved_model_pb2,
+    trackable_object_graph_pb2,
+)
 from tensorflow.python.grappler import tf_optimizer
 
 from components.optimizer.inlining import inline_calls
@@ -22,6 +27,7 @@ from components.optimizer.inlining import inline_calls
 INIT_SIGNATURE = "__saved_model_init_op"
 _RESOURCE = tf.resource.as_datatype_enum
 _MAIN_OP_COLLECTION = "saved_model_main_op"
+_OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _SHARED_ELEMENTS = 32
 _GRAPH_LIMIT_BYTES = 2**31 - 2**20  # of a protobuf message, less what is around the constants
 
@@ -222,6 +228,12 @@ def write(model: FlatModel, servable: str) -> None:
     (folder / "saved_model.pb").write_bytes(saved.SerializeToString(deterministic=True))
 
 
+def copy_extra_assets(source: str, target: str) -> None:
+    """Copies `assets.extra/`, which no converter knows."""
+    if Path(source, "assets.extra").is_dir():
+        shutil.copytree(Path(source, "assets.extra"), Path(target, "assets.extra"), dirs_exist_ok=True)
+
+
 def read_flat(servable: str) -> FlatModel:
     """A SavedModel that `write` wrote, as it is on disk."""
     saved = saved_model_pb2.SavedModel()
@@ -237,6 +249,44 @@ def variable_bytes(servable: str) -> int:
     reader = tf.train.load_checkpoint(str(prefix))
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     return sum(_elements(shape) * max(dtypes[name].size, 1) for name, shape in shapes.items())
+
+
+def write_slim(servable: str, folder: str) -> int:
+    """Copies a SavedModel without the variables that no signature reads, such as an optimizer's slots.
+
+    Sizes are compared with this copy: against a model saved with its optimizer any variant looks like compression.
+
+    Returns:
+        Bytes left out. Where that is 0 nothing is written.
+    """
+    prefix = Path(servable, "variables", "variables")
+    if not prefix.with_name("variables.index").exists():
+        return 0
+    reader = tf.train.load_checkpoint(str(prefix))
+    used = _used_keys(servable, reader)
+    keys = [key for key in reader.get_variable_to_shape_map() if key != _OBJECT_GRAPH_KEY]
+    unused = [key for key in keys if key not in used]
+    if not unused:
+        return 0
+    shutil.copytree(servable, folder, ignore=shutil.ignore_patterns("variables"))
+    target = Path(folder, "variables", "variables")
+    target.parent.mkdir()
+    kept = [key for key in keys if key in used]
+    tf.raw_ops.SaveV2(
+        prefix=str(target), tensor_names=kept, shape_and_slices=[""] * len(kept), tensors=[reader.get_tensor(k) for k in kept]
+    )
+    return sum(reader.get_tensor(key).nbytes for key in unused)
+
+
+def _used_keys(servable: str, reader: Any) -> set[str]:
+    """Checkpoint keys of the variables that a signature reaches."""
+    meta_graph = read_flat(servable).meta_graph
+    reached = _reached(meta_graph.graph_def, sorted(_signature_nodes(meta_graph)))
+    names = {node.attr["shared_name"].s.decode() or node.name for node in reached if node.op == "VarHandleOp"}
+    tracked = trackable_object_graph_pb2.TrackableObjectGraph()
+    tracked.ParseFromString(reader.get_tensor(_OBJECT_GRAPH_KEY))
+    attributes = [attribute for node in tracked.nodes for attribute in node.attributes]
+    return {a.checkpoint_key for a in attributes if a.full_name in names}
 
 
 def too_large_to_freeze(servable: str) -> str:
@@ -359,14 +409,18 @@ def cast_node(name: str, source: str, of: tf.DType, to: tf.DType) -> Any:
 
 def _kept_nodes(meta_graph: Any) -> set[str]:
     """Nodes of every signature's inputs and outputs, and the one that initializes tables."""
-    kept = set()
-    for signature in meta_graph.signature_def.values():
-        for tensor in (*signature.inputs.values(), *signature.outputs.values()):
-            kept.add(tensor.name.split(":")[0])
+    kept = _signature_nodes(meta_graph)
     if _main_op(meta_graph):
         kept.add(_main_op(meta_graph))
     kept.update(asset.tensor_info.name.split(":")[0] for asset in meta_graph.asset_file_def)
     return kept
+
+
+def _signature_nodes(meta_graph: Any) -> set[str]:
+    """Nodes of the inputs and outputs of every signature that answers requests."""
+    signatures = [signature for name, signature in meta_graph.signature_def.items() if name != INIT_SIGNATURE]
+    tensors = [t for s in signatures for t in (*s.inputs.values(), *s.outputs.values())]
+    return {tensor.name.split(":")[0] for tensor in tensors}
 
 
 def _asset_paths(graph_def: Any) -> list[str]:

@@ -30,6 +30,9 @@ class OptimizerJob(Section):
     report_uri: str
     """The folder that becomes the `taxiway.OptimizationReport` artifact."""
 
+    exports_uri: str = ""
+    """The folder of the `taxiway.ExportedModel` artifact; empty: nothing is exported."""
+
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns of the slices, each once."""

@@ -17,7 +17,8 @@ from components.optimizer.config import REFERENCE, OptimizationConfig
 REPORT_FILE = "report.json"
 VERSION = 1
 
-Status = Literal["measured", "failed", "not_tried"]
+Status = Literal["measured", "exported", "failed", "not_tried"]
+"""`exported`: made and verified, but not to be run on this machine."""
 
 
 class Part(BaseModel):
@@ -103,6 +104,16 @@ class OutputError(Part):
     rows: int
 
 
+class Start(Part):
+    """What it costs to start answering, in a fresh process."""
+
+    load_ms: float
+    first_ms: float
+    """The first request, which optimizes the graph."""
+    memory_mb: float
+    """Resident memory that loading and answering took."""
+
+
 class Variant(Part):
     """One variant: what became of it."""
 
@@ -112,16 +123,17 @@ class Variant(Part):
     reason: str = ""
     """Why it failed or was not tried: the exact error."""
     runtime: str = "tf_serving"
+    hardware: str = "cpu"
     seconds: float = 0.0
-    """Wall time of making it and of scoring the evaluation split."""
+    """Wall time of making it, the techniques before it included."""
     checks: list[Check] = Field(default_factory=list)
     size: Size | None = None
+    start: Start | None = None
     latencies: list[Latency] = Field(default_factory=list)
     quality: Quality | None = None
     output_error: OutputError | None = None
     rejected: list[str] = Field(default_factory=list)
-    """Constraints that it does not keep, with the numbers."""
-    details: dict[str, Any] = Field(default_factory=dict)
+    """Constraints that it does not keep, with the numbers, and why it cannot be pushed."""
 
     def latency(self, batch_size: int, path: str = "whole") -> Latency | None:
         """The measurement of one path at one batch size, where there is one."""
@@ -161,6 +173,8 @@ class Report(Part):
     metric: str
     decision: Decision
     variants: list[Variant]
+    exports: dict[str, str] = Field(default_factory=dict)
+    """Folder of each exported variant in the exports' artifact."""
     environment: Environment
     config: OptimizationConfig
     seconds: float

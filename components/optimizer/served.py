@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from components.contract import SERVING_DEFAULT, Task, score_output
 from components.errors import OptimizationError
 
+_BATCH = 512
 _DISABLE_XLA = "_ZN10tensorflow21DisableXlaCompilationEv"
 
 
@@ -46,23 +46,14 @@ class Served:
         scores: NDArray[np.float32] = self._call(*batch)
         return scores
 
-    def scores(self, rows: NDArray[Any], batch_size: int = 512) -> NDArray[np.float32]:
-        """Scores of many rows, in batches."""
-        return np.concatenate([self(rows[i : i + batch_size]) for i in range(0, len(rows), batch_size)])
-
     def close(self) -> None:
         """Frees the session and what it holds."""
         self.session.close()
 
 
-@contextmanager
-def opened(servable: str, task: Task, threads: int = 1) -> Iterator[Served]:
-    """A `Served` that is closed at the end."""
-    served = Served(servable, task, threads)
-    try:
-        yield served
-    finally:
-        served.close()
+def in_batches(call: Callable[[NDArray[Any]], NDArray[np.float32]], rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Scores of many rows, in batches."""
+    return np.concatenate([call(rows[i : i + _BATCH]) for i in range(0, len(rows), _BATCH)])
 
 
 def disable_xla() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from components.optimizer.report import Size
 
 
-def measure(folder: str, reference: Size | None = None) -> Size:
-    """Sizes of all files under a folder, with the ratios to the reference's."""
-    files = sorted(p for p in Path(folder).rglob("*") if p.is_file())
-    size = Size(bytes=sum(p.stat().st_size for p in files), compressed_bytes=_compressed(files, Path(folder)))
+def measure(path: str, reference: Size | None = None) -> Size:
+    """Sizes of a file, or of all files under a folder, with the ratios to the reference's."""
+    root = Path(path) if Path(path).is_dir() else Path(path).parent
+    files = sorted(p for p in root.rglob("*") if p.is_file()) if Path(path).is_dir() else [Path(path)]
+    size = Size(bytes=sum(p.stat().st_size for p in files), compressed_bytes=_compressed(files, root))
     base = reference or size
     return size.model_copy(
         update={

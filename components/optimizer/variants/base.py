@@ -8,6 +8,7 @@ from pathlib import Path
 
 from components.contract import Task, serving_model_dir, training_dir
 from components.optimizer.config import OptimizationConfig
+from components.optimizer.job import OptimizerJob
 from components.optimizer.report import Check
 
 
@@ -35,16 +36,49 @@ class Workshop:
     examples: str
     folder: str
 
+    @classmethod
+    def of(cls, job: OptimizerJob, folder: str) -> Workshop:
+        """A job's workshop in a working folder."""
+        return cls(
+            config=job.config,
+            task=job.task,
+            label=job.label,
+            trained=job.model,
+            transform_graph=job.transform_graph,
+            transformed_examples=job.transformed_examples,
+            examples=job.examples,
+            folder=folder,
+        )
+
 
 @dataclass(frozen=True)
 class Piece:
     """A model on its way through the techniques, laid out like the trainer's `Model` artifact.
 
     Attributes:
-        uri: Folder with `Format-Serving/` and, as long as it can be trained on, `training/`.
+        uri: Folder with `Format-Serving/`; `core/`, the model without parsing and transform, where it is known; as
+            long as it can be trained on, `training/`; and `model.*` of a runtime other than TensorFlow.
     """
 
     uri: str
+
+    @property
+    def core(self) -> str:
+        return str(Path(self.uri) / "core")
+
+    @property
+    def has_core(self) -> bool:
+        return Path(self.core).is_dir()
+
+    @property
+    def has_servable(self) -> bool:
+        return Path(self.servable).is_dir()
+
+    @property
+    def foreign(self) -> str:
+        """The file of a runtime other than TensorFlow: `model.tflite`, `model.onnx`; empty where there is none."""
+        found = [p for p in Path(self.uri).glob("model.*") if p.suffix in (".tflite", ".onnx", ".plan")]
+        return str(found[0]) if found else ""
 
     @property
     def servable(self) -> str:
@@ -53,6 +87,13 @@ class Piece:
     @property
     def trainable(self) -> bool:
         return Path(training_dir(self.uri)).is_dir()
+
+
+def for_both(piece: Piece, made: Piece, rewrite: Callable[[str, str], None]) -> None:
+    """Applies a rewriting of SavedModels, from folder to folder, to the whole path and to the core where there is one."""
+    rewrite(piece.servable, made.servable)
+    if piece.has_core:
+        rewrite(piece.core, made.core)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from components.optimizer import graphs
 from components.optimizer.report import Check
-from components.optimizer.variants.base import Piece, Technique, Workshop
+from components.optimizer.variants.base import Piece, Technique, Workshop, for_both
 
 MIN_ELEMENTS = 64
 _LARGEST = float(np.finfo(np.float16).max)
@@ -23,9 +23,13 @@ def _pre_check(workshop: Workshop, piece: Piece) -> str:
 
 
 def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
-    model = graphs.optimize(graphs.load_frozen(piece.servable))
+    for_both(piece, made, _rewrite)
+
+
+def _rewrite(source: str, target: str) -> None:
+    model = graphs.optimize(graphs.load_frozen(source))
     halved, _ = graphs.rewrite_constants(model.graph, tf.float32, MIN_ELEMENTS, _halve)
-    graphs.write(model.with_graph(halved), made.servable)
+    graphs.write(model.with_graph(halved), target)
 
 
 def _halve(node: Any) -> list[Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from components.contract import SERVING_DEFAULT
 from components.optimizer import graphs
 from components.optimizer.report import Check
-from components.optimizer.variants.base import Piece, Technique, Workshop
+from components.optimizer.variants.base import Piece, Technique, Workshop, for_both
 
 
 def _pre_check(workshop: Workshop, piece: Piece) -> str:
@@ -13,7 +13,7 @@ def _pre_check(workshop: Workshop, piece: Piece) -> str:
 
 
 def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
-    graphs.write(graphs.optimize(graphs.load_frozen(piece.servable)), made.servable)
+    for_both(piece, made, lambda source, target: graphs.write(graphs.optimize(graphs.load_frozen(source)), target))
 
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:

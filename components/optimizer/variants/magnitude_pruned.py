@@ -54,7 +54,7 @@ def _pre_check(workshop: Workshop, piece: Piece) -> str:
 
 def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
     trained = finetuning.load(workshop, piece)
-    tuning = finetuning.Tuning(workshop, trained)
+    tuning = finetuning.Tuning(workshop, trained.job)
     settings = workshop.config.pruning
     end = max(int(tuning.steps * settings.end_fraction), 1)
     schedule = prune.PolynomialDecay(
@@ -64,14 +64,14 @@ def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
         end_step=end,
         frequency=max(end // _UPDATES, 1),
     )
-    names = prunable(trained.model, settings.min_weights)
-    model = wrapped(trained.model, names, pruning_schedule=schedule)
+    names = prunable(trained.keras_model, settings.min_weights)
+    model = wrapped(trained.keras_model, names, pruning_schedule=schedule)
     finetuning.save(fine_tune_wrapped(tuning, model, "pruning"), trained.job, made)
 
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
     """Zeros are counted in the weights that were written, after the wrappers are off."""
-    model = finetuning.load(workshop, made).model
+    model = finetuning.load(workshop, made).keras_model
     names = prunable(model, workshop.config.pruning.min_weights)
     if not names:
         limit = workshop.config.pruning.min_weights

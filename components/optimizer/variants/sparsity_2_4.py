@@ -1,0 +1,77 @@
+"""`sparsity_2_4`: of every four weights along the input axis two are zero, the pattern that sparse tensor cores need.
+
+tfmot draws the mask once, when its step counter is 1, and ignores any schedule: the mask comes from the trained weights,
+and fine-tuning moves the others. A kernel with an input size that 4 does not divide is left alone, and named.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow_model_optimization as tfmot
+
+from components.optimizer import finetuning
+from components.optimizer.report import Check
+from components.optimizer.variants.base import Piece, Technique, Workshop
+from components.optimizer.variants.magnitude_pruned import fine_tune_wrapped, prunable, wrapped
+
+prune = tfmot.sparsity.keras
+
+
+def _pre_check(workshop: Workshop, piece: Piece) -> str:
+    return finetuning.refusal(piece)
+
+
+def _chosen(model: Any, workshop: Workshop) -> tuple[list[str], list[str]]:
+    """Names of the layers that get the pattern, and of those that cannot have it."""
+    names = prunable(model, workshop.config.pruning.min_weights)
+    fits = [name for name in names if model.get_layer(name).kernel.shape[0] % 4 == 0]
+    return fits, [name for name in names if name not in fits]
+
+
+def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
+    trained = finetuning.load(workshop, piece)
+    tuning = finetuning.Tuning(workshop, trained.job)
+    names, _ = _chosen(trained.keras_model, workshop)
+    # The schedule only says that masks apply from the first step on.
+    schedule = prune.ConstantSparsity(0.5, begin_step=0, frequency=100)
+    model = wrapped(trained.keras_model, names, pruning_schedule=schedule, sparsity_m_by_n=(2, 4))
+    finetuning.save(fine_tune_wrapped(tuning, model, "2:4 pruning"), trained.job, made)
+
+
+def holds_pattern(kernel: Any) -> bool:
+    """Whether every four weights that follow one another along the input axis hold at least two zeros."""
+    if kernel.shape[0] % 4:
+        return False
+    groups = kernel.T.reshape(kernel.shape[1], -1, 4)
+    return bool(((groups != 0).sum(axis=-1) <= 2).all())
+
+
+def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
+    model = finetuning.load(workshop, made).keras_model
+    names, left = _chosen(model, workshop)
+    checks = [_pattern(name, model.get_layer(name).kernel.numpy()) for name in names]
+    untouched = ", ".join(left) or "none"
+    return [
+        *checks,
+        Check(
+            name="untouched",
+            passed=bool(names),
+            detail=f"{len(names)} layers hold the pattern; left alone, because 4 does not divide their inputs: {untouched}",
+            figures={"untouched": left},
+        ),
+    ]
+
+
+def _pattern(name: str, kernel: Any) -> Check:
+    zeros = float(np.mean(kernel == 0))
+    return Check(
+        name=f"pattern:{name}",
+        passed=holds_pattern(kernel),
+        detail=f"{zeros:.1%} of {kernel.size} weights are zero, two of every four along the input axis",
+        figures={"sparsity": zeros, "weights": int(kernel.size)},
+    )
+
+
+TECHNIQUE = Technique("sparsity_2_4", _pre_check, _transform, _post_check)

@@ -24,7 +24,7 @@ class Saver:
     def __init__(self, checkpoints: Checkpoints, history: History) -> None:
         self.checkpoints, self.history = checkpoints, history
         self.last_step = -1
-        self.last_time = time.monotonic()
+        self.last_seconds = 0.0
 
     def save(self, loop: Loop) -> None:
         """Writes one, if this step has none yet."""
@@ -33,7 +33,7 @@ class Saver:
         best = self.history.best
         meta = {"seconds": loop.seconds, "sums": loop.sums, "history": self.history.state()}
         self.checkpoints.save(loop.step, meta, best["step"] if best else None)
-        self.last_step, self.last_time = loop.step, time.monotonic()
+        self.last_step, self.last_seconds = loop.step, loop.elapsed
 
 
 class Evaluate(Action):
@@ -95,7 +95,7 @@ class Checkpoint(Action):
         return (step // every + 1) * every if every else None
 
     def due(self, loop: Loop) -> bool:
-        late = time.monotonic() - self.saver.last_time > self.config.every_seconds
+        late = loop.elapsed - self.saver.last_seconds > self.config.every_seconds
         return late or super().due(loop)
 
     def run(self, loop: Loop) -> None:
@@ -131,7 +131,7 @@ class TimeBudget(Action):
         self.seconds = seconds
 
     def due(self, loop: Loop) -> bool:
-        return loop.seconds > self.seconds
+        return loop.elapsed > self.seconds
 
     def run(self, loop: Loop) -> None:
         loop.stop("time_budget")
@@ -140,11 +140,11 @@ class TimeBudget(Action):
 class Termination(Action):
     """After SIGTERM: saves and ends, within the grace period."""
 
-    def __init__(self, flag: Callable[[], bool], saver: Saver) -> None:
-        self.flag, self.saver = flag, saver
+    def __init__(self, saver: Saver) -> None:
+        self.saver = saver
 
     def due(self, loop: Loop) -> bool:
-        return self.flag()
+        return loop.terminating
 
     def run(self, loop: Loop) -> None:
         self.saver.save(loop)

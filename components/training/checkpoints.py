@@ -105,6 +105,11 @@ class Checkpoints:
         status = self.checkpoint.read(str(self.folder / f"step-{step:09d}" / VARIABLES))
         status.assert_existing_objects_matched().expect_partial()
 
+    def read_into(self, step: int, **objects: Any) -> None:
+        """Puts part of a checkpoint into other objects: a model trained by a cluster into a plain one."""
+        status = tf.train.Checkpoint(**objects).read(str(self.folder / f"step-{step:09d}" / VARIABLES))
+        status.assert_existing_objects_matched().expect_partial()
+
     def begin(self) -> None:
         """Clears what a run that finished left: a new run of the same job trains again."""
         if not (self.folder / FINISHED_FILE).exists() or not self.writes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,24 +56,88 @@ class Layout:
         return self.parts * self.local_replicas
 
 
+@dataclass(frozen=True)
+class Order:
+    """Which rows are in which block.
+
+    Attributes:
+        rows: In an epoch.
+        layout: How a global batch is cut.
+        seed: Of the permutations; None: the files' order.
+        shuffle: `rows`, `batches` or `none`.
+    """
+
+    rows: int
+    layout: Layout
+    seed: int | None
+    shuffle: str
+
+    def block(self, data: Batch, step: tf.Tensor, block: tf.Tensor) -> Batch:
+        """The rows of a block of the global batch `step`, both int64 scalars, out of all rows."""
+        per_epoch = math.ceil(self.rows / self.layout.batch)
+        epoch, step = step // per_epoch, step % per_epoch
+        if self.seed is not None and self.shuffle == "batches":
+            step = _shuffled(step, per_epoch, self.seed, epoch)
+        position, valid = _positions(step, block, self.layout, self.rows)
+        if self.seed is not None and self.shuffle == "rows":
+            position = _shuffled(position, self.rows, self.seed, epoch)
+        return _gather(data, position, valid)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to read the rows again, in another process: files, parse spec, names, and the weight of each class."""
+
+    files: tuple[str, ...]
+    spec: dict[str, Any]
+    label: str
+    sample_weight: str = ""
+    class_weights: tuple[float, ...] = ()
+
+    def rows(self, count: int) -> tf.data.Dataset:
+        """A dataset whose every element is all `count` rows; read once, kept in memory where it is iterated."""
+        kind = "GZIP" if self.files[0].endswith(".gz") else ""
+        records_ = tf.data.TFRecordDataset(list(self.files), kind).batch(count)
+        return records_.map(self._parse).take(1).cache().repeat()
+
+    @tf.autograph.experimental.do_not_convert
+    def _parse(self, serialized: tf.Tensor) -> Batch:
+        columns = tf.io.parse_example(serialized, self.spec)
+        labels, weights = columns.pop(self.label), tf.ones(tf.shape(serialized))
+        if self.sample_weight:
+            weights *= tf.reshape(tf.cast(columns.pop(self.sample_weight), tf.float32), [-1])
+        if self.class_weights:
+            weights *= tf.gather(tf.constant(self.class_weights, tf.float32), tf.cast(labels, tf.int32))
+        return columns, labels, weights
+
+
 class MemorySource:
     """All rows as tensors; any batch can be made at once.
 
     Args:
-        columns: `{feature: [rows, *shape]}`, the label and the sample weight among them.
+        columns: `{feature: [rows, *shape]}`, the label among them.
+        label: Its name.
+        weights: float32 `[rows]`, or None where every row weighs 1.
+        recipe: How another process reads the same rows; None where none needs to.
     """
 
     kind = "memory"
 
-    def __init__(self, columns: dict[str, np.ndarray], label: str, weights: np.ndarray | None) -> None:
+    def __init__(
+        self, columns: dict[str, np.ndarray], label: str, weights: np.ndarray | None, recipe: Recipe | None = None
+    ) -> None:
+        self.recipe = recipe
         self.labels = columns[label]
         self.weights = weights
         self.features = {name: values for name, values in columns.items() if name != label}
         self.rows = len(self.labels)
         self._tensors: Batch | None = None
 
-    def weigh(self, factors: np.ndarray) -> None:
-        """Multiplies the rows' weights, float32 `[rows]`. Before the first batch."""
+    def weigh(self, classes: Sequence[float]) -> None:
+        """Multiplies each row's weight by that of its class. Before the first batch."""
+        factors = np.asarray(classes, np.float32)[self.labels.astype(np.int64)]
+        if self.recipe:
+            self.recipe = replace(self.recipe, class_weights=tuple(classes))
         self.weights = factors if self.weights is None else self.weights * factors
 
     def steps_per_epoch(self, batch: int) -> int:
@@ -100,18 +164,11 @@ class MemorySource:
             first_step: The first global batch, counted from the beginning of training.
             shuffle: `rows`, `batches` or `none`.
         """
-        data, steps = self.tensors(), self.steps_per_epoch(layout.batch)
+        data, order = self.tensors(), Order(self.rows, layout, seed, shuffle)
 
         @tf.autograph.experimental.do_not_convert
         def element(index: tf.Tensor) -> Batch:
-            step, block = _coordinates(index, layout)
-            epoch, step = step // steps, step % steps
-            if seed is not None and shuffle == "batches":
-                step = _shuffled(step, steps, seed, epoch)
-            position, valid = _positions(step, block, layout, self.rows)
-            if seed is not None and shuffle == "rows":
-                position = _shuffled(position, self.rows, seed, epoch)
-            return _gather(data, position, valid)
+            return order.block(data, *_coordinates(index, layout))
 
         counter = tf.data.Dataset.counter(first_step * layout.per_step)
         batches = counter.map(element, num_parallel_calls=2, deterministic=True)
@@ -165,11 +222,13 @@ def open_source(job: TrainingJob, split: str) -> MemorySource:
     """
     files = resolve_files(job.train_files if split == "train" else job.eval_files, split)
     features = schema.transformed_features(job.transform_graph)
-    columns = records.load(files, parse_spec(features), job.training.input.readers)
+    spec = parse_spec(features)
+    columns = records.load(files, spec, job.training.input.readers)
     weights = row_weights(columns, job)
     columns.pop(job.training.sample_weight, None)
     LOG.info("%s: %d rows of %d files in memory", split, len(columns[job.label]), len(files))
-    return MemorySource(columns, job.label, weights)
+    recipe = Recipe(tuple(files), spec, job.label, job.training.sample_weight)
+    return MemorySource(columns, job.label, weights, recipe)
 
 
 def parse_spec(features: Sequence[schema.Feature]) -> dict[str, tf.io.FixedLenFeature]:

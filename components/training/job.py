@@ -57,8 +57,6 @@ class TrainingJob(Section):
     label_scale: LabelScale = LabelScale()
     classes: int = Field(0, ge=0)
     """Number of classes; 0: found in the training data."""
-    restarts: int = 0
-    """How often the run was begun again after a task died."""
 
 
 class TrainingResult(Section):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from components.errors import TrainingError
+from components.training import cluster
 from components.training.input import Layout, MemorySource
 from components.training.steps import Stepper
 
@@ -52,18 +53,29 @@ class Loop:
         train: The training rows.
         total_steps: Where training is done.
         actions: Each runs when it is due, in this order.
+        terminated: Whether this process was asked to end.
 
     Attributes:
         step: Steps taken, those of the runs that this one resumed included.
         rows_per_second: Of the last call of the inner loop.
+        elapsed: Wall time up to the last call, the same in every process of a cluster.
+        terminating: Whether a process of the cluster was asked to end.
         stopped: Why training ends before `total_steps`; empty while it does not.
     """
 
-    def __init__(self, stepper: Stepper, train: MemorySource, total_steps: int, actions: Sequence[Action] = ()) -> None:
+    def __init__(
+        self,
+        stepper: Stepper,
+        train: MemorySource,
+        total_steps: int,
+        actions: Sequence[Action] = (),
+        terminated: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.stepper, self.train, self.total_steps, self.actions = stepper, train, total_steps, list(actions)
         self.step = int(stepper.step.numpy())
         self.stopped = ""
-        self.rows_per_second = self.norm = self.seconds_before = 0.0
+        self.rows_per_second = self.norm = self.seconds_before = self.elapsed = 0.0
+        self.terminated, self.terminating = terminated, False
         self._sums = np.zeros(2)
         self._steps_per_call = stepper.config.steps_per_loop or FIRST_STEPS
         self._started = time.monotonic()
@@ -122,8 +134,9 @@ class Loop:
     def _advance(self, iterator: Any, steps: int) -> None:
         started = time.monotonic()
         totals = self.stepper.run_steps(iterator, tf.constant(steps, tf.int64))
-        totals = {name: value.numpy() for name, value in totals.items()}
-        seconds = max(time.monotonic() - started, 1e-9)
+        totals = {name: np.asarray(value) for name, value in totals.items()}
+        cluster.beat()
+        seconds = self._agree(max(time.monotonic() - started, 1e-9))
         self.step += int(totals["done"])
         self.norm = float(totals["norm"])
         self.rows_per_second = float(totals["done"]) * self.stepper.config.global_batch_size / seconds
@@ -131,6 +144,13 @@ class Loop:
         if not totals["finite"]:
             raise self._not_finite()
         self._adapt(steps, seconds)
+
+    def _agree(self, seconds: float) -> float:
+        """The mean seconds of a call. Also sets what else every process must see alike."""
+        values = [seconds, self.seconds, float(self.terminated())]
+        seconds, self.elapsed, asked = self.stepper.replicas.agree(values)
+        self.terminating = asked > 0
+        return seconds
 
     def _adapt(self, steps: int, seconds: float) -> None:
         """More steps a call while a call is short. The first call of a size is not judged: it may have traced."""

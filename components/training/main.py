@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from components import subprocesses
 from components.errors import TrainingError
+from components.training import cluster
 from components.training.job import TrainingJob, TrainingResult
 
 MODULE = "components.training.main"
+CLUSTER_STRATEGIES = ("multi_worker_mirrored", "parameter_server")
 
 
 def train(job: TrainingJob, log: str | Path) -> TrainingResult:
@@ -47,12 +53,37 @@ class _Termination:
 
 
 def work(content: dict[str, Any]) -> dict[str, Any]:
-    """Trains in this process."""
+    """Trains: in this process, as a task of the cluster that TF_CONFIG names, or by starting a local cluster."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    terminated = _Termination()
-    from components.training.run import run_training  # the signal handler first: the imports take seconds
+    job, terminated = TrainingJob.model_validate(content), _Termination()
+    if job.training.strategy in CLUSTER_STRATEGIES:
+        if cluster.task_of_environment() is None:
+            return _start_cluster(job, terminated)
+        _end_with_parent()
+    from components.training.run import run_training  # not before: the watcher of a cluster needs no TensorFlow
 
-    return run_training(TrainingJob.model_validate(content), terminated).model_dump(mode="json")
+    return run_training(job, terminated).model_dump(mode="json")
+
+
+def _start_cluster(job: TrainingJob, terminated: _Termination) -> dict[str, Any]:
+    if job.checkpoint_dir:
+        return cluster.Cluster(job, MODULE, terminated).run()
+    with tempfile.TemporaryDirectory(prefix="taxiway-cluster-") as folder:
+        return cluster.Cluster(job.model_copy(update={"checkpoint_dir": folder}), MODULE, terminated).run()
+
+
+def _end_with_parent() -> None:
+    """A task of a local cluster must not outlive the process that watches it."""
+    if cluster.HEARTBEAT_VARIABLE not in os.environ:
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":

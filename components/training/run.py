@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tf_keras
 
 from components.errors import DataError, TrainingError
-from components.training import actions, export, strategies
+from components.training import actions, cluster, export, strategies
+from components.training.asynchronous import AsyncStepper
 from components.training.checkpoints import Checkpoints
 from components.training.config import TrainingConfig
 from components.training.history import History
@@ -42,7 +44,10 @@ def run_training(job: TrainingJob, terminated: Callable[[], bool] = lambda: Fals
         TrainingError: training could not finish.
     """
     strategies.prepare_devices(job.training)
+    if job.training.strategy == "parameter_server" and strategies.own_task()[0] != "chief":
+        strategies.serve_task()
     replicas = strategies.build_replicas(job.training)
+    cluster.beat()
     train, eval_source = open_source(job, "train"), open_source(job, "eval")
     job = with_label_facts(job, train.labels)
     weigh_classes(train, job)
@@ -84,7 +89,7 @@ def weigh_classes(train: MemorySource, job: TrainingJob) -> None:
     counts = np.bincount(train.labels.astype(np.int64), weights=train.weights, minlength=job.classes)
     weights = class_weight_list(job.training.class_weights, counts.tolist(), job.class_labels)
     if weights is not None:
-        train.weigh(np.asarray(weights, np.float32)[train.labels.astype(np.int64)])
+        train.weigh(weights)
 
 
 def total_steps(config: TrainingConfig, train: MemorySource) -> int:
@@ -97,7 +102,8 @@ def build_stepper(job: TrainingJob, replicas: strategies.Replicas, total: int) -
     """The model with fresh, seeded weights, and its steps. Inside the strategy's scope."""
     tf_keras.utils.set_random_seed(job.training.seed)
     tf_keras.mixed_precision.set_global_policy(job.training.precision)
-    return Stepper(job, build_model(job), build_optimizer(job.training, total), replicas)
+    kind = Stepper if replicas.coordinator is None else AsyncStepper
+    return kind(job, build_model(job), build_optimizer(job.training, total), replicas)
 
 
 @dataclass
@@ -119,7 +125,7 @@ class _Run:
             self.folder, self.stepper.trackables(), self.job.fingerprint, config.checkpoint.keep, replicas.chief
         )
         self.saver = actions.Saver(self.checkpoints, self.history)
-        self.loop = Loop(self.stepper, self.train_source, self.total, self._actions())
+        self.loop = Loop(self.stepper, self.train_source, self.total, self._actions(), self.terminated)
 
     def _actions(self) -> Sequence[Action]:
         config = self.job.training
@@ -129,11 +135,12 @@ class _Run:
             chosen.append(actions.TimeBudget(config.time_budget_seconds))
         self.evaluate = actions.Evaluate(self.eval_source, every, self.total, self.saver)
         chosen += [self.evaluate, actions.Checkpoint(config.checkpoint, self.saver)]
-        return [*chosen, actions.Termination(self.terminated, self.saver)]
+        return [*chosen, actions.Termination(self.saver)]
 
     def train(self) -> str:
         """Trains to the end. Returns why it ended."""
         self.checkpoints.begin()
+        self.stepper.replicas.agree([0.0])  # nobody looks for checkpoints before the chief has cleared them
         self._resume()
         if self.history.gives_up:
             return "early_stop"
@@ -158,14 +165,21 @@ class _Run:
                 f"No evaluation gave a finite {self.history.best_metric}.", "Look at the metrics in the training log."
             )
         result = self._result(stopped, best)
-        if best["step"] != self.loop.step:
-            self.checkpoints.restore(best["step"])
-        with self.stepper.exported_weights():
-            weights = [v.numpy() for v in self.stepper.model.weights]
         if self.stepper.replicas.chief:
-            write_model(plain_model(self.job, weights), self.job, self.history, result)
-        self.checkpoints.finish()
+            for event in cluster.restarts():
+                self.history.event("restarted", **event)
+            write_model(self._exported(best["step"]), self.job, self.history, result)
+            self.checkpoints.finish()
         return result
+
+    def _exported(self, step: int) -> Any:
+        """The model of a checkpoint in float32 on one device, with the averaged weights where there are any."""
+        model = plain_model(self.job)
+        averages = [tf.Variable(v) for v in model.trainable_variables] if self.stepper.average else []
+        self.checkpoints.read_into(step, model=model, average=averages)
+        for variable, average in zip(model.trainable_variables, averages, strict=bool(averages)):
+            variable.assign(average)
+        return model
 
     def _result(self, stopped: str, best: dict[str, Any]) -> TrainingResult:
         return TrainingResult(
@@ -174,7 +188,7 @@ class _Run:
             steps=self.loop.step,
             rows=rows_seen(self.train_source.rows, self.job.training.global_batch_size, self.loop.step),
             seconds=round(self.loop.seconds, 3),
-            restarts=self.job.restarts,
+            restarts=len(cluster.restarts()),
             best_step=best["step"],
             metrics=best["metrics"],
             stopped=stopped,
@@ -187,13 +201,10 @@ def rows_seen(rows: int, batch: int, steps: int) -> int:
     return steps // per_epoch * rows + min(steps % per_epoch * batch, rows)
 
 
-def plain_model(job: TrainingJob, weights: Sequence[np.ndarray] | None = None) -> Any:
-    """The job's model in float32 on one device, whatever it was trained with."""
+def plain_model(job: TrainingJob) -> Any:
+    """The job's model in float32 on one device with fresh weights, whatever it was trained with."""
     tf_keras.mixed_precision.set_global_policy("float32")
-    model = build_model(job)
-    if weights is not None:
-        model.set_weights(weights)
-    return model
+    return build_model(job)
 
 
 def write_model(model: Any, job: TrainingJob, history: History, result: TrainingResult) -> None:

@@ -46,6 +46,7 @@ class Stepper:
         self.config: TrainingConfig = job.training
         # Autograph takes seconds to rewrite Keras and us, who need it not; a user's own layers may.
         self.autograph = bool(job.model.function)
+        self.job = job
         self.task, self.model, self.optimizer, self.replicas = job.task, model, optimizer, replicas
         self.loss = row_loss(job.task, self.config.label_smoothing, job.label_scale.scale)
         self.plain_loss = row_loss(job.task, 0.0, job.label_scale.scale)
@@ -101,29 +102,32 @@ class Stepper:
         start = {"loss": tf.zeros([]), "weight": tf.zeros([]), "norm": tf.zeros([])}
         start |= {"finite": tf.constant(True), "done": tf.zeros([], tf.int64)}
 
+        first = self.step.read_value()
+
         def body(totals: Totals) -> tuple[Totals]:
             batches = tuple(next(iterator) for _ in range(self.config.accumulate))
-            loss, weight, norm, finite = self._take_step(batches)
+            loss, weight, norm, finite = self._take_step(batches, first + totals["done"])
             loss, weight, done = totals["loss"] + loss, totals["weight"] + weight, totals["done"] + 1
             return ({"loss": loss, "weight": weight, "norm": norm, "finite": finite, "done": done},)
 
-        return tf.while_loop(lambda t: t["finite"] & (t["done"] < num_steps), body, (start,))[0]
+        totals = tf.while_loop(lambda t: t["finite"] & (t["done"] < num_steps), body, (start,))[0]
+        self.step.assign_add(totals["done"])
+        return totals
 
-    def _step(self, batches: tuple[Any, ...]) -> tuple[tf.Tensor, ...]:
+    def _step(self, batches: tuple[Any, ...], step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """One optimizer step, in cross-replica context: `(loss sum, weight, gradient norm, whether to go on)`."""
         first = self.replicas.local_value
-        gradients, sums = self.replicas.strategy.run(self._global_gradients, args=(batches,))
+        gradients, sums = self.replicas.strategy.run(self._global_gradients, args=(batches, step))
         loss, weight, norm = (first(s) for s in sums)
         finite = tf.math.is_finite(loss) & tf.math.is_finite(norm)
         tf.cond(finite, lambda: self._apply(gradients), lambda: self._refuse(loss))
-        self.step.assign_add(1)
         going = finite | self._may_skip(loss)
         return tf.where(finite, loss, 0.0), tf.where(finite, weight, 0.0), norm, going
 
-    def _global_gradients(self, batches: tuple[Any, ...]) -> tuple[list[Any], tuple[tf.Tensor, ...]]:
+    def _global_gradients(self, batches: tuple[Any, ...], step: tf.Tensor) -> tuple[list[Any], tuple[tf.Tensor, ...]]:
         """In a replica: the clipped global gradients, and `(loss sum, weight, norm)` over all replicas."""
         replica = tf.distribute.get_replica_context()
-        gradients, loss, weight = self._local(batches, replica.replica_id_in_sync_group)
+        gradients, loss, weight = self._local(batches, step, replica.replica_id_in_sync_group)
         if self.replicas.count > 1:
             *gradients, loss, weight = replica.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, loss, weight])
         divisor = tf.maximum(weight, 1e-12) * self.loss_scale
@@ -131,13 +135,15 @@ class Stepper:
         norm = tf.linalg.global_norm(gradients)
         return _clip(self.config.clip, gradients, norm), (loss, weight, norm)
 
-    def _local_sums(self, batches: tuple[Any, ...], replica: Any) -> tuple[list[Any], tf.Tensor, tf.Tensor]:
+    def _local_sums(
+        self, batches: tuple[Any, ...], step: tf.Tensor, replica: Any
+    ) -> tuple[list[Any], tf.Tensor, tf.Tensor]:
         """In a replica: gradients of the weighted loss, summed over its rows, part after part."""
         total: tuple[list[Any], tf.Tensor, tf.Tensor] | None = None
         for part, batch in enumerate(batches):
             after = [] if total is None else [total[1]]  # one part at a time in memory
             with tf.control_dependencies(after):
-                sums = self._part_sums(batch, self._seed(part, replica))
+                sums = self._part_sums(batch, self._seed(step, part, replica))
             total = sums if total is None else _add(total, sums)
         if total is None:
             raise AssertionError("a step has at least one part")
@@ -155,9 +161,9 @@ class Stepper:
         gradients = tape.gradient(scaled, self.variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [_dense(g) for g in gradients], loss, weight
 
-    def _seed(self, part: int, replica: Any) -> tf.Tensor:
+    def _seed(self, step: tf.Tensor, part: int, replica: Any) -> tf.Tensor:
         """int32 `[2]`, another one for each step, part and replica."""
-        place = tf.cast(self.step, tf.int32) * self.config.accumulate + part
+        place = tf.cast(step, tf.int32) * self.config.accumulate + part
         return tf.stack([place, tf.constant(self.config.seed, tf.int32) + tf.cast(replica, tf.int32) * 1009])
 
     def _apply(self, gradients: list[Any]) -> tf.Tensor:
@@ -171,9 +177,11 @@ class Stepper:
         return tf.constant(True)
 
     def _apply_in_replica(self, gradients: list[Any]) -> None:
-        # Already summed over the replicas: the optimizer must not do it again.
+        # Already summed over the replicas: the optimizer must not do it again. A parameter server's step has one
+        # replica, of which Keras insists on taking the sum.
+        alone = self.replicas.coordinator is not None
         pairs = zip(gradients, self.variables, strict=True)
-        self.optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
+        self.optimizer.apply_gradients(pairs, experimental_aggregate_gradients=alone)
 
     def _move_average(self, average: Any, variable: Any) -> Any:
         return average.assign_sub((1 - self.config.ema_decay) * (average - variable))

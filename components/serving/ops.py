@@ -13,73 +13,20 @@ from typing import Any
 from components.errors import ServingError
 from components.serving import files
 
-REFUSED = frozenset(
-    [
-        "WriteFile",
-        "ReadFile",
-        "MatchingFiles",
-        "PrintV2",
-        "Print",
-        "PyFunc",
-        "PyFuncStateless",
-        "EagerPyFunc",
-        "WholeFileReader",
-        "WholeFileReaderV2",
-        "TextLineReader",
-        "TextLineReaderV2",
-        "TFRecordReader",
-        "TFRecordReaderV2",
-        "FixedLengthRecordReader",
-        "FixedLengthRecordReaderV2",
-        "IdentityReader",
-        "IdentityReaderV2",
-        "TextLineDataset",
-        "TFRecordDataset",
-        "FixedLengthRecordDataset",
-        "SqlDataset",
-        "SaveDataset",
-        "SaveDatasetV2",
-        "LoadDataset",
-        "DebugIdentity",
-        "DebugIdentityV2",
-        "DebugNumericSummary",
-        "DebugNanCount",
-        "Save",
-        "SaveSlices",
-        "Restore",
-        "RestoreSlice",
-        "SaveV2Dataset",
-        "AudioSummary",
-        "ImageSummary",
-        "CreateSummaryFileWriter",
-        "WriteSummary",
-        "WriteGraphSummary",
-        "CreateSummaryDbWriter",
-        "GenerateVocabRemapping",
-        "LoadAndRemapMatrix",
-        "InitializeTableFromTextFile",
-        "MergeV2Checkpoints",
-        "Send",
-        "Recv",
-        "_Send",
-        "_Recv",
-        "RemoteCall",
-        "RpcCall",
-        "RpcServer",
-        "RpcClient",
-        "TryRpc",
-        "Rpc",
-        "DecodeProtoV2",
-        "EncodeProto",
-        "CompilationResult",
-        "Abort",
-    ]
-)
+_REFUSED = """
+  WriteFile ReadFile MatchingFiles PrintV2 Print PyFunc PyFuncStateless EagerPyFunc WholeFileReader
+  WholeFileReaderV2 TextLineReader TextLineReaderV2 TFRecordReader TFRecordReaderV2 FixedLengthRecordReader
+  FixedLengthRecordReaderV2 IdentityReader IdentityReaderV2 TextLineDataset TFRecordDataset FixedLengthRecordDataset
+  SqlDataset SaveDataset SaveDatasetV2 LoadDataset DebugIdentity DebugIdentityV2 DebugNumericSummary DebugNanCount
+  Save SaveSlices Restore RestoreSlice AudioSummary ImageSummary CreateSummaryFileWriter WriteSummary
+  WriteGraphSummary CreateSummaryDbWriter GenerateVocabRemapping LoadAndRemapMatrix InitializeTableFromTextFile Send
+  Recv _Send _Recv RemoteCall RpcCall RpcServer RpcClient TryRpc DecodeProtoV2 EncodeProto Abort
+"""
+REFUSED = frozenset(_REFUSED.split())
 """Refused by name, whatever the configuration allows: files, Python, other machines, the end of the process."""
 
-SAVER_ONLY = frozenset(("SaveV2", "RestoreV2", "ShardedFilename"))
+SAVER_ONLY = frozenset(("SaveV2", "RestoreV2", "ShardedFilename", "MergeV2Checkpoints"))
 """Allowed in what the SaverDef runs, and nowhere else."""
-SAVER_HELP = frozenset(("MergeV2Checkpoints",))
 TEXT_FILE_TABLE = "InitializeTableFromTextFileV2"
 """Allowed where its file is an asset of the model."""
 
@@ -170,34 +117,96 @@ def check_folder(folder: str | Path, also_allowed: Iterable[str] = ()) -> list[s
 
 def _check_graph(meta_graph: Any, folder: Path, allowed: Iterable[str]) -> Iterator[str]:
     yield from _check_assets(meta_graph, folder)
-    saver_functions = _saver_functions(meta_graph)
-    assets = {asset.tensor_info.name.split(":")[0] for asset in meta_graph.asset_file_def}
-    main = list(meta_graph.graph_def.node)
-    yield from _check_nodes("the graph", main, allowed, _saver_nodes(meta_graph), assets)
+    bound = _AssetArguments(meta_graph)
+    yield from _check_nodes("the graph", meta_graph.graph_def.node, allowed, _saver_nodes(meta_graph), bound.constants)
+    in_saver = _saver_functions(meta_graph)
     for function in meta_graph.graph_def.library.function:
         name = function.signature.name
-        in_saver = {node.name for node in function.node_def} if name in saver_functions else set()
-        # Inside a function an asset arrives as a captured argument: the asset's constant is in the main graph.
-        arguments = {argument.name for argument in function.signature.input_arg}
-        yield from _check_nodes(f"the function {name}", function.node_def, allowed, in_saver, arguments)
+        saver = {node.name for node in function.node_def} if name in in_saver else set()
+        yield from _check_nodes(f"the function {name}", function.node_def, allowed, saver, bound.of(function))
 
 
 def _check_nodes(
     where: str, nodes: Iterable[Any], allowed: Iterable[str], saver: set[str], assets: set[str]
 ) -> Iterator[str]:
     for node in nodes:
-        op = node.op
-        if op in SAVER_HELP | SAVER_ONLY:
-            if node.name not in saver:
-                yield f"{op} ({node.name} in {where}) reads or writes files outside the saver"
-        elif op in REFUSED:
-            yield f"{op} ({node.name} in {where}) is refused: it touches files, Python or other machines"
-        elif op == TEXT_FILE_TABLE:
-            source = node.input[1].split(":")[0].removeprefix("^") if len(node.input) > 1 else ""
-            if source not in assets:
-                yield f"{op} ({node.name} in {where}) reads a file that is no asset of the model"
-        elif op not in allowed:
-            yield f"{op} ({node.name} in {where}) is not on the list of allowed ops (serving.allowed_ops adds to it)"
+        problem = _problem(node, allowed, saver, assets)
+        if problem:
+            yield f"{node.op} ({node.name} in {where}) {problem}"
+
+
+def _problem(node: Any, allowed: Iterable[str], saver: set[str], assets: set[str]) -> str:
+    if node.op in SAVER_ONLY:
+        return "" if node.name in saver else "reads or writes files outside the saver"
+    if node.op in REFUSED:
+        return "is refused: it touches files, Python or other machines"
+    if node.op == TEXT_FILE_TABLE:
+        bound = len(node.input) > 1 and _source(node.input[1]) in assets
+        return "" if bound else "reads a file that is no asset of the model"
+    return "" if node.op in allowed else "is not on the list of allowed ops (serving.allowed_ops adds to it)"
+
+
+def _source(name: str) -> str:
+    """The node, or the function's argument, that an input comes from."""
+    return name.removeprefix("^").split(":")[0]
+
+
+class _AssetArguments:
+    """Follows assets into functions: an argument is an asset only if every call passes one there."""
+
+    def __init__(self, meta_graph: Any) -> None:
+        constants = {_source(asset.tensor_info.name) for asset in meta_graph.asset_file_def}
+        self.constants = constants | _reads_of_assets(meta_graph.graph_def, constants)
+        self._functions = {f.signature.name: f for f in meta_graph.graph_def.library.function}
+        self._calls: dict[str, list[tuple[Any, Any]]] = {}
+        for owner, nodes in ((None, meta_graph.graph_def.node), *((f, f.node_def) for f in self._functions.values())):
+            for node in nodes:
+                for called in _called([node]):
+                    self._calls.setdefault(called, []).append((owner, node))
+
+    def of(self, function: Any) -> set[str]:
+        """The function's arguments that are assets at every call."""
+        names = [argument.name for argument in function.signature.input_arg]
+        return {name for index, name in enumerate(names) if self._is_asset(function.signature.name, index, frozenset())}
+
+    def _is_asset(self, name: str, index: int, seen: frozenset[tuple[str, int]]) -> bool:
+        # What nothing calls (a table's initializer as an object) cannot run on a server; a cycle adds nothing.
+        calls = [] if (name, index) in seen else self._calls.get(name, [])
+        return all(self._passes(owner, node, index, seen | {(name, index)}) for owner, node in calls)
+
+    def _passes(self, owner: Any, node: Any, index: int, seen: frozenset[tuple[str, int]]) -> bool:
+        # Only plain calls pass their inputs one to one; If and While do not.
+        if node.op not in ("PartitionedCall", "StatefulPartitionedCall") or index >= len(node.input):
+            return False
+        source = _source(node.input[index])
+        if owner is None:
+            return source in self.constants
+        names = [argument.name for argument in owner.signature.input_arg]
+        return source in names and self._is_asset(owner.signature.name, names.index(source), seen)
+
+
+def _reads_of_assets(graph_def: Any, constants: set[str]) -> set[str]:
+    """Reads of the variables in which Keras and TensorFlow keep an asset's path, and nothing but that."""
+    handles = [node for body in (graph_def.node, *_bodies(graph_def)) for node in body if node.op == "VarHandleOp"]
+    shared = [handle.attr["shared_name"].s or handle.name.encode() for handle in handles]
+    alone = {h.name for h, name in zip(handles, shared, strict=True) if shared.count(name) == 1}
+    users: dict[str, list[Any]] = {name: [] for name in alone}
+    for node in graph_def.node:
+        for source in set(map(_source, node.input)) & alone:
+            users[source].append(node)
+    holding = {handle for handle, nodes in users.items() if _holds_an_asset(nodes, constants)}
+    return {n.name for n in graph_def.node if n.op == "ReadVariableOp" and _source(n.input[0]) in holding}
+
+
+def _bodies(graph_def: Any) -> list[Any]:
+    return [function.node_def for function in graph_def.library.function]
+
+
+def _holds_an_asset(users: list[Any], constants: set[str]) -> bool:
+    """Whether all that happens to a variable is that an asset's path is put in, and read."""
+    written = [_source(node.input[1]) for node in users if node.op == "AssignVariableOp"]
+    plain = all(node.op in ("AssignVariableOp", "ReadVariableOp", "VarIsInitializedOp") for node in users)
+    return plain and bool(written) and set(written) <= constants
 
 
 def _check_assets(meta_graph: Any, folder: Path) -> Iterator[str]:
@@ -211,13 +220,13 @@ def _saver_nodes(meta_graph: Any) -> set[str]:
     """Nodes of the main graph from which the saver's save and restore are computed, and themselves."""
     saver = meta_graph.saver_def
     nodes = {node.name: node for node in meta_graph.graph_def.node}
-    pending = [saver.restore_op_name, saver.save_tensor_name.split(":")[0]]
+    pending = [saver.restore_op_name, _source(saver.save_tensor_name)]
     found: set[str] = set()
     while pending:
         name = pending.pop()
         if name in nodes and name not in found:
             found.add(name)
-            pending += [source.removeprefix("^").split(":")[0] for source in nodes[name].input]
+            pending += [_source(source) for source in nodes[name].input]
     return found
 
 

@@ -123,6 +123,7 @@ def _listen(host: str, port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
+        sock.listen(2048)  # from here on a client waits rather than being refused
     except OSError as error:
         sock.close()
         raise _taken(host, port, "--rest-port") from error

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from components.errors import TaxiwayError
-from components.serving import manifest, validate
+from components.serving import manifest, validate, warmup
 from components.serving.config import ServingConfig
 from tests.components.serving import models
 
@@ -22,7 +23,7 @@ def eval_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(models.write_examples(tmp_path_factory.mktemp("examples") / "part-0.gz", models.rows(150)))
 
 
-def job(candidate: Path, trained: Path, eval_file: str, **config: Any) -> dict[str, Any]:
+def job(candidate: Path, trained: Path, eval_file: str, extra: Path, **config: Any) -> dict[str, Any]:
     return {
         "candidate": str(candidate),
         "trained": str(trained),
@@ -30,23 +31,44 @@ def job(candidate: Path, trained: Path, eval_file: str, **config: Any) -> dict[s
         "label": "tip",
         "task": "binary",
         "model_name": "taxi",
-        "config": ServingConfig(**{"validate_over": "process", **config}).model_dump_json(),
+        "config": ServingConfig(**config).model_dump_json(),
         "allowed_error": ALLOWED,
+        "extra_files": str(extra),
     }
 
 
 def run(*args: Any, tmp_path: Path, **config: Any) -> dict[str, Any]:
-    return validate.run(job(*args, **config), tmp_path / "log.txt", 300)
+    return validate.run(job(*args, tmp_path / "extra", **config), tmp_path / "log.txt", 300)
 
 
 def test_the_same_model_is_blessed(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
     report = run(taxi_model, taxi_model, eval_file, tmp_path=tmp_path)
-    assert report["blessed"] and report["reason"] == "" and report["version"] == 1
+    assert report["reason"] == "" and report["blessed"] and report["version"] == 1
     assert report["digest"] == manifest.digest_folder(taxi_model)
     checks = {finding["check"]: finding for finding in report["findings"]}
     assert {"serving_default in batches of 64", "serving_raw in batches of 1"} <= set(checks)
     assert checks["serving_raw in batches of 7"]["value"] < 1e-6
-    assert report["figures"]["rows"] == 150 and report["figures"]["latency_ms"]["p99"] > 0
+    assert checks["serving_raw over REST"]["value"] < 1e-6 and checks["serving_default over REST classes"]["passed"]
+    assert checks["malformed: an honest request after all of them"]["passed"]
+    assert checks["malformed: garbage bytes as an example"]["detail"].endswith("refused as INVALID_ARGUMENT")
+    figures = report["figures"]
+    assert figures["rows"] == 150 and figures["latency_ms"]["p99"] > 0 and figures["warmup_requests"] == 4
+    assert len(warmup.read(tmp_path / "extra")) == 4
+
+
+def test_without_sockets(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
+    report = run(taxi_model, taxi_model, eval_file, tmp_path=tmp_path, validate_over="process")
+    assert report["blessed"] and not any("REST" in finding["check"] for finding in report["findings"])
+
+
+def test_a_program_that_reads_files_is_refused_unloaded(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
+    module = tf.Module()
+    module.serve = tf.function(tf.io.read_file, input_signature=[tf.TensorSpec([], tf.string, "examples")])
+    tf.saved_model.save(
+        module, str(tmp_path / "m"), signatures={"serving_default": module.serve.get_concrete_function()}
+    )
+    report = run(tmp_path / "m", taxi_model, eval_file, tmp_path=tmp_path)
+    assert not report["blessed"] and "ReadFile" in report["reason"] and "load_seconds" not in report["figures"]
 
 
 def test_other_answers_are_refused(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
@@ -91,5 +113,5 @@ def test_no_rows_is_an_error_not_a_verdict(taxi_model: Path, tmp_path: Path) -> 
 
 
 def test_a_process_that_dies_is_a_verdict(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
-    report = validate.run(job(taxi_model, taxi_model, eval_file), tmp_path / "log.txt", 0.5)
+    report = validate.run(job(taxi_model, taxi_model, eval_file, tmp_path), tmp_path / "log.txt", 0.5)
     assert not report["blessed"] and "did not end within" in report["reason"]

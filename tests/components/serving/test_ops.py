@@ -1,0 +1,115 @@
+"""The op allow-list: what the product emits passes, what touches files, Python or the network does not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from components.errors import ServingError
+from components.serving import ops
+
+
+def save(folder: Path, body: Callable[[tf.Tensor], tf.Tensor]) -> Path:
+    """A model whose only signature is `body` of one string input."""
+    module = tf.Module()
+    module.serve = tf.function(body, input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+    return folder
+
+
+def test_models_of_the_contract_pass(taxi_model: Path) -> None:
+    """Variables, a vocabulary file as an asset, parsing, two signatures."""
+    assert ops.check_folder(taxi_model) == []
+
+
+def _print(x: tf.Tensor) -> tf.Tensor:
+    tf.print(x)
+    return x
+
+
+def _write(x: tf.Tensor) -> tf.Tensor:
+    tf.io.write_file("/tmp/owned", x[0])
+    return x
+
+
+def _save(x: tf.Tensor) -> tf.Tensor:
+    tf.raw_ops.SaveV2(prefix="/tmp/owned", tensor_names=["a"], shape_and_slices=[""], tensors=[x])
+    return x
+
+
+@pytest.mark.parametrize(
+    ("op", "body"),
+    [
+        ("ReadFile", lambda x: tf.map_fn(tf.io.read_file, x)),
+        ("WriteFile", _write),
+        ("PrintV2", _print),
+        ("SaveV2", _save),
+        (
+            "RestoreV2",
+            lambda x: tf.raw_ops.RestoreV2(prefix=x[0], tensor_names=["a"], shape_and_slices=[""], dtypes=[tf.string])[
+                0
+            ],
+        ),
+        ("EagerPyFunc", lambda x: tf.py_function(lambda y: y, [x], tf.string)),
+        ("PyFunc", lambda x: tf.numpy_function(lambda y: y, [x], tf.string)),
+        ("MatchingFiles", lambda x: tf.io.matching_files(x)),
+    ],
+)
+def test_ops_on_files_and_python_are_refused(tmp_path: Path, op: str, body: Callable[[tf.Tensor], tf.Tensor]) -> None:
+    problems = ops.check_folder(save(tmp_path / "m", body), also_allowed=[op])
+    assert any(problem.startswith(f"{op} (") for problem in problems), problems
+
+
+def test_an_unknown_op_needs_the_configuration(tmp_path: Path) -> None:
+    folder = save(tmp_path / "m", lambda x: tf.strings.as_string(tf.strings.unicode_script(tf.strings.length(x))))
+    assert ops.check_folder(folder) and "UnicodeScript" in ops.check_folder(folder)[0]
+    assert ops.check_folder(folder, also_allowed=["UnicodeScript"]) == []
+
+
+def edited(taxi_model: Path, folder: Path, edit: Callable[[Any], None]) -> Path:
+    shutil.copytree(taxi_model, folder)
+    path = folder / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    edit(model.meta_graphs[0])
+    path.write_bytes(model.SerializeToString())
+    return folder
+
+
+def test_a_vocabulary_elsewhere_is_refused(taxi_model: Path, tmp_path: Path) -> None:
+    """The call passes a constant of the attacker's instead of the asset."""
+
+    def redirect(graph: Any) -> None:
+        graph.asset_file_def[0].tensor_info.name = "another:0"
+
+    problems = ops.check_folder(edited(taxi_model, tmp_path / "m", redirect))
+    assert any("reads a file that is no asset" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "missing"])
+def test_assets_stay_inside(taxi_model: Path, tmp_path: Path, name: str) -> None:
+    def rename(graph: Any) -> None:
+        graph.asset_file_def[0].filename = name
+
+    assert f"{name!r} is no file below assets/" in ops.check_folder(edited(taxi_model, tmp_path / "m", rename))[0]
+
+
+def test_the_text_form_links_and_garbage_are_refused(taxi_model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(taxi_model, tmp_path / "m"))
+    (folder / "saved_model.pbtxt").write_text("")
+    assert "saved_model.pbtxt" in ops.check_folder(folder)[0]
+    (folder / "saved_model.pbtxt").unlink()
+    (folder / "assets" / "link").symlink_to("/etc/passwd")
+    with pytest.raises(ServingError, match="symbolic link"):
+        ops.check_folder(folder)
+    (folder / "assets" / "link").unlink()
+    (folder / "saved_model.pb").write_bytes(b"\xff\xff")
+    with pytest.raises(ServingError, match="cannot be parsed"):
+        ops.check_folder(folder)
+    with pytest.raises(ServingError, match=r"no saved_model\.pb"):
+        ops.check_folder(tmp_path)

@@ -94,6 +94,8 @@ class LiveDisplay:
             TextColumn("[dim]{task.description}"),
             console=console,
             transient=True,
+            redirect_stdout=False,  # what others print belongs in the log, not above the live line
+            redirect_stderr=False,
         )
         self._task: TaskID | None = None
         self._node = ""

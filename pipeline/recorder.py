@@ -57,8 +57,14 @@ class Recorder:
         )
 
     def node_failed(self, node: str, seconds: float, error: BaseException) -> None:
-        state = "failed" if isinstance(error, Exception) else "interrupted"
-        self._end(node, state=state, seconds=seconds, reason=paragraph(error), peak_memory_mb=self._memory.peak_mb())
+        failed = isinstance(error, Exception)
+        self._end(
+            node,
+            state="failed" if failed else "interrupted",
+            seconds=seconds,
+            reason=paragraph(error) if failed else "",
+            peak_memory_mb=self._memory.peak_mb(),
+        )
 
     # ---- how it ends ----
 

@@ -104,10 +104,9 @@ def evaluation(uri: str) -> tuple[MetricValues, ...]:
     """
     import tensorflow_model_analysis as tfma
 
-    slices = sorted(
-        (_slice(metrics) for metrics in tfma.load_metrics(uri)), key=lambda m: (m.slice != OVERALL, m.slice)
-    )
-    return tuple(slices)
+    found = (_slice(metrics) for metrics in tfma.load_metrics(uri))
+    slices = [values for values in found if values.candidate]  # TFMA names slices of too few rows, without metrics
+    return tuple(sorted(slices, key=lambda values: (values.slice != OVERALL, values.slice)))
 
 
 def _slice(metrics: Any) -> MetricValues:

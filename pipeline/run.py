@@ -123,6 +123,7 @@ def _run(request: Request, config: configuration.Config, root: Root, run: RunRec
 
 def _launch(request: Request, config: configuration.Config, root: Root, recorder: Recorder) -> None:
     recorder.display.started(IMPORTING)
+    recorder.display.message(IMPORTING, "starting", None)
     make_importable(config)
     from pipeline import runners  # the import of TFX: seconds
     from pipeline.dag import NEVER_CACHED, create_pipeline

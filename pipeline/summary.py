@@ -14,6 +14,9 @@ from pipeline import output
 from pipeline.record import GateRecord, MetricValues, RunRecord, VariantRecord
 
 SLICES_SHOWN = 12
+LOWER_IS_BETTER = frozenset({"log_loss", "mae", "mse", "rmse"})
+NO_CHANGE = 5e-5
+"""Smaller changes are shown as 0.0000."""
 COLOURS = {
     "live": "green",
     "done": "green",
@@ -103,11 +106,14 @@ def _change(name: str, candidate: float | None, baseline: float | None) -> str:
     if candidate is None or baseline is None:
         return output.number(candidate)
     change = candidate - baseline
-    if name in HIGHER_IS_BETTER:
-        colour = "green" if change > 5e-5 else "red" if change < -5e-5 else "dim"
-    else:
-        colour = "dim"  # calibration is best at 1: neither way is better as such
-    return f"{candidate:.4f} [{colour}]({change:+.4f})[/]"
+    return f"{candidate:.4f} [{_colour(name, change)}]({change:+.4f})[/]"
+
+
+def _colour(name: str, change: float) -> str:
+    """Green is better, red is worse; calibration is best at 1, so neither way is better as such."""
+    if abs(change) < NO_CHANGE or name not in HIGHER_IS_BETTER | LOWER_IS_BETTER:
+        return "dim"
+    return "green" if (change > 0) == (name in HIGHER_IS_BETTER) else "red"
 
 
 def variants(run: RunRecord) -> Table | None:

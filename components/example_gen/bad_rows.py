@@ -41,8 +41,9 @@ class BadRows:
     count: int = 0
     samples: list[BadRow] = field(default_factory=list)
 
-    def add(self, file: str, row: int | None, reason: str, text: str) -> None:
-        self.count += 1
+    def add(self, file: str, row: int | None, reason: str, text: str, lines: int = 1) -> None:
+        """Counts a row, which may have swallowed several lines."""
+        self.count += lines
         if len(self.samples) < SAMPLES_PER_FILE:
             self.samples.append(BadRow(file, row, reason, text[:_TEXT_LENGTH]))
 

@@ -10,9 +10,12 @@ from pydantic import Field, field_validator, model_validator
 
 from components.configuration import Section
 from components.contract import Task
+from components.example_gen.expression import parse
 
 Format = Literal["auto", "csv", "parquet", "jsonl", "tfrecord"]
 COLUMN_TYPES = ("int", "float", "string", "bool", "time")
+
+CalendarPart = Literal["month", "day", "weekday", "hour", "minute"]
 
 SPAN_PLACEHOLDER = "{SPAN}"
 PACKAGE_PREFIX = "package://"
@@ -80,6 +83,9 @@ class DataConfig(Section):
     types: dict[str, str] = Field({})
     """Types of columns where the inferred ones are wrong: int, float, string, bool, time (ISO dates and times) or
     `time:FORMAT` such as `time:%m/%d/%Y`. A `time` column becomes whole seconds since 1970 (UTC)."""
+    calendar: dict[str, tuple[CalendarPart, ...]] = Field({})
+    """Parts of `time` columns as columns of their own: `{when: [month, weekday, hour]}` makes `when_month` (1 to 12),
+    `when_weekday` (0 is Monday) and `when_hour` (UTC). A request to the served model names these columns."""
     leave_out: tuple[str, ...] = ()
     """Columns that are not written to the examples at all."""
     split: SplitConfig = SplitConfig()
@@ -137,6 +143,13 @@ class LabelConfig(Section):
     """For `binary`: the label of class 1. Empty: the second of `classes`."""
     missing: Literal["drop", "refuse"] = "drop"
     """Rows without a label: left out and counted, or an error."""
+
+    @field_validator("expression")
+    @classmethod
+    def _expression(cls, expression: str) -> str:
+        if expression:
+            parse(expression)
+        return expression
 
     @field_validator("classes", mode="before")
     @classmethod

@@ -128,14 +128,14 @@ def _by_span(pattern: str) -> dict[int, list[str]]:
 
 def _span_matcher(pattern: str) -> re.Pattern[str]:
     """A pattern whose group `span` is the number; a second `{SPAN}` must be the same text."""
-    first, *rest = (_translate(part) for part in pattern.split(SPAN_PLACEHOLDER))
+    first, *rest = (_translate(part) for part in pattern.rstrip("/").split(SPAN_PLACEHOLDER))
     if not rest:
         return re.compile(first)
     return re.compile(first + r"(?P<span>\d+)" + r"(?P=span)".join(rest) + r"\Z")
 
 
 def _translate(part: str) -> str:
-    return "".join({"*": "[^/]*", "?": "[^/]"}.get(c, re.escape(c)) for c in part).rstrip("/")
+    return "".join({"*": "[^/]*", "?": "[^/]"}.get(c, re.escape(c)) for c in part)
 
 
 def _expand(pattern: str) -> list[str]:
@@ -251,7 +251,7 @@ def _members(file: SourceFile) -> list[SourceFile]:
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part[:1] in "._" for part in Path(name).parts)
+    return any(part[:1] in "._" and part != ".." for part in Path(name).parts)
 
 
 def fingerprint(data: DataConfig) -> Fingerprint:

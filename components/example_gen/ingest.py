@@ -27,7 +27,7 @@ from components.example_gen.bad_rows import BAD_ROWS_FILE, BadRows, check_allowe
 from components.example_gen.config import DataConfig, LabelConfig
 from components.example_gen.files import SourceFile
 from components.example_gen.reading import read
-from components.example_gen.tables import Kind, check_kinds, convert, infer_kind, merge_kinds
+from components.example_gen.tables import Kind, calendar_columns, check_kinds, convert, infer_kind, merge_kinds
 from components.example_gen.writing import EncodeAndWrite, SplitWriter, example_batch
 
 INGEST_FILE = "ingest.json"
@@ -136,6 +136,7 @@ def surveyed(
     kinds = _merge(s["kinds"] for s in surveys)
     _check_known(data, kinds)
     kinds.update(data.types)
+    _check_calendar(data, kinds)
     labels.check_columns(label, kinds)
     check_kinds(kinds, files_module.names(files))
     return kinds, rows
@@ -162,11 +163,30 @@ def _check_same_columns(surveys: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _check_known(data: DataConfig, kinds: Mapping[str, str]) -> None:
-    named = {"data.types": data.types, "data.split.column": [data.split.column] if data.split.column else []}
+    named: dict[str, Iterable[str]] = {
+        "data.types": data.types,
+        "data.calendar": data.calendar,
+        "data.split.column": [data.split.column] if data.split.column else [],
+    }
     for key, names in named.items():
         for name in names:
             if name not in kinds:
                 raise ConfigError(f"{key} names {name!r}, which is no column of the data.", close_matches(name, kinds))
+
+
+def _check_calendar(data: DataConfig, kinds: Mapping[str, str]) -> None:
+    for column, parts in data.calendar.items():
+        if not kinds[column].startswith("time"):
+            raise ConfigError(
+                f"data.calendar names {column!r}, which is of kind {kinds[column]}, not time.",
+                f"Say how its times are written: data.types: {{{column}: time}}, or 'time:%d.%m.%Y'.",
+            )
+        made = [f"{column}_{part}" for part in parts if f"{column}_{part}" in kinds]
+        if made:
+            raise ConfigError(
+                f"data.calendar would make a column {made[0]!r}, but the data has one of that name.",
+                f"Take the part out of data.calendar, or leave the column out (data.leave_out: [{made[0]}]).",
+            )
 
 
 def _observed(
@@ -235,7 +255,8 @@ def _labelled_and_split(
         columns = {name: array.filter(pa.array(kept)) for name, array in columns.items()}
         values = values.filter(pa.array(kept))
     split = splits.assign(data.split, columns, len(values), job["cutoff"])
-    batch = example_batch({**columns, label.column: values})
+    calendar = calendar_columns(columns, data.calendar)
+    batch = example_batch({**columns, **calendar, label.column: values})
     used = split != splits.LEFT_OUT
     rows["read"] += length
     rows["without_label"] += length - len(values)
@@ -247,13 +268,13 @@ def _labelled_and_split(
 
 
 def _converted(
-    file: SourceFile, data: DataConfig, kinds: Mapping[str, str], bad: BadRows, columns: Iterable[str] | None
+    file: SourceFile, data: DataConfig, kinds: Mapping[str, str], bad: BadRows, columns: Sequence[str] | None
 ) -> Iterator[dict[str, pa.Array]]:
     """Batches of converted columns, without the rows whose values are not of their kind."""
     before = 0
     for batch in read(file, data, columns, bad):
         if batch.num_rows:
-            yield _convert_batch(batch, file, kinds, bad, before)
+            yield _convert_batch(batch, file, {n: kinds[n] for n in columns} if columns else kinds, bad, before)
         before += batch.num_rows
 
 

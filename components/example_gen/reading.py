@@ -29,6 +29,7 @@ BLOCK_BYTES = 4 << 20
 """Of text read at once; also the longest row."""
 BATCH_ROWS = 16_384
 _HEADER_BYTES = 1 << 20
+_NUL_SHOWN = "\u2400"
 
 Reader = Callable[[SourceFile, DataConfig, "tuple[str, ...] | None", BadRows], Iterator[pa.RecordBatch]]
 
@@ -96,8 +97,7 @@ def read_csv(
     kept = _kept(names, data, columns, file)
 
     def note(row: Any) -> str:
-        reason = f"{row.actual_columns} cells, {row.expected_columns} columns"
-        bad.add(file.name, None if row.number is None else row.number - data.csv.header, reason, row.text or "")
+        _note_ragged(row, file, data, bad)
         return "skip"
 
     with open_rows(file) as stream:
@@ -119,6 +119,15 @@ def read_csv(
             ),
         )
         yield from reader
+
+
+def _note_ragged(row: Any, file: SourceFile, data: DataConfig, bad: BadRows) -> None:
+    text = row.text or ""
+    lines = max(1, text.rstrip("\n").count("\n") + 1)  # a quote that is not closed swallows rows: each one is lost
+    reason = f"{row.actual_columns} cells, {row.expected_columns} columns"
+    if lines > 1:
+        reason += f", in {lines} lines: a quote that is not closed?"
+    bad.add(file.name, None if row.number is None else row.number - data.csv.header, reason, text, lines)
 
 
 def _read_options(names: list[str], config: CsvConfig) -> pa_csv.ReadOptions:
@@ -157,29 +166,21 @@ def csv_columns(file: SourceFile, data: DataConfig) -> list[str]:
 
 
 def _first_record(start: bytes, file: SourceFile, data: DataConfig) -> list[str]:
-    if not start.strip():
-        raise DataError(f"{file.name} is empty.", "Give a file with a header and rows.")
-    text = _decode(start, data.csv.encoding, file).removeprefix("\ufeff")
-    if "\0" in text.split("\n")[0]:
-        raise DataError(
-            f"{file.name} holds NUL characters: it is not text in {data.csv.encoding}.",
-            "Set data.csv.encoding (utf-16 perhaps), or data.format if it is no csv file.",
-        )
     with readable(file):
-        csv.field_size_limit(BLOCK_BYTES)
+        text = start.decode(data.csv.encoding, "replace").removeprefix("\ufeff")
+        csv.field_size_limit(_HEADER_BYTES)
         options: dict[str, Any] = {"quotechar": data.csv.quote} if data.csv.quote else {"quoting": csv.QUOTE_NONE}
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter(file, data.csv), **options)
-        return next((row for row in rows if row), [])
-
-
-def _decode(start: bytes, encoding: str, file: SourceFile) -> str:
-    with readable(file):
-        try:
-            return start.decode(encoding)
-        except UnicodeDecodeError as error:
-            if error.start < len(start) - 8:  # else only the last character is cut
-                raise
-            return start[: error.start].decode(encoding)
+        lines = io.StringIO(text.replace("\0", _NUL_SHOWN), newline="")  # csv refuses NUL without naming the file
+        rows = csv.reader(lines, delimiter=delimiter(file, data.csv), **options)
+        first = next((row for row in rows if any(cell.strip() for cell in row)), [])
+    if not first:
+        raise DataError(f"{file.name} is empty.", "Give a file with a header and rows.")
+    if any(_NUL_SHOWN in name or "\ufffd" in name for name in first):
+        raise DataError(
+            f"{file.name}: the first row is not text in {data.csv.encoding}: it holds NUL or other bytes.",
+            "Set data.csv.encoding (utf-16, latin-1), or data.format if it is no csv file.",
+        )
+    return first
 
 
 def _named(first: list[str]) -> list[str]:

@@ -17,7 +17,7 @@ null     nothing but missing values                  refused
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -91,23 +91,23 @@ def infer_kind(array: pa.Array, known: Kind, column: str, file: str) -> Kind:
         return merge_kinds(known, kind_of_type(array.type, column, file))
     if known not in ("float", "bool", "time") and parse_numbers(array, pa.int64()) is not None:
         return merge_kinds(known, "int")
-    if known not in ("bool", "time") and parse_numbers(array, pa.float64()) is not None:
+    if known not in ("bool", "time") and parse_numbers(array, pa.float64()) is not None and not _has_long_codes(array):
         return "float"
     return "string"
 
 
 def parse_numbers(array: pa.Array, target: pa.DataType) -> pa.Array | None:
     """Text as numbers, spaces around them ignored; None if one value is no number."""
-    for candidate in (as_strings(array), None):
-        if candidate is None:
-            if not _is_padded_number(array):
-                return None
-            candidate = pc.utf8_trim_whitespace(as_strings(array))
-        try:
-            return candidate.cast(target)
-        except pa.ArrowInvalid:
-            continue
-    return None
+    strings = as_strings(array)
+    numbers = _try(lambda: strings.cast(target))
+    if numbers is None and _is_padded_number(array):
+        numbers = _try(lambda: pc.utf8_trim_whitespace(strings).cast(target))
+    return numbers
+
+
+def _has_long_codes(array: pa.Array) -> bool:
+    """Whether text holds whole numbers beyond int64: as floats, different ones would become equal."""
+    return bool(pc.any(pc.match_substring_regex(as_strings(array), r"^\s*[+-]?\d{19,}\s*$")).as_py())
 
 
 def as_strings(array: pa.Array) -> pa.Array:
@@ -143,18 +143,25 @@ def convert(array: pa.Array, kind: str) -> tuple[pa.Array, np.ndarray | None]:
         return array.cast(ARROW_TYPES[kind.partition(":")[0]]), None
     if is_text(array.type):
         return _from_text(array, kind)
-    return _from_typed(array, kind), None
+    return _each_if_wrong(array, kind, _from_typed)
 
 
-def _from_typed(array: pa.Array, kind: str) -> pa.Array:
-    base = kind.partition(":")[0]
+def _from_typed(array: pa.Array, kind: str) -> pa.Array | None:
+    """Typed values as the kind, or None if one of them is not of it (1.5 or 2^64 as an int)."""
+    try:
+        return _cast(array, kind.partition(":")[0])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def _cast(array: pa.Array, base: str) -> pa.Array:
     if base == "string":
         return array.cast(pa.string()).cast(pa.large_binary())
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         array = _seconds(array)
     if base == "float":
         return finite(array.cast(pa.float64()))
-    return array.cast(ARROW_TYPES[base], safe=base != "int")
+    return array.cast(ARROW_TYPES[base])
 
 
 def _seconds(array: pa.Array) -> pa.Array:
@@ -173,18 +180,28 @@ def finite(array: pa.Array) -> pa.Array:
 def _from_text(array: pa.Array, kind: str) -> tuple[pa.Array, np.ndarray | None]:
     if kind == "string":
         return array.cast(pa.large_binary()), invalid_text(array)
-    parsed = _parse(array, kind)
-    if parsed is not None:
-        return parsed, None
-    # The slow way, for a batch with a value that is wrong: one by one, to know which.
-    singles = [_parse(array.slice(i, 1), kind) for i in range(len(array))]
-    base = ARROW_TYPES[kind.partition(":")[0]]
+    return _each_if_wrong(array, kind, _parse)
+
+
+def _each_if_wrong(
+    array: pa.Array, kind: str, work: Callable[[pa.Array, str], pa.Array | None]
+) -> tuple[pa.Array, np.ndarray | None]:
+    """All values at once, or one by one where one is wrong, to know which."""
+    whole = work(array, kind)
+    if whole is not None:
+        return whole, None
+    singles = [work(array.slice(i, 1), kind) for i in range(len(array))]
+    missing = pa.nulls(1, ARROW_TYPES[kind.partition(":")[0]])
     wrong = np.array([single is None for single in singles])
-    return pa.concat_arrays([s if s is not None else pa.nulls(1, base) for s in singles]), wrong
+    return pa.concat_arrays([missing if single is None else single for single in singles]), wrong
 
 
 def _parse(array: pa.Array, kind: str) -> pa.Array | None:
-    """Text as values of the kind, or None if one value is not of it."""
+    """Text as values of the kind, or None if one value is not of it, or no text at all."""
+    return _try(lambda: _parse_text(array, kind))
+
+
+def _parse_text(array: pa.Array, kind: str) -> pa.Array | None:
     if array.null_count == len(array):
         return pa.nulls(len(array), ARROW_TYPES[kind.partition(":")[0]])
     if kind == "int":
@@ -220,6 +237,21 @@ def parse_time(array: pa.Array, pattern: str = "") -> pa.Array | None:
         if parsed is not None:
             return parsed
     return None
+
+
+def calendar_columns(columns: Mapping[str, pa.Array], calendar: Mapping[str, Sequence[str]]) -> dict[str, pa.Array]:
+    """Parts of points in time, int64 `[rows]`, named `COLUMN_PART`.
+
+    Args:
+        columns: The converted columns; those that `calendar` names are int64 seconds since 1970 (UTC).
+        calendar: By column, some of month (1 to 12), day (1 to 31), weekday (0 is Monday), hour, minute.
+    """
+    functions = {"month": pc.month, "day": pc.day, "weekday": pc.day_of_week, "hour": pc.hour, "minute": pc.minute}
+    return {
+        f"{column}_{part}": functions[part](columns[column].cast(pa.timestamp("s"))).cast(pa.int64())
+        for column, parts in calendar.items()
+        for part in parts
+    }
 
 
 def _try(work: Any) -> pa.Array | None:

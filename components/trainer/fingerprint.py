@@ -12,7 +12,7 @@ import components.training
 from components.training import TrainingJob
 from components.training.job import resolve_files
 
-PLACES = frozenset({"export_dir", "training_dir", "checkpoint_dir", "log_dir", "fingerprint", "restarts"})
+PLACES = frozenset({"export_dir", "training_dir", "checkpoint_dir", "log_dir", "fingerprint"})
 """Fields of a job that say where its outputs go, not what is trained."""
 DATA = frozenset({"transform_graph", "train_files", "eval_files", "raw_schema"})
 """Fields that count by what the files hold, not by their names."""

@@ -133,14 +133,14 @@ class Loop:
 
     def _advance(self, iterator: Any, steps: int) -> None:
         started = time.monotonic()
-        totals = self.stepper.run_steps(iterator, tf.constant(steps, tf.int64))
+        totals = self.stepper.run_steps(iterator, tf.constant(steps, tf.int64), tf.constant(self._sums, tf.float64))
         totals = {name: np.asarray(value) for name, value in totals.items()}
         cluster.beat()
         seconds = self._agree(max(time.monotonic() - started, 1e-9))
         self.step += int(totals["done"])
         self.norm = float(totals["norm"])
         self.rows_per_second = float(totals["done"]) * self.stepper.config.global_batch_size / seconds
-        self._sums += totals["loss"], totals["weight"]
+        self._sums = totals["sums"]
         if not totals["finite"]:
             raise self._not_finite()
         self._adapt(steps, seconds)

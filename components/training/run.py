@@ -184,7 +184,7 @@ class _Run:
     def _result(self, stopped: str, best: dict[str, Any]) -> TrainingResult:
         return TrainingResult(
             strategy=self.job.training.strategy,
-            replicas=self.stepper.replicas.count,
+            replicas=max(self.stepper.replicas.count, self.stepper.replicas.workers),
             steps=self.loop.step,
             rows=rows_seen(self.train_source.rows, self.job.training.global_batch_size, self.loop.step),
             seconds=round(self.loop.seconds, 3),

@@ -87,28 +87,29 @@ class Stepper:
         shuffle = self.config.input.shuffle
         return self.replicas.distribute(lambda: source.batches(layout, self.config.seed, first_step, shuffle))
 
-    def _run_steps(self, iterator: Any, num_steps: tf.Tensor) -> Totals:
+    def _run_steps(self, iterator: Any, num_steps: tf.Tensor, sums: tf.Tensor) -> Totals:
         """Up to `num_steps` steps; ends before the first that may not be applied.
 
         Args:
             iterator: Of `train_batches`.
             num_steps: int64 scalar Tensor: a Python number would trace again for each value.
+            sums: float64 `[2]`, sums of loss and weight so far: added up here step by step, so that they do not
+                depend on how steps are grouped into calls.
 
         Returns:
-            Scalars: `loss` and `weight`, sums over all rows seen; `norm`, the last gradient's; `finite`, whether all
+            `sums`, with those of these steps; scalars: `norm`, the last gradient's; `finite`, whether all
             was well; `done`, the steps taken.
         """
         self.traces += 1
-        start = {"loss": tf.zeros([]), "weight": tf.zeros([]), "norm": tf.zeros([])}
-        start |= {"finite": tf.constant(True), "done": tf.zeros([], tf.int64)}
+        start = {"sums": sums, "norm": tf.zeros([]), "finite": tf.constant(True), "done": tf.zeros([], tf.int64)}
 
         first = self.step.read_value()
 
         def body(totals: Totals) -> tuple[Totals]:
             batches = tuple(next(iterator) for _ in range(self.config.accumulate))
             loss, weight, norm, finite = self._take_step(batches, first + totals["done"])
-            loss, weight, done = totals["loss"] + loss, totals["weight"] + weight, totals["done"] + 1
-            return ({"loss": loss, "weight": weight, "norm": norm, "finite": finite, "done": done},)
+            sums = totals["sums"] + tf.cast(tf.stack([loss, weight]), tf.float64)
+            return ({"sums": sums, "norm": norm, "finite": finite, "done": totals["done"] + 1},)
 
         totals = tf.while_loop(lambda t: t["finite"] & (t["done"] < num_steps), body, (start,))[0]
         self.step.assign_add(totals["done"])

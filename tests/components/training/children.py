@@ -1,0 +1,33 @@
+"""What the tests do in processes of their own: devices can be configured only before TensorFlow starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components import subprocesses
+from components.training import TrainingJob
+
+
+def work(content: dict[str, Any]) -> dict[str, Any]:
+    """Trains every job of `jobs` in one process with four logical devices; its weights go to `folder/NAME.npz`."""
+    import tensorflow as tf
+
+    from components.training.run import run_training
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
+    return {name: run_training(TrainingJob.model_validate(job)).model_dump() for name, job in content["jobs"].items()}
+
+
+def weights(training_folder: Path) -> list[np.ndarray]:
+    """The exported weights."""
+    from components.training import load_trained
+
+    return load_trained(str(training_folder)).keras_model.get_weights()
+
+
+if __name__ == "__main__":
+    subprocesses.child_main(work)

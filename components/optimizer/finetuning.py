@@ -5,6 +5,7 @@ Fine-tuning reads the training split only; the evaluation split is what the resu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from components.training.job import JOB_FILE, WEIGHTS_FILE
 from components.training.loop import Loop
 from components.training.run import weigh_classes
 
+LOGITS = "logits"
 TRAIN_SPLIT = "Split-train"
 _NODE = "ModelOptimizer"
 
@@ -84,9 +86,27 @@ def save_servables(model: Any, job: TrainingJob, made: Piece) -> None:
     save_core(model, job, made.core)
 
 
-def save_core(model: Any, job: TrainingJob, folder: str) -> None:
-    """The model without parsing and transform: dense transformed features `[batch, *shape]` by name to scores."""
-    output = score_output(job.task)
+class StandIn:
+    """What the exporters ask of a Keras model, around another function from features to logits.
+
+    Args:
+        model: Whose inputs it has.
+        call: From a dict of features to logits.
+        keeps: What the SavedModel must hold for `call`: variables, or a loaded SavedModel.
+    """
+
+    def __init__(self, model: Any, call: Callable[[dict[str, Any]], Any], keeps: list[Any]) -> None:
+        self.inputs, self.input_names, self.variables = model.inputs, model.input_names, keeps
+        self._call = call
+
+    def __call__(self, features: dict[str, Any], training: bool = False) -> Any:
+        return self._call(features)
+
+
+def save_core(model: Any, job: TrainingJob, folder: str, logits: bool = False) -> None:
+    """The model without parsing and transform: dense transformed features `[batch, *shape]` by name to scores, or to
+    the `logits` that they are made of."""
+    output = LOGITS if logits else score_output(job.task)
     specs = {
         name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name)
         for name, tensor in zip(model.input_names, model.inputs, strict=True)
@@ -95,8 +115,8 @@ def save_core(model: Any, job: TrainingJob, folder: str) -> None:
     module.model_variables = list(model.variables)
 
     def core(**features: Any) -> dict[str, Any]:
-        logits = tf.cast(model(features, training=False), tf.float32)
-        return {output: export.scores(logits, job)[output]}
+        raw = tf.cast(model(features, training=False), tf.float32)
+        return {output: raw if logits else export.scores(raw, job)[output]}
 
     function = tf.function(core, autograph=False).get_concrete_function(**specs)
     tf.saved_model.save(module, folder, signatures=function)

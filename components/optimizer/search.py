@@ -205,7 +205,7 @@ class Search:
 
     def _score(self, name: str, piece: Piece) -> tuple[Any, dict[str, Any], str]:
         file = str(Path(self.folder, f"{name}.npy"))
-        score = partial(work.score, piece, self.job.task, self.folder, file)
+        score = partial(work.score, piece, self.job.task, self.folder, file, self.config.xla)
         if name == REFERENCE:
             told = self._must(score, "scoring the evaluation rows with the trained model")
         else:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.core.protobuf import config_pb2
 
 from components.contract import SERVING_DEFAULT, Task, score_output
 from components.errors import OptimizationError
@@ -37,13 +38,15 @@ class Served:
             meta_graph = tf.compat.v1.saved_model.load(self.session, ["serve"], servable)
         definition = _signature(meta_graph, signature, servable)
         self.inputs = sorted(definition.inputs)
-        feeds = [self.graph.get_tensor_by_name(definition.inputs[name].name) for name in self.inputs]
-        output = definition.outputs[_output(definition, task)].name
-        self._call = self.session.make_callable(self.graph.get_tensor_by_name(output), feed_list=feeds)
+        feeds = [definition.inputs[name].name for name in self.inputs]
+        options = config_pb2.CallableOptions(feed=feeds, fetch=[definition.outputs[_output(definition, task)].name])
+        # The public `make_callable` goes through `Session.run`'s Python whenever there are feeds, 50 microseconds a feed:
+        # it would hide what is measured. This one is a thin hull around the runtime's own RunCallable.
+        self._call = self.session._make_callable_from_options(options)
 
     def __call__(self, *batch: NDArray[Any]) -> NDArray[np.float32]:
         """Scores `[rows, 1]` or `[rows, classes]` of one batch, one array for each of `inputs`."""
-        scores: NDArray[np.float32] = self._call(*batch)
+        scores: NDArray[np.float32] = self._call(*batch)[0]
         return scores
 
     def close(self) -> None:

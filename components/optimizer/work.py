@@ -83,15 +83,16 @@ def make(workshop: Workshop, name: str, source: Piece, made: Piece) -> dict[str,
     return {"refused": "", "checks": [check.model_dump() for check in checks], "seconds": seconds}
 
 
-def score(piece: Piece, task: Task, folder: str, scores_file: str) -> dict[str, Any]:
-    """Scores the evaluation rows, loaded afresh: through `serving_default` with XLA disabled as in serving, or, where a
-    variant is a core only, in its own runtime.
+def score(piece: Piece, task: Task, folder: str, scores_file: str, xla: bool) -> dict[str, Any]:
+    """Scores the evaluation rows, loaded afresh: through `serving_default` with XLA disabled unless the server has it
+    enabled, or, where a variant is a core only, in its own runtime.
 
     Returns:
         `path`: `whole` or `core`; `load_ms` and `first_ms` of loading and of the first request; `memory_mb` that
         loading and answering took, resident.
     """
-    served.disable_xla()
+    if not xla:
+        served.disable_xla()
     whole = piece.has_servable and not piece.foreign
     rows = data.load_rows(folder) if whole else load_features(folder)
     resident = psutil.Process().memory_info().rss
@@ -137,7 +138,8 @@ def latency(
         One record for each variant, path and batch size: `name`, `path`, `batch_size`, and what `measure.figures` gives.
     """
     measure.pin(config.measuring.threads)
-    served.disable_xla()
+    if not config.xla:
+        served.disable_xla()
     threads = config.measuring.threads
     whole = {n: served.Served(p.servable, task, threads) for n, p in pieces.items() if p.has_servable and not p.foreign}
     core = {n: runtimes.open_core(p, task, threads) for n, p in pieces.items() if p.has_core or p.foreign}

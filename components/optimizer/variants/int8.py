@@ -11,51 +11,52 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.compiler.mlir.quantization.tensorflow import quantization_options_pb2
 
-from components.contract import EXAMPLES_INPUT, SERVING_DEFAULT
-from components.optimizer import graphs
+from components.contract import SERVING_DEFAULT
+from components.optimizer import finetuning, graphs
 from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop
-from components.optimizer.variants.calibration import feature_batches, raw_batches
+from components.optimizer.variants.calibration import feature_batches
 
-quantization = tf.quantization.experimental
-_METHODS = quantization.QuantizationMethod
+_METHODS = quantization_options_pb2.QuantizationMethod
 _MIN_ELEMENTS = 64
 
 
 def _pre_check(workshop: Workshop, piece: Piece) -> str:
-    if not (Path(piece.servable, "variables").is_dir() or piece.trainable):
-        return "the quantizer reads a SavedModel with variables; apply it before the graph is frozen"
-    return ""
+    return finetuning.refusal(piece)
 
 
 def _quantize(workshop: Workshop, piece: Piece, made: Piece, preset: str) -> None:
-    """Whole path and core. Static ranges come from raw training examples for the one, transformed ones for the other."""
+    """Quantizes the core and writes whole path and core around it: given a graph with vocabulary tables, the quantizer
+    ends its process with SIGSEGV."""
+    trained = finetuning.load(workshop, piece)
+    plain, quantized = str(Path(made.uri, "plain")), str(Path(made.uri, "quantized"))
+    finetuning.save_core(trained.keras_model, trained.job, plain, logits=True)
     static = preset.endswith("STATIC_RANGE_INT8")
-    raw = ({EXAMPLES_INPUT: batch} for batch in raw_batches(workshop)) if static else None
-    _convert(piece.servable, made.servable, preset, raw)
-    graphs.copy_extra_assets(piece.servable, made.servable)
-    if piece.has_core:
-        names = set(_input_names(piece.core))
-        rows = feature_batches(workshop) if static else ()
-        features = ({k: v for k, v in batch.items() if k in names} for batch in rows) if static else None
-        _convert(piece.core, made.core, preset, features)
+    _convert(plain, quantized, preset, _features(workshop, trained.keras_model.input_names) if static else None)
+    loaded = tf.saved_model.load(quantized)
+    signature = loaded.signatures[SERVING_DEFAULT]
+    model = finetuning.StandIn(
+        trained.keras_model, lambda features: signature(**features)[finetuning.LOGITS], [loaded]
+    )
+    finetuning.save_servables(model, trained.job, made)
+
+
+def _features(workshop: Workshop, names: list[str]) -> Iterator[dict[str, Any]]:
+    for batch in feature_batches(workshop):
+        yield {name: batch[name] for name in names}
 
 
 def _convert(source: str, target: str, preset: str, rows: Iterator[dict[str, Any]] | None) -> None:
-    signatures = sorted(tf.saved_model.load(source).signatures) if rows is None else [SERVING_DEFAULT]
-    options = quantization.QuantizationOptions(
+    options = quantization_options_pb2.QuantizationOptions(
         quantization_method=_METHODS(preset_method=getattr(_METHODS, preset)),
-        op_set=quantization.OpSet.Value("TF"),
+        op_set=quantization_options_pb2.OpSet.Value("TF"),
         tags=["serve"],
-        signature_keys=signatures,
+        signature_keys=[SERVING_DEFAULT],
         min_num_elements_for_weights=_MIN_ELEMENTS,
     )
-    quantization.quantize_saved_model(source, target, options, representative_dataset=rows)
-
-
-def _input_names(servable: str) -> list[str]:
-    return sorted(graphs.read_flat(servable).meta_graph.signature_def[SERVING_DEFAULT].inputs)
+    tf.quantization.experimental.quantize_saved_model(source, target, options, representative_dataset=rows)
 
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:

@@ -25,6 +25,7 @@ def _pre_check(workshop: Workshop, piece: Piece) -> str:
 def convert(core: str, file: str) -> None:
     """Converts a core's SavedModel; inputs and outputs keep the names of its signature."""
     model = graphs.optimize(graphs.load_frozen(core))
+    model = model.with_graph(_plain(model.graph))
     signature = model.meta_graph.signature_def[SERVING_DEFAULT]
     inputs = {tensor.name: name for name, tensor in signature.inputs.items()}
     outputs = {tensor.name: name for name, tensor in signature.outputs.items()}
@@ -34,6 +35,16 @@ def convert(core: str, file: str) -> None:
     _rename(proto.graph, inputs | outputs)
     Path(file).parent.mkdir(parents=True, exist_ok=True)
     onnx.save(proto, file)
+
+
+def _plain(graph_def: Any) -> Any:
+    """A graph without the hints that Grappler leaves, some of which tf2onnx cannot read."""
+    result = tf.compat.v1.GraphDef()
+    result.CopyFrom(graph_def)
+    for node in result.node:
+        for name in [key for key in node.attr if key.startswith("_")]:
+            del node.attr[name]
+    return result
 
 
 def _rename(graph: Any, names: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow_model_optimization as tfmot
 import tf_keras
+from tf_keras.src.saving import serialization_lib
 
 from components.optimizer import finetuning, graphs
 from components.optimizer.report import Check
@@ -29,7 +30,9 @@ def annotated(model: Any) -> Any:
         dense = isinstance(layer, tf_keras.layers.Dense)
         return quantize.quantize_annotate_layer(layer) if dense else layer
 
-    with tf_keras.utils.custom_object_scope({type(layer).__name__: type(layer) for layer in model.layers}):
+    types = {type(layer).__name__: type(layer) for layer in model.layers}
+    # tfmot copies layers through their configuration, and the built-in model's own Lambda is code of this package.
+    with tf_keras.utils.custom_object_scope(types), serialization_lib.SafeModeScope(safe_mode=False):
         return quantize.quantize_apply(tf_keras.models.clone_model(model, clone_function=annotate))
 
 

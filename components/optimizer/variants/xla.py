@@ -13,7 +13,6 @@ from components.contract import score_output
 from components.optimizer import finetuning, graphs
 from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop
-from components.training import export
 
 _MARK = "_XlaMustCompile"
 
@@ -32,16 +31,7 @@ def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
     model = trained.keras_model
     inner = tf.function(lambda features: model(features, training=False), jit_compile=True, autograph=False)
 
-    class Compiled:
-        """What the exporters ask of a Keras model."""
-
-        variables, inputs, input_names = model.variables, model.inputs, model.input_names
-
-        def __call__(self, features: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-            return inner(features)
-
-    export.save_servable(Compiled(), trained.job, made.servable)
-    finetuning.save_core(Compiled(), trained.job, made.core)
+    finetuning.save_servables(finetuning.StandIn(model, inner, model.variables), trained.job, made)
 
 
 def must_compile(servable: str) -> list[str]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf2onnx
 
 from components.contract import SERVING_DEFAULT
-from components.optimizer import graphs
+from components.optimizer import graphs, triton
 from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop
 
@@ -56,7 +56,10 @@ def _rename(graph: Any, names: dict[str, str]) -> None:
 
 
 def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
-    convert(piece.core, str(Path(made.uri, FILE)))
+    file = str(Path(made.uri, FILE))
+    convert(piece.core, file)
+    graph = onnx.load(file).graph
+    triton.write_repository(made.uri, f"{workshop.label}_onnx".lower(), file, graph, workshop.config.batch_sizes[-1])
 
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:

@@ -1,0 +1,179 @@
+"""`tensorrt_engine_*`: the model core as a TensorRT engine, through ONNX, with a Triton repository around it.
+
+With TensorRT-RTX (the packages `tensorrt-rtx-cu13-bindings` and `tensorrt-rtx-cu13-libs`) engines are built on machines
+without a GPU too; loading and running one needs a GPU. Networks are strongly typed: the precision is that of the ONNX
+graph, so it is set there. INT8 is QDQ: symmetric int8 weights and activations, per channel, no quantized bias.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from components.errors import OptimizationError
+from components.optimizer import triton
+from components.optimizer.report import Check
+from components.optimizer.variants.base import Piece, Technique, Workshop
+from components.optimizer.variants.calibration import feature_batches
+from components.optimizer.variants.onnx import convert
+
+FILE = "model.plan"
+_MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings", "tensorrt")
+_GRAPH_FILE = "engine.onnx"
+
+
+def _pre_check(workshop: Workshop, piece: Piece) -> str:
+    return "" if piece.has_core else "it converts the model core, which is known for Taxiway's own models only"
+
+
+def library() -> Any:
+    """TensorRT's Python module: RTX where it is installed.
+
+    Raises:
+        OptimizationError: none is installed.
+    """
+    problems = []
+    for name in _MODULES:
+        try:
+            _load_libraries()
+            return importlib.import_module(name)
+        except (ImportError, OSError) as error:
+            problems.append(f"{name}: {error}")
+    raise OptimizationError(
+        f"TensorRT is not installed: {'; '.join(problems)}.",
+        "Install tensorrt-rtx-cu13-bindings and tensorrt-rtx-cu13-libs; they build engines on machines without a GPU too.",
+    )
+
+
+def _load_libraries() -> None:
+    """The bindings' shared libraries lie in a package of their own, outside the loader's path."""
+    try:
+        package = importlib.import_module("tensorrt_rtx_libs")
+    except ImportError:
+        return
+    for file in sorted(Path(str(package.__file__)).parent.glob("lib*.so*"), key=lambda p: "onnxparser" in p.name):
+        ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)
+
+
+def _transform(precision: str, workshop: Workshop, piece: Piece, made: Piece) -> None:
+    trt = library()
+    graph = str(Path(made.uri, _GRAPH_FILE))
+    convert(piece.core, graph)
+    _PRECISIONS[precision](workshop, graph)
+    plan = build(trt, graph, workshop.config.batch_sizes[0], workshop.config.batch_sizes[-1])
+    Path(made.uri, FILE).write_bytes(plan)
+    name = f"{workshop.label}_{precision}".lower()
+    proto = onnx.load(graph)
+    triton.write_repository(made.uri, name, str(Path(made.uri, FILE)), proto.graph, workshop.config.batch_sizes[-1])
+
+
+def build(trt: Any, graph: str, smallest: int, largest: int) -> bytes:
+    """Builds an engine for batches from `smallest` to `largest` rows.
+
+    Raises:
+        OptimizationError: the parser or the builder refuses, with their own words.
+    """
+    logger = trt.Logger(trt.Logger.WARNING)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(Path(graph).read_bytes()):
+        told = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
+        raise OptimizationError(f"TensorRT's ONNX parser refuses the graph: {told}")
+    config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    config.add_optimization_profile(_profile(builder, network, smallest, largest))
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise OptimizationError("TensorRT's builder made no engine; the log has its messages.")
+    return bytes(plan)
+
+
+def _profile(builder: Any, network: Any, smallest: int, largest: int) -> Any:
+    profile = builder.create_optimization_profile()
+    for i in range(network.num_inputs):
+        tensor = network.get_input(i)
+        rest = tuple(tensor.shape)[1:]
+        profile.set_shape(tensor.name, (smallest, *rest), (largest, *rest), (largest, *rest))
+    return profile
+
+
+def _fp32(workshop: Workshop, graph: str) -> None:
+    """The graph is float32 already."""
+
+
+def _fp16(workshop: Workshop, graph: str) -> None:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    onnx.save(convert_float_to_float16(onnx.load(graph), keep_io_types=True), graph)
+
+
+def _int8(workshop: Workshop, graph: str) -> None:
+    from onnxruntime import quantization
+
+    class Reader(quantization.CalibrationDataReader):
+        """Calibration rows in onnxruntime's form."""
+
+        def __init__(self) -> None:
+            names = {value.name for value in onnx.load(graph).graph.input}
+            self.rows: Iterator[Any] = ({k: v for k, v in b.items() if k in names} for b in feature_batches(workshop))
+
+        def get_next(self) -> Any:
+            return next(self.rows, None)
+
+    quantization.quantize_static(
+        graph,
+        graph,
+        Reader(),
+        quant_format=quantization.QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=quantization.QuantType.QInt8,
+        weight_type=quantization.QuantType.QInt8,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
+    )
+
+
+_PRECISIONS = {"fp32": _fp32, "fp16": _fp16, "int8": _int8}
+_EXPECTED = {"fp32": "FLOAT", "fp16": "FLOAT16", "int8": "INT8"}
+
+
+def _post_check(precision: str, workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
+    graph = onnx.load(str(Path(made.uri, _GRAPH_FILE))).graph
+    types: dict[str, int] = {}
+    for weight in graph.initializer:
+        kind = onnx.TensorProto.DataType.Name(weight.data_type)
+        types[kind] = types.get(kind, 0) + len(weight.raw_data)
+    plan = Path(made.uri, FILE).stat().st_size
+    trt = library()
+    return [
+        Check(
+            name="engine_built",
+            passed=plan > 0,
+            detail=f"{trt.__name__} {trt.__version__} built an engine of {plan} bytes for batches of "
+            f"{workshop.config.batch_sizes[0]} to {workshop.config.batch_sizes[-1]} rows; it runs on a GPU only",
+            figures={"engine_bytes": plan},
+        ),
+        Check(
+            name=f"weights_are_{precision}",
+            passed=types.get(_EXPECTED[precision], 0) >= max(n for kind, n in types.items() if kind != "INT64"),
+            detail=f"bytes of the ONNX graph's weights by type: {types}",
+            figures=dict(types),
+        ),
+    ]
+
+
+def _technique(precision: str) -> Technique:
+    name = f"tensorrt_engine_{precision}"
+    return Technique(name, _pre_check, partial(_transform, precision), partial(_post_check, precision))
+
+
+FP32 = _technique("fp32")
+FP16 = _technique("fp16")
+INT8 = _technique("int8")

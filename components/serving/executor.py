@@ -15,7 +15,7 @@ from tfx.utils import proto_utils
 from components import progress
 from components.contract import serving_model_dir
 from components.errors import ConfigError
-from components.serving import provenance, push, validate
+from components.serving import provenance, push, validation
 from components.serving.config import ServingConfig
 from components.serving.directory import PushResult
 from components.serving.verdict import REPORT_FILE
@@ -46,7 +46,7 @@ class ServingValidatorExecutor(base_executor.BaseExecutor):
         for artifact in (written, blessing):
             Path(artifact.uri).mkdir(parents=True, exist_ok=True)
         progress.report("ServingValidator", f"trying {config.validation_rows} rows through every signature")
-        report = validate.run(
+        report = validation.run(
             _job(input_dict, exec_properties, config, blessing), Path(written.uri, "log.txt"), config.timeout_seconds
         )
         Path(written.uri, REPORT_FILE).write_text(json.dumps(report, indent=2), encoding="utf-8")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.serving import server_files
 from components.serving.config import ServingConfig
 from components.serving.directory import PushResult, ServingDirectory
 from components.serving.manifest import EXTRA
@@ -43,6 +44,7 @@ def push(
     result = directory.push(model, provenance, extra_files=extra_files, expected_digest=expected_digest, force=force)
     if result.pushed:
         directory.retain(config.versions_kept)
+        server_files.write(directory, name, config)
     return result
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from components.errors import ServingError
 from components.serving.config import ServingConfig
 from components.serving.directory import ServingDirectory
 
@@ -21,6 +22,8 @@ BATCHING_PARAMETERS = "batching_parameters.txt"
 MONITORING_CONFIG = "monitoring.config"
 COMPOSE = "compose.yaml"
 KUBERNETES = "kubernetes.yaml"
+SETTINGS = "serving.json"
+"""The `ServingConfig` of the last push: a rollback or a promotion writes the other files anew by it."""
 IMAGE = "tensorflow/serving:2.16.1"
 METRICS_PATH = "/monitoring/prometheus/metrics"
 _CONFIG_POLL_SECONDS = 5
@@ -29,6 +32,21 @@ _CONFIG_POLL_SECONDS = 5
 def write(directory: ServingDirectory, name: str, config: ServingConfig) -> None:
     """Makes the files say what the directory holds."""
     directory.write_server_files(contents(directory, name, config))
+
+
+def settings(directory: ServingDirectory) -> ServingConfig:
+    """The configuration of the last push; the defaults where there was none.
+
+    Raises:
+        ServingError: The file is damaged.
+    """
+    path = directory.server_folder / SETTINGS
+    try:
+        return ServingConfig.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return ServingConfig()
+    except ValueError as error:
+        raise ServingError(f"{path} is damaged: {error}.", "Remove it; the next push writes it anew.") from error
 
 
 def contents(directory: ServingDirectory, name: str, config: ServingConfig) -> dict[str, bytes]:
@@ -41,6 +59,7 @@ def contents(directory: ServingDirectory, name: str, config: ServingConfig) -> d
         MONITORING_CONFIG: monitoring_config(),
         COMPOSE: compose(name, directory.base, config),
         KUBERNETES: kubernetes(name, config),
+        SETTINGS: config.model_dump_json(indent=2) + "\n",
     }
     return {file: text.encode() for file, text in texts.items()}
 

@@ -144,20 +144,5 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
 
 
-def run(job: dict[str, Any], log: str | Path, timeout_seconds: float) -> dict[str, Any]:
-    """Runs the job in a process of its own and returns the report; a process that died is a verdict too.
-
-    Raises:
-        TaxiwayError: The job could not be judged.
-    """
-    outcome = subprocesses.run("components.serving.validate", job, log, timeout_seconds=timeout_seconds)
-    if outcome.result is not None:
-        return outcome.result
-    if "class" in outcome.details:
-        subprocesses.raise_again(outcome, ServingError)
-    report = ServingReport("", [Finding("serving process", False, f"the candidate ended its server: {outcome.error}")])
-    return report.to_json()
-
-
 if __name__ == "__main__":
     subprocesses.child_main(validate)

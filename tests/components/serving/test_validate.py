@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from components.errors import TaxiwayError
-from components.serving import manifest, validate, warmup
+from components.serving import manifest, validation, warmup
 from components.serving.config import ServingConfig
 from tests.components.serving import models
 
@@ -38,7 +38,7 @@ def job(candidate: Path, trained: Path, eval_file: str, extra: Path, **config: A
 
 
 def run(*args: Any, tmp_path: Path, **config: Any) -> dict[str, Any]:
-    return validate.run(job(*args, tmp_path / "extra", **config), tmp_path / "log.txt", 300)
+    return validation.run(job(*args, tmp_path / "extra", **config), tmp_path / "log.txt", 300)
 
 
 def test_the_same_model_is_blessed(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
@@ -113,5 +113,5 @@ def test_no_rows_is_an_error_not_a_verdict(taxi_model: Path, tmp_path: Path) -> 
 
 
 def test_a_process_that_dies_is_a_verdict(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
-    report = validate.run(job(taxi_model, taxi_model, eval_file, tmp_path), tmp_path / "log.txt", 0.5)
+    report = validation.run(job(taxi_model, taxi_model, eval_file, tmp_path), tmp_path / "log.txt", 0.5)
     assert not report["blessed"] and "did not end within" in report["reason"]

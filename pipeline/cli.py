@@ -7,13 +7,16 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
 from typer.main import get_command
 
 from components.errors import TaxiwayError
 from pipeline.commands import bench, doctor, history, running, serving
+
+WrongUsage: Any = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
+"""What typer raises for wrong usage: click's class, or that of the copy of click that newer typers bring."""
 
 EXIT_INTERRUPTED = 130
 EXIT_FAILED = 1
@@ -38,15 +41,12 @@ app.add_typer(bench.app, name="bench", rich_help_panel="Benchmarks")
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Runs one command; click's own errors and exits become return values."""
+    """Runs one command; wrong usage and exits become return values."""
     try:
         code = get_command(app).main(args=list(arguments), prog_name="taxiway", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.ctx.get_help())
-        return EXIT_USAGE
-    except click.exceptions.Exit as exit_:
+    except typer.Exit as exit_:
         return exit_.exit_code
-    except click.ClickException as error:
+    except WrongUsage as error:
         error.show()
         return EXIT_USAGE
     return code if isinstance(code, int) else 0
@@ -64,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
     except TaxiwayError as error:
         complain(str(error))
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         complain("Interrupted.")
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # `taxiway runs | head`: nobody reads any more

@@ -130,7 +130,7 @@ class LiveDisplay:
 
 def node_line(record: NodeRecord) -> str:
     """One ended node in rich's markup: mark, name, time, state where it is not plain success, reason."""
-    blocks = record.state == "done" and record.reason.startswith(BLOCKS)
+    blocks = record.state in ("done", "cached") and record.reason.startswith(BLOCKS)
     mark, colour = BLOCKED if blocks else MARKS.get(record.state, ("?", "white"))
     seconds = output.seconds(record.seconds) if record.seconds is not None and record.state != "skipped" else ""
     state = "" if record.state == "done" else record.state

@@ -158,10 +158,12 @@ def threshold_failures(uri: str) -> list[str]:
     if result is None:
         return []
     failures = []
-    for part in result.metric_validations_per_slice:
+    for part in sorted(result.metric_validations_per_slice, key=lambda part: slice_name(part.slice_key) != OVERALL):
         name = slice_name(part.slice_key)
         where = "" if name == OVERALL else f" in {name}"
         failures += [f"{_missed(failure)}{where}" for failure in part.failures]
+    if not result.validation_ok and not result.validation_details.slicing_details:
+        failures.append("no threshold is set, and TFMA blesses nothing without one: set evaluation.thresholds")
     failures += [f"no rows in the slice {_spec(spec)}, which has a threshold" for spec in result.missing_slices]
     return failures
 

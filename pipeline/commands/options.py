@@ -18,7 +18,7 @@ Model = Annotated[
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Argument(help="The YAML configuration.", show_default="the taxi example", metavar="[CONFIG]"),
+    typer.Argument(help="The YAML configuration.", show_default="the taxi example", metavar="CONFIG"),
 ]
 Overrides = Annotated[
     list[str] | None,

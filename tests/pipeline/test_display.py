@@ -1,0 +1,102 @@
+"""The display: lines, the live line on a terminal, noise into the log."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from pipeline import display
+from pipeline.record import BLOCKS, NodeRecord
+
+
+def console(terminal=False):
+    return Console(file=io.StringIO(), force_terminal=terminal, width=100, color_system=None)
+
+
+def printed(made):
+    return made.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (NodeRecord(node="Trainer", state="done", seconds=12.34), ["✓", "Trainer", "12 s"]),
+        (NodeRecord(node="Trainer", state="cached", seconds=0.1), ["=", "cached"]),
+        (NodeRecord(node="Pusher", state="skipped", reason="DataGate blocked"), ["–", "skipped: DataGate blocked"]),
+        (NodeRecord(node="Trainer", state="failed", seconds=1.0, reason="it broke [here]"), ["✗", "it broke [here]"]),
+        (NodeRecord(node="DataGate", state="done", seconds=0.1, reason=f"{BLOCKS}too few"), ["!", "blocks: too few"]),
+    ],
+)
+def test_a_node_in_one_line(record, words):
+    made = console()
+    display.PlainDisplay(made).ended(record)
+    [line] = printed(made).splitlines()
+    assert all(word in line for word in words)
+
+
+def test_plain_messages_come_rarely():
+    now = [0.0]
+    made = console()
+    shown = display.PlainDisplay(made, clock=lambda: now[0])
+    shown.started("Trainer")
+    for now[0] in (1.0, 14.0, 16.0, 17.0, 40.0):
+        shown.message("Trainer", f"at {now[0]:g}", None)
+    assert printed(made).splitlines() == ["  Trainer: at 16", "  Trainer: at 40"]
+
+
+def test_the_live_line_leaves_the_standard_streams_alone():
+    before = (sys.stdout, sys.stderr)
+    made = console(terminal=True)
+    shown = display.LiveDisplay(made)
+    shown.started("Trainer")
+    shown.message("Trainer", "step 5 [bold]", 0.5)
+    shown.message("Other", "not running", 0.5)
+    assert (sys.stdout, sys.stderr) == before
+    shown.ended(NodeRecord(node="Trainer", state="done", seconds=3.0))
+    shown.close()
+    assert "✓ Trainer" in printed(made)
+    assert "not running" not in printed(made)
+
+
+def test_a_terminal_gets_the_live_display():
+    assert isinstance(display.make_display(console()), display.PlainDisplay)
+    live = display.make_display(console(terminal=True))
+    live.close()
+    assert isinstance(live, display.LiveDisplay)
+
+
+def test_everything_printed_goes_into_the_log(tmp_path, capfd):
+    log = tmp_path / "log.txt"
+    with display.quiet(log) as made:
+        print("python")
+        os.write(1, b"descriptor 1\n")
+        os.write(2, b"descriptor 2\n")
+        subprocess.run([sys.executable, "-c", "print('child')"], check=True, timeout=30)
+        made.print("for the user")
+    print("after")
+    assert capfd.readouterr().out == "for the user\nafter\n"
+    assert set(log.read_text().splitlines()) == {"python", "descriptor 1", "descriptor 2", "child"}
+
+
+def test_the_streams_come_back_after_an_error(tmp_path, capfd):
+    with pytest.raises(ValueError, match="inside"), display.quiet(tmp_path / "log.txt", stderr=True):
+        raise ValueError("inside")
+    os.write(1, b"back\n")
+    assert capfd.readouterr().out == "back\n"
+
+
+def test_progress_is_followed_in_whole_lines(tmp_path):
+    path, seen = tmp_path / "progress.jsonl", []
+    follower = display.Follower(path, lambda *entry: seen.append(entry))
+    follower.poll()
+    line = json.dumps({"time": 1, "component": "Trainer", "message": "half", "fraction": 0.5}) + "\n"
+    path.write_text(line[:10])
+    follower.poll()
+    assert seen == []
+    path.write_text(line + "{torn}\n" + line.replace("half", "more"))
+    follower.poll()
+    assert seen == [("Trainer", "half", 0.5), ("Trainer", "more", 0.5)]

@@ -1,0 +1,98 @@
+"""Runs as they are listed afterwards: whole, dead, damaged, of another tool."""
+
+import os
+import time
+
+import psutil
+import pytest
+
+from components.errors import StoreError, UsageError
+from pipeline import history, record
+from pipeline.layout import Root
+from pipeline.record import MetricValues, NodeRecord, RunRecord
+
+
+def write(root, run_id, **fields):
+    folder = root.run(run_id)
+    folder.mkdir(parents=True)
+    run = RunRecord(**{"run_id": run_id, "state": "live", "started": 1000.0, "ended": 1060.0, **fields})
+    record.write(run, folder)
+    os.utime(folder, (run.started, run.started))
+    return run
+
+
+@pytest.fixture
+def root(tmp_path):
+    return Root.at(tmp_path)
+
+
+def test_newest_first_and_limited(root):
+    for number in range(4):
+        write(root, f"run-{number}", started=1000.0 + number)
+    assert [run.run_id for run in history.runs(root, 2)] == ["run-3", "run-2"]
+
+
+def test_a_run_is_found_by_the_start_of_its_id(root):
+    write(root, "20260101-120000")
+    write(root, "20260102-120000", started=2000.0)
+    assert history.find(root, None).run_id == "20260102-120000"
+    assert history.find(root, "20260101").run_id == "20260101-120000"
+    with pytest.raises(UsageError, match="2 runs begin with"):
+        history.find(root, "2026")
+    with pytest.raises(UsageError, match="There is no run 'x'"):
+        history.find(root, "x")
+
+
+def test_an_empty_root_says_what_to_do(root):
+    with pytest.raises(UsageError, match="Nothing has run"):
+        history.find(root, None)
+
+
+def test_a_process_that_is_gone_ended_its_run(root):
+    nodes = (NodeRecord(node="Trainer", state="running"),)
+    here = psutil.Process()
+    write(root, "alive", state="running", ended=None, process=(here.pid, here.create_time()))
+    write(root, "dead", state="running", ended=None, nodes=nodes, process=(here.pid, here.create_time() - 500))
+    found = {run.run_id: run for run in history.runs(root)}
+    assert found["alive"].state == "running"
+    assert (found["dead"].state, found["dead"].nodes[0].state) == ("interrupted", "interrupted")
+    assert "without a word in Trainer" in found["dead"].reason
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 1}', '{"version": 99}'])
+def test_a_damaged_summary_is_named(root, content):
+    write(root, "run-1")
+    (root.run("run-1") / record.SUMMARY_FILE).write_text(content)
+    with pytest.raises(StoreError, match=r"summary\.json"):
+        history.find(root, None)
+
+
+def test_a_folder_without_a_summary_ended_before_its_first_node(root):
+    root.run("run-1").mkdir(parents=True)
+    run = history.find(root, None)
+    assert (run.state, run.reason) == ("interrupted", "it ended before its first node")
+
+
+def test_the_main_metric_is_the_optimized_models(root):
+    def overall(value):
+        return (MetricValues(slice="overall", candidate={"auc": value}),)
+
+    run = RunRecord(run_id="r", state="live", started=0, main_metric="auc", metrics={"Evaluator": overall(0.9)})
+    assert run.main_value() == 0.9
+    metrics = {"Evaluator": overall(0.9), "OptimizedEvaluator": overall(0.89)}
+    assert run.model_copy(update={"metrics": metrics}).main_value() == 0.89
+
+
+def test_a_summary_survives_writing_and_reading(root):
+    run = write(root, "run-1", nodes=(NodeRecord(node="A", state="done", seconds=1.5),), process=(1, 2.0))
+    assert record.read(root.run("run-1")) == run
+    assert list(root.run("run-1").iterdir()) == [root.run("run-1") / record.SUMMARY_FILE]
+
+
+def test_a_thousand_runs_are_listed_within_a_second(root):
+    nodes = tuple(NodeRecord(node=f"Node{n}", state="done", seconds=1.0, execution_id=n) for n in range(13))
+    for number in range(1000):
+        write(root, f"run-{number:04}", started=1000.0 + number, nodes=nodes)
+    started = time.process_time()
+    assert len(history.runs(root)) == 1000
+    assert time.process_time() - started < 1.0

@@ -1,0 +1,135 @@
+"""Numbers from artifacts: TFMA's own files, verdicts, pushes."""
+
+import json
+
+import pytest
+import tensorflow_model_analysis as tfma
+from google.protobuf import wrappers_pb2
+from tensorflow_model_analysis.proto import metrics_for_slice_pb2 as proto
+from tensorflow_model_analysis.proto import validation_result_pb2
+
+from components.gates.verdict import Finding, VerdictRecord
+from pipeline import results
+from pipeline.store import ArtifactRecord
+
+
+def artifact(kind, uri="", **properties):
+    return ArtifactRecord(id=1, type=kind, uri=str(uri), state="LIVE", properties=properties)
+
+
+def metrics(slices=(), **values):
+    """A slice's metrics; keys may be `baseline__auc` or `diff__auc`."""
+    message = proto.MetricsForSlice()
+    for column, value in slices:
+        key = message.slice_key.single_slice_keys.add(column=column)
+        setattr(key, "bytes_value" if isinstance(value, bytes) else "int64_value", value)
+    for name, value in values.items():
+        whose, _, metric = name.rpartition("__")
+        item = message.metric_keys_and_values.add()
+        item.key.name, item.key.is_diff = metric, whose == "diff"
+        item.key.model_name = "" if whose == "diff" else whose
+        item.value.double_value.value = value
+    return message
+
+
+@pytest.fixture
+def evaluation(monkeypatch):
+    def write(*slices):
+        monkeypatch.setattr(tfma, "load_metrics", lambda uri: iter(slices))
+        return results.evaluation("anywhere")
+
+    return write
+
+
+def test_candidate_and_baseline_are_told_apart(evaluation):
+    [overall] = evaluation(metrics(auc=0.9, example_count=50, baseline__auc=0.5, diff__auc=0.4))
+    assert (overall.slice, overall.rows) == ("overall", 50)
+    assert overall.candidate == {"auc": 0.9}
+    assert overall.baseline == {"auc": 0.5}
+
+
+def test_slices_are_named_sorted_and_the_empty_ones_left_out(evaluation):
+    found = evaluation(
+        metrics([("day", 2)], auc=0.1),
+        metrics([("pay", "Ü Karte".encode()), ("day", 1)], auc=0.2),
+        metrics([("day", 3)]),
+        metrics(auc=0.3),
+    )
+    assert [values.slice for values in found] == ["overall", "day=2", "pay=Ü Karte, day=1"]
+
+
+def test_what_is_not_defined_is_none(evaluation):
+    [overall] = evaluation(metrics(auc=float("nan"), log_loss=float("inf"), accuracy=0.5))
+    assert overall.candidate == {"auc": None, "log_loss": None, "accuracy": 0.5}
+
+
+def failure(name, value, *, lower=None, upper=None, change=None):
+    found = validation_result_pb2.ValidationFailure()
+    found.metric_key.name, found.metric_key.is_diff = name, change is not None
+    found.metric_value.double_value.value = value
+    if change is not None:
+        found.metric_threshold.change_threshold.absolute.CopyFrom(wrappers_pb2.DoubleValue(value=change))
+    if lower is not None:
+        found.metric_threshold.value_threshold.lower_bound.value = lower
+    if upper is not None:
+        found.metric_threshold.value_threshold.upper_bound.value = upper
+    return found
+
+
+def test_missed_thresholds_are_sentences_with_numbers(monkeypatch):
+    result = validation_result_pb2.ValidationResult()
+    result.validation_details.slicing_details.add(num_matching_slices=2)
+    overall = result.metric_validations_per_slice.add()
+    overall.failures.append(failure("auc", 0.61, lower=0.7))
+    overall.failures.append(failure("auc", -0.05, change=-0.01))
+    part = result.metric_validations_per_slice.add()
+    part.slice_key.single_slice_keys.add(column="pay", bytes_value=b"Cash")
+    part.failures.append(failure("calibration", 2.24, lower=0.8, upper=1.2))
+    monkeypatch.setattr(tfma, "load_validation_result", lambda uri: result)
+    assert results.threshold_failures("anywhere") == [
+        "auc is 0.6100; asked for is at least 0.7",
+        "auc changed by -0.0500 against the baseline; allowed is -0.0100",
+        "calibration is 2.2400; asked for is at least 0.8 and at most 1.2 in pay=Cash",
+    ]
+    gate = results.gate("Evaluator", [artifact("ModelBlessing", blessed=0), artifact("ModelEvaluation", "anywhere")])
+    assert not gate.passed
+    assert gate.reason.startswith("auc is 0.6100")
+
+
+def test_no_threshold_is_said_to_be_the_reason(monkeypatch):
+    monkeypatch.setattr(tfma, "load_validation_result", lambda uri: validation_result_pb2.ValidationResult())
+    [reason] = results.threshold_failures("anywhere")
+    assert "no threshold is set" in reason
+
+
+def test_a_verdict(tmp_path):
+    finding = Finding(rule="min_rows", explanation="too few", column="fare")
+    VerdictRecord(gate="DataGate", findings=(finding,), numbers={"rows": {"eval": 3}}).write(tmp_path)
+    gate = results.gate("DataGate", [artifact("taxiway.Verdict", tmp_path)])
+    assert (gate.passed, gate.reason) == (False, "fare: too few")
+    assert gate.numbers["rows"] == {"eval": 3}
+    assert gate.numbers["findings"][0]["rule"] == "min_rows"
+
+
+def test_a_serving_verdict(tmp_path):
+    (tmp_path / "report.json").write_text(json.dumps({"version": 1, "blessed": False, "reason": "answers differ"}))
+    outputs = [artifact("InfraBlessing", blessed=0), artifact("taxiway.ServingReport", tmp_path)]
+    gate = results.gate("ServingValidator", outputs)
+    assert (gate.passed, gate.reason) == (False, "answers differ")
+
+
+def test_nodes_that_decide_nothing(tmp_path):
+    assert results.gate("Trainer", [artifact("Model", tmp_path)]) is None
+    assert results.push([artifact("Model", tmp_path)], tmp_path) is None
+
+
+def test_a_push(tmp_path):
+    pushed = tmp_path / "pushed"
+    pushed.mkdir()
+    (tmp_path / "serving" / "7").mkdir(parents=True)
+    (pushed / "push.json").write_text(json.dumps({"live_version": 7, "digest": "abc"}))
+    found = results.push(
+        [artifact("PushedModel", pushed, pushed=1, reason="pushed, as version 7")], tmp_path / "serving"
+    )
+    assert (found.pushed, found.version, found.path) == (True, 7, str(tmp_path / "serving" / "7"))
+    assert not found.already_live

@@ -1,0 +1,49 @@
+"""`taxiway lineage`, `compare`, `report` and `gc`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.commands import options
+from pipeline.layout import DEFAULT_ROOT, Root
+
+PANEL = "What happened"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command("lineage", rich_help_panel=PANEL)(lineage)
+
+
+def lineage(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="A version (number, label or folder), an artifact's id or URI, a run, a file of rows or schema.",
+            show_default="the live version",
+        ),
+    ] = None,
+    root: options.Root = DEFAULT_ROOT,
+    model: options.Model = None,
+    format: Annotated[Literal["text", "json", "dot", "html"], typer.Option("--format", "-f")] = "text",
+    downstream: Annotated[bool, typer.Option("--downstream", help="What it led to, up to versions.")] = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="One paragraph and the numbers: why is this version live?")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="Write into this file.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Tells what a model, version or artifact came from, or what it led to.
+
+    A version's folder that was copied to another machine tells its own provenance, without the database.
+    """
+    from pipeline.lineage import show, sources
+
+    place = Root.at(root)
+    graph = sources.lineage(root, target, model=model, downstream=downstream)
+    shown = "json" if json else format
+    text = show.why(graph, place, shown) if why else show.rendered(graph, place, shown, downstream=downstream)
+    show.deliver(text, out)

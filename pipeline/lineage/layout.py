@@ -1,0 +1,69 @@
+"""Where each node of a graph is drawn: columns by the longest way from the beginning, rows by their neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.lineage.graph import LineageGraph
+
+WIDTH, HEIGHT = 180.0, 40.0
+"""Of a node, in pixels."""
+ACROSS, DOWN = 236.0, 54.0
+"""From node to node."""
+SWEEPS = 4
+"""Passes that move nodes beside their neighbours: more of them change little."""
+
+
+def positions(graph: LineageGraph) -> dict[str, tuple[float, float]]:
+    """Left upper corner of every node, in pixels; linear in nodes and edges but for the sorting of each column."""
+    columns = _columns(_ranks(graph))
+    rows = {key: float(row) for column in columns for row, key in enumerate(column)}
+    for sweep in range(SWEEPS):
+        neighbours = {key: graph.parents(key) if sweep % 2 == 0 else graph.children(key) for key in graph.nodes}
+        for column in columns if sweep % 2 == 0 else reversed(columns):
+            _settle(column, {key: [node.key for node in neighbours[key]] for key in column}, rows)
+    return {key: (rank * ACROSS, rows[key] * DOWN) for rank, column in enumerate(columns) for key in column}
+
+
+def size(places: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+    """Width and height of the drawing."""
+    if not places:
+        return WIDTH, HEIGHT
+    return max(x for x, _ in places.values()) + WIDTH, max(y for _, y in places.values()) + HEIGHT
+
+
+def _ranks(graph: LineageGraph) -> dict[str, int]:
+    """Longest way from a node without parents (Kahn's order); what is in a circle stands after all others."""
+    waiting = {key: len(graph.parents(key)) for key in graph.nodes}
+    ready = [key for key, count in waiting.items() if count == 0]
+    ranks = dict.fromkeys(ready, 0)
+    for key in ready:  # grows while it is walked
+        for child in graph.children(key):
+            ranks[child.key] = max(ranks.get(child.key, 0), ranks[key] + 1)
+            waiting[child.key] -= 1
+            if waiting[child.key] == 0:
+                ready.append(child.key)
+    last = max(ranks.values(), default=0) + 1
+    return {key: ranks[key] if waiting[key] == 0 else last for key in graph.nodes}
+
+
+def _columns(ranks: Mapping[str, int]) -> list[list[str]]:
+    columns: list[list[str]] = [[] for _ in range(max(ranks.values(), default=0) + 1)]
+    for key, rank in ranks.items():
+        columns[rank].append(key)
+    return columns
+
+
+def _settle(column: list[str], neighbours: Mapping[str, Sequence[str]], rows: dict[str, float]) -> None:
+    """Sorts a column by the mean row of the neighbours and gives every node a row of its own near it."""
+
+    def wish(key: str) -> float:
+        near = [rows[each] for each in neighbours[key]]
+        return sum(near) / len(near) if near else rows[key]
+
+    wishes = {key: wish(key) for key in column}
+    column.sort(key=lambda key: (wishes[key], key))
+    free = 0.0
+    for key in column:
+        rows[key] = max(free, round(wishes[key] * 2) / 2)
+        free = rows[key] + 1

@@ -1,0 +1,282 @@
+"""The graph told as a story: one step for each execution, in the order of the data, with the facts that a person asks
+for; and the paragraph that answers why a version is live."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.errors import TaxiwayError, UsageError
+from pipeline import output, record
+from pipeline.layout import Root
+from pipeline.lineage.graph import LineageGraph
+from pipeline.lineage.nodes import Node
+
+Facts = dict[str, Any]
+HYPER_PARAMETERS = ("epochs", "max_steps", "global_batch_size", "optimizer", "learning_rate", "precision", "seed")
+CODE = ("code_fingerprint", "module_file", "preprocessing_fn", "run_fn")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One execution of the story.
+
+    Attributes:
+        node: The pipeline's node.
+        run: The run that it belongs to.
+        state: ML Metadata's.
+        started: Seconds since 1970.
+        seconds: Wall time; None where it did not end.
+        execution: ML Metadata's id.
+        facts: What a person asks for, by name.
+        outputs: Type and id of what it wrote.
+    """
+
+    node: str
+    run: str
+    state: str
+    started: float
+    seconds: float | None
+    execution: int | None
+    facts: Facts = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why a version is (or was) live: a paragraph, and the numbers that it rests on."""
+
+    version: str
+    paragraph: str
+    numbers: Facts
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def steps(graph: LineageGraph, root: Root) -> list[Step]:
+    """The executions of a graph in the order in which they began, with facts from the store and the runs' records."""
+    records = _records(graph.where(kind="execution"), root)
+    return [_step(graph, node, records.get(node.run)) for node in graph.where(kind="execution")]
+
+
+def _records(executions: Iterable[Node], root: Root) -> dict[str, record.RunRecord]:
+    """The summaries of the runs that took part; a missing or damaged one costs its figures only."""
+    found = {}
+    for run in {node.run for node in executions if node.run}:
+        with contextlib.suppress(TaxiwayError):
+            summary = record.read(root.run(run))
+            if summary:
+                found[run] = summary
+    return found
+
+
+def _step(graph: LineageGraph, execution: Node, run: record.RunRecord | None) -> Step:
+    written = sorted(graph.children(execution.key), key=lambda node: node.key)
+    facts: Facts = {}
+    for node in written:
+        reader = FACTS.get(node.type)
+        facts |= reader(node, execution) if reader else {}
+    facts |= _read_data(graph, execution) | _code(execution) | _judged(execution.name, run)
+    return Step(
+        node=execution.name,
+        run=execution.run,
+        state=execution.state,
+        started=execution.time,
+        seconds=execution.seconds,
+        execution=execution.id,
+        facts={name: value for name, value in facts.items() if value not in (None, "", {}, [])},
+        outputs=tuple(f"{node.type} {node.id}" for node in written),
+    )
+
+
+# ---- facts, by the type of what was written ----
+
+
+def _examples(node: Node, execution: Node) -> Facts:
+    known = node.properties
+    rows = {name.removeprefix("rows_"): count for name, count in known.items() if name.startswith("rows_")}
+    return {"span": known.get("span"), "fingerprint": known.get("input_fingerprint"), "rows": rows}
+
+
+def _schema(node: Node, execution: Node) -> Facts:
+    if "path" not in execution.properties:
+        return {}
+    how = "curated" if execution.properties.get("edited") else "inferred"
+    return {"schema": f"{how}, {execution.properties['path']}" if execution.properties["path"] else how}
+
+
+def _verdict(node: Node, execution: Node) -> Facts:
+    reason = node.properties.get("reason")
+    return {"verdict": "passed" if node.properties.get("passed") == 1 else f"blocks: {reason}"}
+
+
+def _transform(node: Node, execution: Node) -> Facts:
+    return {"preprocessing": _flat(execution.properties.get("preprocessing"))}
+
+
+def _model(node: Node, execution: Node) -> Facts:
+    known = node.properties
+    if "kind" in known:  # the baseline's
+        live = f"version {known.get('version')}, live then" if known["kind"] == "live" else "naive"
+        return {"baseline": live, "why": known.get("reason")}
+    names = ("strategy", "replicas", "steps", "rows", "restarts", "best_step", "stopped", "chosen")
+    training = _flat(execution.properties.get("training"))
+    return {
+        **{name: known.get(name) for name in names},
+        "hyper-parameters": {
+            name: value for name, value in training.items() if name.partition(".")[0] in HYPER_PARAMETERS
+        },
+    }
+
+
+def _blessing(node: Node, execution: Node) -> Facts:
+    blessed = node.properties.get("blessed") == 1
+    return {"blessed": "yes" if blessed else "no", "why": node.properties.get("reason")}
+
+
+def _optimization(node: Node, execution: Node) -> Facts:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        decision = json.loads(Path(node.uri, "report.json").read_text(encoding="utf-8")).get("decision", {})
+        return {"chosen": decision.get("chosen"), "decision": "; ".join(decision.get("reasons", ()))}
+    return {"chosen": node.properties.get("chosen")}
+
+
+def _pushed(node: Node, execution: Node) -> Facts:
+    known = node.properties
+    if known.get("pushed") != 1:
+        return {"push": f"nothing: {known.get('reason', 'not blessed')}"}
+    return {"push": f"version {known.get('pushed_version')}", "digest": known.get("digest")}
+
+
+FACTS: Mapping[str, Callable[[Node, Node], Facts]] = {
+    "Examples": _examples,
+    "Schema": _schema,
+    "taxiway.Verdict": _verdict,
+    "TransformGraph": _transform,
+    "Model": _model,
+    "ModelBlessing": _blessing,
+    "InfraBlessing": _blessing,
+    "taxiway.OptimizationReport": _optimization,
+    "PushedModel": _pushed,
+}
+
+
+def _read_data(graph: LineageGraph, execution: Node) -> Facts:
+    return {"files": [node.uri for node in graph.parents(execution.key) if node.type == "rows"]}
+
+
+def _code(execution: Node) -> Facts:
+    return {name.replace("_", " "): execution.properties.get(name) for name in CODE}
+
+
+def _judged(node: str, run: record.RunRecord | None) -> Facts:
+    """Gate and metrics that the run's record has for a node."""
+    if run is None:
+        return {}
+    gate = next((gate for gate in run.gates if gate.gate == node), None)
+    overall = next((values for values in run.metrics.get(node, ()) if values.slice == record.OVERALL), None)
+    facts: Facts = {"gate": gate.reason} if gate and not gate.passed else {}
+    if overall:
+        facts["metrics"] = overall.candidate
+        facts["baseline's"] = overall.baseline
+    return facts
+
+
+def _flat(value: Any, prefix: str = "") -> Facts:
+    """Nested JSON as `{"a.b": scalar}`; a string is parsed first."""
+    if isinstance(value, str) and not prefix:
+        with contextlib.suppress(ValueError):
+            return _flat(json.loads(value))
+        return {}
+    if not isinstance(value, dict):
+        return {prefix: value} if prefix else {}
+    found: Facts = {}
+    for name, inner in value.items():
+        found |= _flat(inner, f"{prefix}.{name}" if prefix else name)
+    return {name: inner for name, inner in found.items() if inner not in (None, "", [])}
+
+
+# ---- why ----
+
+
+def why(graph: LineageGraph, root: Root) -> Why:
+    """Why the version in a graph's focus is live.
+
+    Raises:
+        UsageError: The focus is no version.
+    """
+    version = next((graph.nodes[key] for key in graph.focus if graph.nodes[key].kind == "version"), None)
+    if version is None:
+        raise UsageError("--why asks about a version.", "Name one; see: taxiway versions.")
+    told = {step.node: step for step in steps(graph, root)}
+    numbers = _numbers(version, told)
+    sentences = [_is_live(version), _from_data(told), _trained(told), _judgement(told, version), _variant(told, version)]
+    return Why(version.name, " ".join(sentence for sentence in sentences if sentence), numbers)
+
+
+def _is_live(version: Node) -> str:
+    moment = output.moment(version.time)
+    state = {"live": "is live", "gone": "was taken away by retention", "quarantined": "was rolled back"}
+    how = f"pushed {moment} by run {version.run}" if version.run else f"pushed {moment}"
+    if version.properties.get("rollback_of"):
+        back = version.properties
+        reason = f" ({back['rollback_reason']})" if back.get("rollback_reason") else ""
+        how = f"published {moment} by a rollback of version {back['rollback_of']}{reason}; its bytes are version "
+        how += f"{back.get('bytes_of')}'s, of run {version.run}"
+    return f"Version {version.properties['version']} of {version.key.partition(':')[2].rpartition('/')[0]} " + (
+        f"{state.get(version.type, 'is an earlier version')}: {how}."
+    )
+
+
+def _from_data(told: Mapping[str, Step]) -> str:
+    facts = told["ExampleGen"].facts if "ExampleGen" in told else {}
+    if not facts:
+        return ""
+    rows, files = facts.get("rows", {}), facts.get("files", [])
+    counted = f"{rows['train']:,} rows (and {rows.get('eval', 0):,} to evaluate)" if "train" in rows else "rows"
+    return f"It learned from {counted} of span {facts.get('span', 0)}, read from {', '.join(files) or 'unknown files'}."
+
+
+def _trained(told: Mapping[str, Step]) -> str:
+    facts = told["Trainer"].facts if "Trainer" in told else {}
+    if "steps" not in facts:
+        return ""
+    restarts = facts.get("restarts") or 0
+    again = f" with {restarts} restart{'s' * (restarts > 1)}" if restarts else ""
+    return f"Training took {facts['steps']:,} steps ({facts.get('strategy', 'one_device')}){again}."
+
+
+def _judgement(told: Mapping[str, Step], version: Node) -> str:
+    baseline = told["Baseline"].facts.get("baseline") if "Baseline" in told else None
+    metric, metrics = version.properties.get("metric"), told["Evaluator"].facts if "Evaluator" in told else {}
+    candidate = (metrics.get("metrics") or version.properties.get("metrics") or {}).get(metric)
+    was = (metrics.get("baseline's") or {}).get(metric)
+    if candidate is None:
+        quality = version.properties.get("quality")
+        return f"Its {metric} is {quality:.4f}." if metric and isinstance(quality, float) else ""
+    against = f" against {was:.4f} of the baseline" if was is not None else ""
+    return f"Its {metric} was {candidate:.4f}{against}{f' ({baseline})' if baseline else ''}, and every gate passed."
+
+
+def _variant(told: Mapping[str, Step], version: Node) -> str:
+    facts = told["ModelOptimizer"].facts if "ModelOptimizer" in told else {}
+    chosen = facts.get("chosen") or version.properties.get("variant")
+    return f"The optimizer chose {chosen}{': ' + facts['decision'] if facts.get('decision') else ''}." if chosen else ""
+
+
+def _numbers(version: Node, told: Mapping[str, Step]) -> Facts:
+    wanted = {"ExampleGen": ("span", "fingerprint", "rows"), "Trainer": ("steps", "restarts")}
+    wanted |= {"Evaluator": ("metrics", "baseline's"), "OptimizedEvaluator": ("metrics",), "ModelOptimizer": ("chosen",)}
+    numbers: Facts = {"version": version.properties["version"], "digest": version.properties.get("digest")}
+    for node, names in wanted.items():
+        facts = told[node].facts if node in told else {}
+        numbers |= {f"{node} {name}": facts[name] for name in names if name in facts}
+    return numbers

@@ -134,7 +134,7 @@ class LabelConfig(Section):
     """The column that holds the label, or the name of the column that `expression` makes."""
     expression: str = ""
     """Instead of a column of the data: arithmetic, comparisons and `and`, `or`, `not` over columns, such as
-    `tips > 0.2 * fare`. Columns with other names than Python's are written in backquotes: `` `Arr Delay` > 15 ``."""
+    `tips > 0.2 * fare`. Names that Python would not take, such as `Arr Delay`, stand in backquotes."""
     task: Task = "binary"
     """`binary`, `multiclass` or `regression`."""
     classes: tuple[str, ...] = ()

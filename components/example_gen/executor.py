@@ -90,11 +90,16 @@ def _attempt(numbered: tuple[int, Job], stage: Stage, folder: str) -> None:
     try:
         answer: dict[str, Any] = {"result": stage(job)}
     except errors.TaxiwayError as error:
-        answer = {"class": type(error).__name__, "problem": error.problem, "remedy": error.remedy}
+        answer = {"class": _public_class(error), "problem": error.problem, "remedy": error.remedy}
     temporary = f"{folder}/{number}-{uuid.uuid4().hex}.tmp"
     with gfile.GFile(temporary, "w") as out:
         out.write(json.dumps(answer))
     gfile.rename(temporary, f"{folder}/{number}.json", overwrite=True)
+
+
+def _public_class(error: errors.TaxiwayError) -> str:
+    """The nearest class that `components.errors` names."""
+    return next(each.__name__ for each in type(error).__mro__ if hasattr(errors, each.__name__))
 
 
 def _result(path: str) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def surveyed(
         raise DataError(f"{files_module.names(files)}: there are no rows.", "Give data with rows below its header.")
     if files[0].format in ("csv", "parquet"):
         _check_same_columns([s for s in surveys if s["rows"]])
-    kinds = _merge(s["kinds"] for s in surveys)
+    kinds = merged_kinds(s["kinds"] for s in surveys)
     _check_known(data, kinds)
     kinds.update(data.types)
     _check_calendar(data, kinds)
@@ -142,7 +142,7 @@ def surveyed(
     return kinds, rows
 
 
-def _merge(parts: Iterable[Mapping[str, Kind]]) -> dict[str, str]:
+def merged_kinds(parts: Iterable[Mapping[str, Kind]]) -> dict[str, str]:
     merged: dict[str, Kind] = {}
     for part in parts:
         for name, kind in part.items():
@@ -217,7 +217,7 @@ def observe(job: Job) -> dict[str, Any]:
     if job["labels"]:
         wanted |= dict.fromkeys(labels.columns_read(label))
     rows = 0
-    for columns in _converted(file, data, job["kinds"], BadRows(), tuple(wanted)):
+    for columns in converted(file, data, job["kinds"], BadRows(), tuple(wanted)):
         rows += _length(columns)
         if job["labels"] and len(found) <= labels.MAX_CLASSES:
             found |= set(labels.distinct(labels.raw_label(label, columns)))
@@ -235,7 +235,7 @@ def write(job: Job) -> dict[str, Any]:
     shard_bytes = data.shard_mib << 20
     writers = [SplitWriter(f"{job['folder']}/Split-{s}", job["part"], shard_bytes) for s in splits.SPLITS]
     with EncodeAndWrite(writers) as output:
-        for columns in _converted(file, data, job["kinds"], bad, None):
+        for columns in converted(file, data, job["kinds"], bad, None):
             output.put(*_labelled_and_split(columns, data, label, job, file, rows))
     for writer in writers:
         writer.close(even_if_empty=job["part"] == 0)  # a reader of the split's folder must find a file
@@ -267,7 +267,7 @@ def _labelled_and_split(
     return batch, split
 
 
-def _converted(
+def converted(
     file: SourceFile, data: DataConfig, kinds: Mapping[str, str], bad: BadRows, columns: Sequence[str] | None
 ) -> Iterator[dict[str, pa.Array]]:
     """Batches of converted columns, without the rows whose values are not of their kind."""

@@ -24,6 +24,7 @@ from components.errors import DataError, close_matches
 from components.example_gen.bad_rows import BadRows
 from components.example_gen.config import CsvConfig, DataConfig
 from components.example_gen.files import SourceFile, open_binary
+from components.example_gen.tables import UnsupportedColumnError
 
 BLOCK_BYTES = 4 << 20
 """Of text read at once; also the longest row."""
@@ -347,9 +348,10 @@ def _single(batch: pa.RecordBatch, name: str, file: SourceFile) -> pa.Array:
         return column
     lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     if lengths.max(initial=0) > 1:
-        raise DataError(
+        raise UnsupportedColumnError(
             f"{file.name}: feature {name!r} holds {lengths.max()} values in one example; a column has one.",
             f"Leave it out (data.leave_out: [{name}]), or write one feature a value.",
+            name,
         )
     positions = lengths.cumsum() - 1
     return column.flatten().take(pa.array(positions, pa.int64(), mask=lengths == 0))

@@ -39,6 +39,14 @@ ARROW_TYPES = {
 _TRUE, _FALSE = {"true", "t", "yes", "y", "1"}, {"false", "f", "no", "n", "0"}
 
 
+class UnsupportedColumnError(DataError):
+    """A column that holds no single values; `column` is its name."""
+
+    def __init__(self, problem: str, remedy: str, column: str) -> None:
+        super().__init__(problem, remedy)
+        self.column = column
+
+
 def merge_kinds(one: Kind, other: Kind) -> Kind:
     """The kind that holds the values of both."""
     if one == other or other == "null":
@@ -77,9 +85,10 @@ def kind_of_type(kind: pa.DataType, column: str, file: str) -> Kind:
         return "time"
     if is_text(kind):
         return "string"
-    raise DataError(
+    raise UnsupportedColumnError(
         f"{file}: column {column!r} is of type {kind}, which is not one value a row.",
         f"Leave it out (data.leave_out: [{column}]), or make columns of its parts first.",
+        column,
     )
 
 

@@ -1,0 +1,320 @@
+"""What a table looks like: enough to propose a configuration. No tfx, no TensorFlow for text and Parquet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.contract import Task
+from components.errors import DataError
+from components.example_gen import label as labels
+from components.example_gen.bad_rows import BadRows, check_allowed
+from components.example_gen.config import DataConfig, LabelConfig
+from components.example_gen.files import SourceFile, list_files
+from components.example_gen.ingest import converted, merged_kinds, survey
+from components.example_gen.tables import UnsupportedColumnError, is_text, parse_time
+
+MAX_ROWS = 400_000
+"""Rows that are held to be looked at closer; types are inferred from all."""
+_SCORED_ROWS = 100_000
+_BINS = 64
+_TIME_NAME = re.compile(r"time|date|epoch|stamp|(^|_)(ts|at)$", re.IGNORECASE)
+TIME_FORMATS = (
+    "", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M",
+    "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%Y/%m/%d %H:%M:%S",
+    "%m/%d/%Y %I:%M:%S %p", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
+)  # fmt: skip
+"""Ways to write a time, the empty one being ISO 8601."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name, kind: As ExampleGen reads it.
+        rows, missing, distinct: Counts; `distinct` of values that are there.
+        least, greatest: Of numbers and times.
+        text_length: Mean number of bytes of a text.
+        time_formats: For text, the ways in which all its values can be read as times (see `TIME_FORMATS`).
+        parts: For a time, and for seconds since 1970 that are called a time: how many months, weekdays, hours occur.
+        alone: How well this column alone predicts the label on rows it was not fitted on: AUC (binary), accuracy
+            (multiclass), R2 (regression).
+        examples: Some values, as text.
+    """
+
+    name: str
+    kind: str
+    rows: int
+    missing: int
+    distinct: int
+    least: float | None = None
+    greatest: float | None = None
+    text_length: float = 0.0
+    time_formats: tuple[str, ...] = ()
+    parts: tuple[tuple[str, int], ...] = ()
+    alone: float = 0.0
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Label:
+    """The label: `shares` of the classes in the order of `classes`; `mean` and `deviation` of a regression."""
+
+    config: LabelConfig
+    missing: int
+    shares: tuple[float, ...] = ()
+    mean: float = 0.0
+    deviation: float = 0.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A table.
+
+    Attributes:
+        rows: In all.
+        looked_at: Rows that the columns' figures come from.
+        columns: By name, without the label.
+        label: The label.
+        bad: Rows that cannot be read.
+        unsupported: Columns that are not one value a row.
+        empty: Columns without a value in any row.
+    """
+
+    rows: int
+    looked_at: int
+    columns: Mapping[str, Column]
+    label: Label
+    bad: BadRows
+    unsupported: tuple[str, ...]
+    empty: tuple[str, ...]
+
+
+def look(data: DataConfig, wanted: str, task: Task | None) -> Profile:
+    """Profiles a table.
+
+    Args:
+        data: Where it is and how it is written.
+        wanted: The label's column, or an expression over columns.
+        task: None to infer it from the label's values.
+
+    Raises:
+        DataError: the data cannot be read, or there is no such label.
+    """
+    files = list_files(data)
+    data, surveys = _survey(data, files)
+    bad = BadRows.sum(BadRows.from_json(s["bad"]) for s in surveys)
+    rows = sum(s["rows"] for s in surveys)
+    kinds = merged_kinds(s["kinds"] for s in surveys)
+    if not rows:
+        check_allowed(bad, 0)
+        raise DataError(f"{files[0].name}: there are no rows.", "Give data with rows below its header.")
+    empty = tuple(name for name, kind in kinds.items() if kind == "null")
+    kinds = {name: kind for name, kind in kinds.items() if kind != "null"}
+    config = label_config(wanted, (*kinds, *empty))
+    labels.check_columns(config, kinds)
+    table = _sample(files, data, kinds, rows)
+    label, target = _label(config, table, task)
+    columns = {
+        name: _column(name, kinds[name], array, target, label.config.task)
+        for name, array in table.items()
+        if name != label.config.column
+    }
+    looked_at = len(next(iter(table.values())))
+    return Profile(rows, looked_at, columns, label, bad, data.leave_out, empty)
+
+
+def label_config(wanted: str, names: tuple[str, ...]) -> LabelConfig:
+    """A column's name, or an expression over columns."""
+    if wanted in names or wanted.isidentifier():
+        return LabelConfig(column=wanted)
+    try:
+        config = LabelConfig(column="label", expression=wanted)
+    except ValueError:
+        return LabelConfig(column=wanted)  # the check names the columns that are there
+    return config if "label" not in names else config.model_copy(update={"column": "the_label"})
+
+
+def _survey(data: DataConfig, files: list[SourceFile]) -> tuple[DataConfig, list[dict[str, Any]]]:
+    """Surveys of all files, unsupported columns left out one after the other."""
+    while True:
+        base = {"data": data.model_dump(mode="json")}
+        try:
+            return data, [survey({**base, "file": asdict(file)}) for file in files]
+        except UnsupportedColumnError as error:
+            data = data.model_copy(update={"leave_out": (*data.leave_out, error.column)})
+
+
+def _sample(files: list[SourceFile], data: DataConfig, kinds: Mapping[str, str], rows: int) -> dict[str, pa.Array]:
+    """Whole columns of small data; of large data the first rows of every file."""
+    quota = MAX_ROWS if rows <= MAX_ROWS else MAX_ROWS // len(files)
+    parts: dict[str, list[pa.Array]] = {name: [] for name in kinds}
+    for file in files:
+        taken = 0
+        for columns in converted(file, data, kinds, BadRows(), None):
+            for name in kinds:
+                parts[name].append(columns[name])
+            taken += len(columns[name])
+            if taken >= quota:
+                break
+    return {name: pa.concat_arrays(arrays) for name, arrays in parts.items()}
+
+
+def _label(config: LabelConfig, table: dict[str, pa.Array], task: Task | None) -> tuple[Label, np.ndarray]:
+    """The label's facts, and the target: float64 `[rows]` of values or class indices, NaN where missing."""
+    raw = labels.raw_label(config, table)
+    task = task or infer_task(raw)
+    config = config.model_copy(update={"task": task})
+    classes: tuple[str, ...] = ()
+    if task != "regression":
+        classes = _negative_first(labels.class_order(config, labels.distinct(raw)), task)
+        config = config.model_copy(update={"classes": classes})
+    values = labels.materialize(config, table, classes)
+    target = values.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False)
+    there = target[~np.isnan(target)]
+    if not len(there):
+        raise DataError(f"The label {config.column!r} has no value in any row.", "Choose another label.")
+    shares = tuple(float(s) for s in np.bincount(there.astype(np.int64), minlength=len(classes)) / len(there))
+    if task == "regression":
+        return Label(config, values.null_count, mean=float(there.mean()), deviation=float(there.std())), target
+    return Label(config, values.null_count, shares), target
+
+
+def infer_task(raw: pa.Array) -> Task:
+    """Two values: binary; text or a few whole numbers: multiclass; else regression."""
+    unique = pc.unique(raw).drop_null()
+    if len(unique) <= 2 or pa.types.is_boolean(raw.type):
+        return "binary"
+    if is_text(raw.type):
+        return "multiclass"
+    numbers = unique.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    few = len(numbers) <= min(20, max(3, len(raw) // 20))
+    return "multiclass" if few and bool((numbers == np.floor(numbers)).all()) else "regression"
+
+
+_POSITIVE = ("yes", "true", "1", "y", "t", "positive", "malignant", "spam", "fraud")
+
+
+def _negative_first(classes: tuple[str, ...], task: Task) -> tuple[str, ...]:
+    """For two classes, the one that reads like a yes comes last: it is the positive one."""
+    if task == "binary" and classes[0].lower() in _POSITIVE and classes[1].lower() not in _POSITIVE:
+        return classes[::-1]
+    return classes
+
+
+def _column(name: str, kind: str, array: pa.Array, target: np.ndarray, task: Task) -> Column:
+    there = array.drop_null()
+    unique = pc.unique(there)
+    numeric = not is_text(array.type) and not pa.types.is_boolean(array.type) and len(there)
+    bounds = pc.min_max(there).as_py() if numeric else {"min": None, "max": None}
+    formats = _time_formats(there) if kind == "string" and len(there) else ()
+    is_time = kind == "time" or _is_epoch(name, bounds["min"], bounds["max"], kind)
+    seconds = parse_time(there, formats[0]) if formats else there if is_time else None
+    return Column(
+        name=name,
+        kind=kind,
+        rows=len(array),
+        missing=array.null_count,
+        distinct=len(unique),
+        least=bounds["min"],
+        greatest=bounds["max"],
+        text_length=float(pc.mean(pc.binary_length(there)).as_py() or 0) if is_text(array.type) else 0.0,
+        time_formats=formats,
+        parts=time_parts(seconds) if seconds is not None else (),
+        alone=alone(array, target, task),
+        examples=tuple(str(text) for text in labels.texts_of(unique[:3])),
+    )
+
+
+def _is_epoch(name: str, least: float | None, greatest: float | None, kind: str) -> bool:
+    """Whether whole numbers are seconds since 1970: between 1980 and 2050, and called a time."""
+    if kind != "int" or least is None or greatest is None or not _TIME_NAME.search(name):
+        return False
+    return least > 315_532_800 and greatest < 2_524_608_000
+
+
+def time_parts(seconds: pa.Array) -> tuple[tuple[str, int], ...]:
+    """How many different months, weekdays and hours these times have."""
+    stamps = seconds.cast(pa.timestamp("s"))
+    parts = {"month": pc.month, "weekday": pc.day_of_week, "hour": pc.hour}
+    return tuple((name, len(pc.unique(function(stamps)))) for name, function in parts.items())
+
+
+def _time_formats(there: pa.Array) -> tuple[str, ...]:
+    """The formats that fit every value; nearly every text fails on its first ones."""
+    first = there[:200]
+    likely = [pattern for pattern in TIME_FORMATS if parse_time(first, pattern) is not None]
+    return tuple(pattern for pattern in likely if parse_time(there, pattern) is not None)
+
+
+# What one column alone tells of the label
+
+
+def alone(array: pa.Array, target: np.ndarray, task: Task, seed: int = 7) -> float:
+    """How well this column alone predicts the label on rows that it was not fitted on.
+
+    The column is cut into bins (its values, or quantiles of a number, and one for missing); each bin predicts what the
+    label was in the other half of the rows. So an identifier predicts nothing, and a copy of the label everything.
+
+    Returns:
+        AUC (binary), accuracy (multiclass), R2 (regression).
+    """
+    chosen = np.flatnonzero(~np.isnan(target))
+    order = np.random.default_rng(seed).permutation(chosen)[:_SCORED_ROWS]
+    bins, y = _bins(array.take(pa.array(order))), target[order]
+    half = len(order) // 2
+    if half < 2:
+        return 0.0
+    halves = (slice(None, half), slice(half, None))
+    count = int(y.max()) + 1 if task == "multiclass" else 0
+    guesses = [_guess(bins[fit], y[fit], bins[other], count) for fit, other in (halves, halves[::-1])]
+    return _score(np.concatenate(guesses), np.concatenate([y[halves[1]], y[halves[0]]]), task)
+
+
+def _bins(array: pa.Array) -> np.ndarray:
+    """int64 `[rows]`; 0 is missing."""
+    encoded = array.dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+    if is_text(array.type) or len(encoded.dictionary) <= _BINS:
+        return codes
+    values = array.cast(pa.float64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
+    edges = np.unique(np.quantile(values[codes > 0], np.linspace(0, 1, _BINS + 1)[1:-1]))
+    return np.where(codes > 0, np.searchsorted(edges, values, side="right") + 1, 0)
+
+
+def _guess(bins: np.ndarray, y: np.ndarray, asked: np.ndarray, classes: int) -> np.ndarray:
+    """The likeliest class, or the mean, of the bins asked for; bins that were not seen say what all rows say."""
+    size = int(max(bins.max(), asked.max())) + 1
+    if not classes:
+        total, number = np.bincount(bins, y, minlength=size), np.bincount(bins, minlength=size)
+        return ((total + y.mean()) / (number + 1.0))[asked]
+    flat = np.bincount(bins * classes + y.astype(np.int64), minlength=size * classes)
+    table = flat.reshape(size, classes) + np.bincount(y.astype(np.int64), minlength=classes) / (len(y) + 1.0)
+    return table.argmax(axis=1)[asked]
+
+
+def _score(guess: np.ndarray, y: np.ndarray, task: Task) -> float:
+    if task == "multiclass":
+        return float((guess == y).mean())
+    if task == "binary":
+        return area_under_curve(guess, y)
+    spread = float(((y - y.mean()) ** 2).sum())
+    return 1 - float(((y - guess) ** 2).sum()) / spread if spread else 0.0
+
+
+def area_under_curve(scores: np.ndarray, y: np.ndarray) -> float:
+    """AUC by ranks, ties counted half; 0.5 where one class is absent."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    positive = float(y.sum())
+    negative = len(y) - positive
+    if not positive or not negative:
+        return 0.5
+    return float((ranks[y == 1].sum() - positive * (positive + 1) / 2) / (positive * negative))

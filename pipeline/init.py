@@ -1,0 +1,134 @@
+"""`taxiway init`: looks at a table and writes a configuration for it. No tfx."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.contract import Task
+from components.errors import UsageError
+from components.example_gen.bad_rows import check_allowed
+from components.example_gen.config import PACKAGE_PREFIX, CsvConfig, DataConfig
+from components.example_gen.dialect import sniff
+from components.example_gen.files import is_remote, list_files
+from components.example_gen.profile import Profile, look
+from pipeline import config as configuration
+from pipeline import output
+from pipeline.init_choices import Proposal, choose
+from pipeline.init_yaml import render
+
+MAX_BAD_SHARE = 0.02
+"""With a larger share of unreadable rows the file is read wrongly, or is no table."""
+_DULL_NAMES = frozenset({"", "data", "dataset", "datasets", "rows", "table", "train", "part", "file", "csv"})
+_HEADER = (
+    "Made by `taxiway init`. Lines that begin with -> say what was found in the data.\n"
+    "Every key is written out; those that you delete have their defaults.\n"
+    "Run it with: taxiway run {file}"
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was proposed, and where it was written (None: nowhere)."""
+
+    file: Path | None
+    text: str
+    profile: Profile
+    proposal: Proposal
+
+
+def init(data: str, label: str, *, task: Task | None = None, file: Path | None = None, force: bool = False) -> Written:
+    """Proposes a configuration for a table and writes it.
+
+    Args:
+        data: File, folder or glob, as `data.path`.
+        label: A column, or an expression over columns.
+        task: None to infer it.
+        file: Where to write; `NAME/NAME.yaml` where None.
+        force: Overwrite the file.
+
+    Raises:
+        ConfigError, DataError: the data cannot be read, or has no such label.
+        UsageError: the file exists already, or cannot be written.
+    """
+    name = model_name(data)
+    file = file or Path(name, f"{name}.yaml")
+    if file.exists() and not force:
+        raise UsageError(f"{file} exists already.", "Give another file with -o, or --force to overwrite it.")
+    section = described(data)
+    profile = look(section, label, task)
+    check_allowed(profile.bad, int(MAX_BAD_SHARE * profile.rows))
+    proposal = choose(profile)
+    settings = settings_of(name, section, file, proposal)
+    text = render(configuration.parse(settings), proposal.comments, _HEADER.format(file=file))
+    _write(file, text)
+    return Written(file, text, profile, proposal)
+
+
+def described(path: str) -> DataConfig:
+    """The data's section, the csv dialect sniffed from the first file."""
+    data = DataConfig(path=path)
+    first = list_files(data)[0]
+    return data.model_copy(update={"csv": sniff(first)}) if first.format == "csv" else data
+
+
+def model_name(path: str) -> str:
+    """A servable's name after the data's file or folder."""
+    parts = [re.sub(r"\{SPAN\}|[*?]", "", part) for part in re.split(r"[/\\]", path.removeprefix(PACKAGE_PREFIX))]
+    telling = [part for part in parts if part.split(".")[0].strip("-_ ").lower() not in _DULL_NAMES]
+    last = telling[-1] if telling else "model"
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", last.split(".")[0]).strip("_-")
+    return (stem if stem[:1].isalpha() else f"model_{stem}" if stem else "model")[:63]
+
+
+def settings_of(name: str, data: DataConfig, file: Path, proposal: Proposal) -> dict[str, Any]:
+    """The proposal as the nested mapping that a configuration file holds."""
+    nested: dict[str, Any] = {"name": name, "data": {"path": _relative(data.path, file.parent)}}
+    if data.csv != CsvConfig():
+        nested["data"]["csv"] = data.csv.model_dump(mode="json", exclude_defaults=True)
+    for key, value in proposal.settings.items():
+        *sections, last = key.split(".")
+        inner = nested
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[last] = value
+    return nested
+
+
+def _relative(path: str, folder: Path) -> str:
+    """A path as the configuration's folder sees it, where the data lies below it; else absolute."""
+    if path.startswith(PACKAGE_PREFIX) or is_remote(path):
+        return path
+    whole = Path(path).expanduser().absolute()
+    return str(whole.relative_to(folder.absolute())) if whole.is_relative_to(folder.absolute()) else str(whole)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be written: {error.strerror or error}.", "Give another file with -o."
+        ) from error
+
+
+def show(written: Written) -> None:
+    """Prints what was found and what to do next."""
+    console, profile = output.console(), written.profile
+    left_out: Mapping[str, str] = written.proposal.settings.get("features.leave_out", {})
+    label = profile.label.config
+    console.print(f"{profile.rows:,} rows, {len(profile.columns)} columns beside the label; task: {label.task}")
+    rows = [
+        (c.name, c.kind, f"{c.distinct:,}", f"{c.missing / c.rows:.0%}", f"{c.alone:.3f}", left_out.get(c.name, "used"))
+        for c in sorted(profile.columns.values(), key=lambda c: -c.alone)
+    ]
+    score = {"binary": "AUC alone", "multiclass": "accuracy alone", "regression": "R2 alone"}[label.task]
+    heads = ("column", "kind", "different", "missing", score, "")
+    console.print(output.table("", heads, rows, right=("different", "missing", score)), markup=False)
+    for name in (*profile.unsupported, *profile.empty):
+        console.print(f"{name}: left out of the examples", markup=False)
+    console.print(f"\nWritten: {written.file}. Read it, then: taxiway run {written.file}", markup=False)

@@ -1,0 +1,64 @@
+"""What the command line does with Kubeflow: read, call, print."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from components.errors import UsageError
+from pipeline import output
+from pipeline.config import load
+from pipeline.kubeflow import checks, compiler
+from pipeline.run import make_importable
+
+_MARKS = {"refused": "[bold red]refused[/]", "ignored": "[yellow]ignored[/]", "note": "note"}
+
+
+def compile_to(file: Path, config: Path | None, overrides: Iterable[str], target: compiler.Target) -> None:
+    """Compiles, checks and writes.
+
+    Raises:
+        ConfigError: The target would refuse the pipeline.
+        UsageError: The file is no YAML file, or cannot be written.
+    """
+    if file.suffix not in (".yaml", ".yml"):
+        raise UsageError(f"{file} is not named *.yaml.", "Kubeflow Pipelines reads the format from the name.")
+    compiled = _compiled(config, overrides, target)
+    found = checks.require_accepted(compiled)
+    _write(file, compiled.text)
+    for finding in found:
+        output.console(stderr=True).print(f"{_MARKS[finding.level]}: {escape(str(finding))}")
+    output.console(stderr=True).print(f"Compiled for {target}: {escape(str(file))}")
+
+
+def examine(config: Path | None, overrides: Iterable[str], target: compiler.Target) -> list[checks.Finding]:
+    """What the target would refuse or ignore."""
+    return checks.examine(_compiled(config, overrides, target))
+
+
+def findings_table(findings: Iterable[checks.Finding]) -> Table:
+    """The findings, one a line."""
+    rows = [
+        (_MARKS[f.level], f.node or "the pipeline", escape(f"{f.problem} {f.remedy}".strip()), escape(f.source))
+        for f in findings
+    ]
+    return output.table("", ("", "node", "what", "source"), rows)
+
+
+def _compiled(config: Path | None, overrides: Iterable[str], target: compiler.Target) -> compiler.Compiled:
+    configuration = load(config, overrides)
+    make_importable(configuration)
+    return compiler.compile_pipeline(configuration, target)
+
+
+def _write(file: Path, text: str) -> None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}.", "Name another file.") from error

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.kubeflow.compiler import compile_pipeline
+from tests.pipeline.kubeflow.conftest import KUBEFLOW, taxi
+
+
+def tasks(compiled):
+    return compiled.spec["root"]["dag"]["tasks"]
+
+
+def test_kfps_own_loader_reads_both_documents(compiled, tmp_path):
+    from kfp.client.client import _extract_pipeline_yaml
+
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(compiled.text)
+    read = _extract_pipeline_yaml(str(file))
+    assert read.pipeline_spec.schema_version == "2.1.0"
+    executors = read.platform_spec.platforms["kubernetes"].deployment_spec.executors
+    assert set(executors) == {f"{node}_executor" for node in tasks(compiled)}
+
+
+def test_the_same_input_gives_the_same_bytes(compiled):
+    assert compile_pipeline(taxi()).text == compiled.text
+
+
+def test_no_path_of_this_machine(compiled):
+    text = compiled.text
+    for place in (Path.home(), Path.cwd(), Path(__file__).parents[3]):
+        assert f"{place}/" not in text
+
+
+def test_only_containers_and_nothing_before_the_cache(compiled):
+    for executor in compiled.spec["deploymentSpec"]["executors"].values():
+        assert set(executor) == {"container"}
+        assert "lifecycle" not in executor["container"]
+        assert executor["container"]["command"] == ["python", "-m", "pipeline.kubeflow.entrypoint"]
+
+
+def test_what_looks_at_the_serving_directory_is_never_cached(compiled):
+    cached = {node: task.get("cachingOptions", {}).get("enableCache", False) for node, task in tasks(compiled).items()}
+    assert {node for node, enabled in cached.items() if not enabled} == {"Baseline", "Pusher"}
+    forced = compile_pipeline(taxi({"components": {"Pusher": {"cache": True}}}))
+    assert not tasks(forced)["Pusher"].get("cachingOptions", {}).get("enableCache", False)
+
+
+def test_conditions_name_inputs_of_their_node(compiled):
+    conditions = {node: t["triggerPolicy"]["condition"] for node, t in tasks(compiled).items() if "triggerPolicy" in t}
+    assert "Transform" in conditions and "Pusher" in conditions and "DataGate" not in conditions
+    for node, condition in conditions.items():
+        for key in re.findall(r"artifacts\['([^']+)'\]", condition):
+            assert key in tasks(compiled)[node]["inputs"]["artifacts"], node
+
+
+def test_parameters_of_a_run(compiled):
+    parameters = compiled.spec["root"]["inputDefinitions"]["parameters"]
+    assert set(parameters) == {"root", "data_path", "span", "data_fingerprint", "max_steps", "epochs"}
+    assert parameters["root"]["defaultValue"] == "/taxiway"
+    assert len(parameters["data_fingerprint"]["defaultValue"]) == 32
+    assert tasks(compiled)["Trainer"]["inputs"]["parameters"]["taxiway_epochs"] == {"componentInputParameter": "epochs"}
+    assert tasks(compiled)["Pusher"]["inputs"]["parameters"]["run_id"] == {
+        "runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}
+    }
+
+
+def test_resources_reach_the_container_and_the_task():
+    asked = {"cpu_cores": 3, "memory_gb": 6, "gpu_count": 1, "retries": 2, "image": "gpu:1", "environment": {"A": "b"}}
+    compiled = compile_pipeline(taxi({"components": {"Trainer": asked}}))
+    container = compiled.spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
+    assert container["image"] == "gpu:1"
+    assert container["env"] == [{"name": "A", "value": "b"}]
+    assert container["resources"] == {
+        "cpuLimit": 3.0,
+        "memoryLimit": 6.0,
+        "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
+    }
+    assert tasks(compiled)["Trainer"]["retryPolicy"]["maxRetryCount"] == 2
+    assert "retryPolicy" not in tasks(compiled)["Transform"]
+
+
+def test_files_beside_the_configuration_are_those_in_the_image(tmp_path):
+    from pipeline.config import DEFAULT_CONFIG, load
+    from pipeline.kubeflow.checks import examine
+
+    content = yaml.safe_load(DEFAULT_CONFIG.read_text())
+    content["data"]["path"] = "rows/*.csv"
+    content["resources"] = {"kubeflow": KUBEFLOW}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "schema.pbtxt").write_text("# curated\n")
+    compiled = compile_pipeline(load(tmp_path / "mine.yaml"))
+    example_gen, schema_gen = tasks(compiled)["ExampleGen"], tasks(compiled)["SchemaGen"]
+    data = json.loads(example_gen["inputs"]["parameters"]["data"]["runtimeValue"]["constant"])
+    assert data["path"] == "/opt/taxiway/config/rows/*.csv"
+    assert schema_gen["inputs"]["parameters"]["edited"]["runtimeValue"]["constant"] == "# curated\n"
+    assert str(tmp_path) not in compiled.text
+    assert not example_gen.get("cachingOptions")  # nobody saw the data: a cache would not notice other files
+    assert not [finding for finding in examine(compiled) if finding.level == "refused"]
+
+
+def test_vertex_has_no_second_document():
+    compiled = compile_pipeline(taxi({"root": "/gcs/bucket/taxiway"}), target="vertex")
+    assert len(list(yaml.safe_load_all(compiled.text))) == 1
+
+
+def test_a_resolver_is_compiled_by_tfx_and_refused_by_us(changed):
+    from pipeline.kubeflow.checks import check_resolvers
+
+    def resolver(spec):
+        spec["deploymentSpec"]["executors"]["Baseline_executor"] = {"resolver": {}}
+
+    [finding] = check_resolvers(changed(resolver))
+    assert finding.node == "Baseline" and "argocompiler" in finding.source
+
+
+@pytest.mark.parametrize("name", ["pipeline.json", "pipeline"])
+def test_the_file_is_yaml(name, tmp_path):
+    from components.errors import UsageError
+    from pipeline.kubeflow.commands import compile_to
+
+    with pytest.raises(UsageError, match=r"not named \*\.yaml"):
+        compile_to(tmp_path / name, None, (), "kfp")

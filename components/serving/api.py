@@ -133,6 +133,8 @@ def run(servable: Servable, name: str, inputs: dict[str, np.ndarray], outputs: l
         return servable.run(name, inputs, outputs)
     except tf.errors.OpError as error:
         raise ApiError(Code(error.error_code), error.message) from error
+    except UnicodeDecodeError as error:  # TensorFlow quotes the client's bytes and cannot read its own message
+        raise ApiError(Code.INVALID_ARGUMENT, error.object.decode("utf-8", "replace")) from error
     except (ValueError, TypeError) as error:  # the session's own check of shapes and types
         raise ApiError(Code.INVALID_ARGUMENT, str(error)) from error
 

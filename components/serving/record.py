@@ -44,7 +44,7 @@ def rollback(metadata: Path, model: str, base: Path, result: PushResult) -> int:
         if source is not None:
             events.append((source, _event(pb, pb.Event.INPUT, "model")))
         return int(store.put_execution(execution, events, [])[0])
-    except errors.StatusError as error:
+    except (errors.StatusError, RuntimeError) as error:  # opening a foreign file is a plain RuntimeError there
         raise StoreError(
             f"The rollback stands, but {metadata} did not take its record: {error}.",
             "Another process may hold the store; the version's provenance tells the rollback too.",

@@ -109,6 +109,10 @@ class Servable:
 
     def _callable(self, name: str, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> Callable[..., list[np.ndarray]]:
         key, signature = (name, feeds, fetches), self._signatures[name]
+        unknown = [alias for alias in feeds if alias not in signature.inputs]
+        unknown += [alias for alias in fetches if alias not in signature.outputs]
+        if unknown:  # asking a proto's map would add it
+            raise KeyError(f"{name} has no {unknown[0]!r}")
         with self._lock:
             if key not in self._callables:
                 self._callables[key] = self._session.make_callable(

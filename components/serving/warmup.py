@@ -60,7 +60,7 @@ def read(folder: str | Path) -> list[predict_pb2.PredictRequest]:
     path = Path(folder, EXTRA, WARMUP_FILE)
     if not path.exists():
         return []
-    records = tf.compat.v1.io.tf_record_iterator(str(path))
+    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
     return [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request for record in records]
 
 

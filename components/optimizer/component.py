@@ -18,14 +18,14 @@ from components.optimizer.quality import MAIN_METRIC, check_metric
 class ModelOptimizerSpec(component_spec.ComponentSpec):
     """What flows in and out."""
 
-    PARAMETERS = {  # noqa: RUF012
+    PARAMETERS = {
         "config": component_spec.ExecutionParameter(type=str),
         "task": component_spec.ExecutionParameter(type=str),
         "label": component_spec.ExecutionParameter(type=str),
         "metric": component_spec.ExecutionParameter(type=str),
         "slices": component_spec.ExecutionParameter(type=str),
     }
-    INPUTS = {  # noqa: RUF012
+    INPUTS = {
         "trained_model": component_spec.ChannelParameter(type=standard_artifacts.Model),  # `model` is the output
         "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
         "transformed_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -33,9 +33,10 @@ class ModelOptimizerSpec(component_spec.ComponentSpec):
         "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
         "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing, optional=True),
     }
-    OUTPUTS = {  # noqa: RUF012
+    OUTPUTS = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "report": component_spec.ChannelParameter(type=artifacts.OptimizationReport),
+        "exports": component_spec.ChannelParameter(type=artifacts.ExportedModel, optional=True),
     }
 
 
@@ -43,7 +44,8 @@ class ModelOptimizer(base_component.BaseComponent):
     """Makes variants of the trained model, measures them, and hands on the one that the configuration asks for.
 
     Out: `model`, the chosen variant, pushable, laid out like the trainer's; `report`, what was tried, measured and
-    chosen. Both carry the custom property `chosen`.
+    chosen. Both carry the custom property `chosen`. With `exports` in the configuration also `exports`: one artifact
+    with a folder for each variant named there, and the custom property `runtime`.
     """
 
     SPEC_CLASS = ModelOptimizerSpec
@@ -80,6 +82,7 @@ class ModelOptimizer(base_component.BaseComponent):
         Raises:
             ConfigError: the configuration names what there is not.
         """
+        settings = OptimizationConfig.model_validate_json(config)
         metric = metric or MAIN_METRIC[task]  # type: ignore[index]
         check_metric(metric)
         super().__init__(
@@ -90,12 +93,13 @@ class ModelOptimizer(base_component.BaseComponent):
                 examples=examples,
                 schema=schema,
                 blessing=blessing,
-                config=OptimizationConfig.model_validate_json(config).model_dump_json(),
+                config=settings.model_dump_json(),
                 task=task,
                 label=label,
                 metric=metric,
                 slices=json.dumps([list(columns) for columns in slices]),
                 model=types.Channel(type=standard_artifacts.Model),
                 report=types.Channel(type=artifacts.OptimizationReport),
+                exports=types.Channel(type=artifacts.ExportedModel) if settings.exports else None,
             )
         )

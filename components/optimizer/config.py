@@ -181,7 +181,13 @@ class OptimizationConfig(Section):
     """Rows a call, for which latency is measured."""
     decision_batch_size: int | None = None
     """The batch size whose latency decides; by default the largest of `batch_sizes`."""
-    variants: tuple[str, ...] = ("frozen", "float16", "magnitude_pruned+frozen")
+    variants: tuple[str, ...] = (
+        "frozen",
+        "float16",
+        "int8_weights",
+        "magnitude_pruned+frozen",
+        "structured_pruned+int8_weights",
+    )
     """Techniques, or chains of them joined by `+`, in the order in which they are tried."""
     budget_seconds: float = Field(90.0, gt=0)
     """Wall time of the whole optimizer. What the budget leaves no time for is recorded as not tried."""

@@ -41,6 +41,10 @@ class Executor(base_executor.BaseExecutor):
         result = report.read(job.report_uri)
         for artifact in (*output_dict["model"], *output_dict["report"]):
             artifact.set_string_custom_property("chosen", result.decision.chosen)
+        for artifact in output_dict.get("exports") or []:
+            runtimes = {result.variant(name).runtime for name in result.exports}
+            artifact.set_string_custom_property("runtime", ", ".join(sorted(runtimes)))
+            artifact.set_string_custom_property("variants", ", ".join(result.exports))
 
 
 def _job(
@@ -61,6 +65,7 @@ def _job(
         config=OptimizationConfig.model_validate_json(properties["config"]),
         chosen_uri=uri(outputs["model"]),
         report_uri=uri(outputs["report"]),
+        exports_uri=uri(outputs["exports"]) if outputs.get("exports") else "",
     )
 
 

@@ -78,7 +78,9 @@ def _variable_values(graph: tf.Graph, session: Any) -> dict[str, Any]:
     """The value of every numeric variable, by the name of its handle."""
     handles = [op for op in graph.get_operations() if op.type == "VarHandleOp" and op.get_attr("dtype") != tf.string]
     with graph.as_default():
-        reads = {op.name: tf.raw_ops.ReadVariableOp(resource=op.outputs[0], dtype=op.get_attr("dtype")) for op in handles}
+        reads = {
+            op.name: tf.raw_ops.ReadVariableOp(resource=op.outputs[0], dtype=op.get_attr("dtype")) for op in handles
+        }
     values: dict[str, Any] = session.run(reads)
     return values
 
@@ -273,7 +275,10 @@ def write_slim(servable: str, folder: str) -> int:
     target.parent.mkdir()
     kept = [key for key in keys if key in used]
     tf.raw_ops.SaveV2(
-        prefix=str(target), tensor_names=kept, shape_and_slices=[""] * len(kept), tensors=[reader.get_tensor(k) for k in kept]
+        prefix=str(target),
+        tensor_names=kept,
+        shape_and_slices=[""] * len(kept),
+        tensors=[reader.get_tensor(k) for k in kept],
     )
     return sum(reader.get_tensor(key).nbytes for key in unused)
 
@@ -425,7 +430,9 @@ def _signature_nodes(meta_graph: Any) -> set[str]:
 
 def _asset_paths(graph_def: Any) -> list[str]:
     """Variables that hold the path of an asset: the loader assigns them, and the path is another on every machine."""
-    return [n.name for n in graph_def.node if n.op == "VarHandleOp" and n.attr["dtype"].type == tf.string.as_datatype_enum]
+    return [
+        n.name for n in graph_def.node if n.op == "VarHandleOp" and n.attr["dtype"].type == tf.string.as_datatype_enum
+    ]
 
 
 def _elements(shape: Iterable[int]) -> int:

@@ -42,7 +42,9 @@ def quality(
     whole = compare(metric, labels, scores, reference, config.bootstrap_samples, config.seed)
     resamples = min(config.bootstrap_samples, MAX_SLICE_RESAMPLES)
     parts = [
-        _slice(column, value, rows, compare(metric, labels[rows], scores[rows], reference[rows], resamples, config.seed))
+        _slice(
+            column, value, rows, compare(metric, labels[rows], scores[rows], reference[rows], resamples, config.seed)
+        )
         for column, value, rows in slices
     ]
     return Quality(

@@ -138,9 +138,7 @@ class Comparison:
     drop: Interval
 
 
-def compare(
-    metric: str, labels: Floats, scores: Floats, reference: Floats, resamples: int, seed: int
-) -> Comparison:
+def compare(metric: str, labels: Floats, scores: Floats, reference: Floats, resamples: int, seed: int) -> Comparison:
     """Compares two models on the same rows.
 
     Args:
@@ -156,10 +154,11 @@ def compare(
     value, base = float(of_variant(everything)[0]), float(of_reference(everything)[0])
     pairs = [(of_variant(w), of_reference(w)) for w in resampled_weights(len(labels), resamples, seed)]
     values, bases = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    drop = _drop(metric, np.array([value]), np.array([base]))
     return Comparison(
         value=interval(value, values),
         reference=base,
-        drop=interval(_drop(metric, value, base), _drop(metric, values, bases)),
+        drop=interval(float(drop[0]), _drop(metric, values, bases)),
     )
 
 
@@ -182,7 +181,7 @@ def interval(value: float, resampled: Floats) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-def _drop(metric: str, value: Floats | float, reference: Floats | float) -> Floats | float:
+def _drop(metric: str, value: Floats, reference: Floats) -> Floats:
     if metric in HIGHER_IS_BETTER:
         return reference - value
     return (value - reference) / np.maximum(np.abs(reference), 1e-12)

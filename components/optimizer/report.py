@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from components.errors import OptimizationError
 from components.optimizer.config import REFERENCE, OptimizationConfig
+from components.optimizer.job import OptimizerJob
 
 REPORT_FILE = "report.json"
 VERSION = 1
@@ -176,8 +177,13 @@ class Report(Part):
     exports: dict[str, str] = Field(default_factory=dict)
     """Folder of each exported variant in the exports' artifact."""
     environment: Environment
-    config: OptimizationConfig
+    job: OptimizerJob
+    """What was asked, with the folders of the inputs: enough to make a variant again."""
     seconds: float
+
+    @property
+    def config(self) -> OptimizationConfig:
+        return self.job.config
 
     def variant(self, name: str) -> Variant:
         """The entry of one variant.

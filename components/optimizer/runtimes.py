@@ -95,6 +95,11 @@ def scores(call: Call, features: Features, batch_size: int = 256) -> NDArray[np.
     return np.concatenate(parts)
 
 
+def first_row(rows: Features | NDArray[Any]) -> Features | NDArray[Any]:
+    """A batch of one row, of features or of serialized examples."""
+    return {name: values[:1] for name, values in rows.items()} if isinstance(rows, dict) else rows[:1]
+
+
 def feature_batches(features: Features, batch_size: int, count: int, seed: int) -> list[Features]:
     """Batches of rows drawn at random."""
     random = np.random.default_rng(seed)

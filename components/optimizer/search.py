@@ -20,7 +20,7 @@ import numpy as np
 from components import progress
 from components.contract import serving_model_dir, training_dir
 from components.errors import OptimizationError
-from components.optimizer import isolation, judging, quality, report, sizes, work
+from components.optimizer import isolation, judging, plot, quality, report, sizes, work
 from components.optimizer.config import REFERENCE, STAGES, hardware_of, runtime_of, techniques_of
 from components.optimizer.decision import decide, quality_rejections, rejections
 from components.optimizer.job import OptimizerJob
@@ -244,10 +244,11 @@ class Search:
             variants=self.variants,
             exports=exported,
             environment=_environment(self.machine, self.config.measuring.threads, self.config.measuring.calls),
-            config=self.config,
+            job=self.job,
             seconds=round(time.monotonic() - self.started, 3),
         )
         report.write(result, self.job.report_uri)
+        plot.write(result, self.job.report_uri)
         progress.report(NODE, f"chose {decision.chosen}", 1.0)
         return result
 

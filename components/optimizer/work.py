@@ -88,32 +88,37 @@ def score(piece: Piece, task: Task, folder: str, scores_file: str, xla: bool) ->
     enabled, or, where a variant is a core only, in its own runtime.
 
     Returns:
-        `path`: `whole` or `core`; `load_ms` and `first_ms` of loading and of the first request; `memory_mb` that
+        `load_ms` and `first_ms` of loading and of the first request; `memory_mb` that
         loading and answering took, resident.
     """
     if not xla:
         served.disable_xla()
-    whole = piece.has_servable and not piece.foreign
-    rows = data.load_rows(folder) if whole else load_features(folder)
+    rows, score_all = _questions(piece, folder)
     resident = psutil.Process().memory_info().rss
     started = time.perf_counter()
-    call = _opened(piece, task, whole)
+    call = _opened(piece, task)
     loaded = time.perf_counter()
-    call(rows[:1] if whole else {name: values[:1] for name, values in rows.items()})
+    call(runtimes.first_row(rows))
     answered = time.perf_counter()
-    scores = served.in_batches(call, rows) if whole else runtimes.scores(call, rows)
+    scores = score_all(call, rows)
     _check_finite(scores)
     np.save(scores_file, scores)
     return {
-        "path": "whole" if whole else "core",
         "load_ms": (loaded - started) * 1e3,
         "first_ms": (answered - loaded) * 1e3,
         "memory_mb": (psutil.Process().memory_info().rss - resident) / 1e6,
     }
 
 
-def _opened(piece: Piece, task: Task, whole: bool) -> Callable[..., Any]:
-    return served.Served(piece.servable, task) if whole else runtimes.open_core(piece, task, 1)
+def _questions(piece: Piece, folder: str) -> tuple[Any, Callable[..., Any]]:
+    """The evaluation rows in the form that the piece reads, and how they are all scored."""
+    if piece.is_whole:
+        return data.load_rows(folder), served.in_batches
+    return load_features(folder), runtimes.scores
+
+
+def _opened(piece: Piece, task: Task) -> Callable[..., Any]:
+    return served.Served(piece.servable, task) if piece.is_whole else runtimes.open_core(piece, task, 1)
 
 
 def _check_finite(scores: Any) -> None:
@@ -141,9 +146,10 @@ def latency(
     if not config.xla:
         served.disable_xla()
     threads = config.measuring.threads
-    whole = {n: served.Served(p.servable, task, threads) for n, p in pieces.items() if p.has_servable and not p.foreign}
+    whole = {n: served.Served(p.servable, task, threads) for n, p in pieces.items() if p.is_whole}
     core = {n: runtimes.open_core(p, task, threads) for n, p in pieces.items() if p.has_core or p.foreign}
-    make_batches = {"whole": partial(measure.batches_of, data.load_rows(folder))}
+    make_batches: dict[str, Callable[..., list[Any]]] = {}
+    make_batches["whole"] = partial(measure.batches_of, data.load_rows(folder))
     if core:
         make_batches["core"] = partial(runtimes.feature_batches, load_features(folder))
     share = seconds / (len(make_batches) * len(config.batch_sizes))

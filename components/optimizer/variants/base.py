@@ -75,6 +75,11 @@ class Piece:
         return Path(self.servable).is_dir()
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it answers serialized examples; else it is a core in a runtime of its own."""
+        return self.has_servable and not self.foreign
+
+    @property
     def foreign(self) -> str:
         """The file of a runtime other than TensorFlow: `model.tflite`, `model.onnx`; empty where there is none."""
         found = [p for p in Path(self.uri).glob("model.*") if p.suffix in (".tflite", ".onnx", ".plan")]

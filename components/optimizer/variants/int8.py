@@ -6,6 +6,7 @@ The servable is about four times smaller, and on CPUs slower than float: there a
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,10 @@ def _quantize(workshop: Workshop, piece: Piece, made: Piece, preset: str) -> Non
     _convert(plain, quantized, preset, _features(workshop, trained.keras_model.input_names) if static else None)
     loaded = tf.saved_model.load(quantized)
     signature = loaded.signatures[SERVING_DEFAULT]
-    model = finetuning.StandIn(
-        trained.keras_model, lambda features: signature(**features)[finetuning.LOGITS], [loaded]
-    )
+    model = finetuning.StandIn(trained.keras_model, lambda features: signature(**features)[finetuning.LOGITS], [loaded])
     finetuning.save_servables(model, trained.job, made)
+    for folder in (plain, quantized):
+        shutil.rmtree(folder)
 
 
 def _features(workshop: Workshop, names: list[str]) -> Iterator[dict[str, Any]]:

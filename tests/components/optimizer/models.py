@@ -114,7 +114,11 @@ class Servable(tf.Module):
         self.vocabulary = tf.saved_model.Asset(str(vocabulary))
         self.table = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
-                self.vocabulary, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+                self.vocabulary,
+                tf.string,
+                tf.lookup.TextFileIndex.WHOLE_LINE,
+                tf.int64,
+                tf.lookup.TextFileIndex.LINE_NUMBER,
             ),
             -1,
         )
@@ -159,8 +163,6 @@ def save(servable: Servable, folder: str) -> None:
 
 def read_examples(folder: Path) -> list[bytes]:
     return [r.numpy() for f in folder.glob("*.gz") for r in tf.data.TFRecordDataset(str(f), "GZIP")]
-
-
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """SavedModels as one flat graph: load, freeze, optimize, rewrite, write.
 
 A servable is read the way TensorFlow Serving reads it, into a graph with a session. Its variables become constants,
-its function calls are inlined by Grappler, and what is written holds one flat graph with the same signatures, tables and
-assets and no checkpoint. Works on any SavedModel, whatever made it.
+its function calls are inlined, and what is written holds one flat graph with the same signatures, tables and assets and
+no checkpoint. Works on any SavedModel, whatever made it.
 """
 
 from __future__ import annotations
@@ -77,10 +77,9 @@ def load_frozen(servable: str) -> FlatModel:
 def _variable_values(graph: tf.Graph, session: Any) -> dict[str, Any]:
     """The value of every numeric variable, by the name of its handle."""
     handles = [op for op in graph.get_operations() if op.type == "VarHandleOp" and op.get_attr("dtype") != tf.string]
+    dtypes = {op.name: op.get_attr("dtype") for op in handles}
     with graph.as_default():
-        reads = {
-            op.name: tf.raw_ops.ReadVariableOp(resource=op.outputs[0], dtype=op.get_attr("dtype")) for op in handles
-        }
+        reads = {op.name: tf.raw_ops.ReadVariableOp(resource=op.outputs[0], dtype=dtypes[op.name]) for op in handles}
     values: dict[str, Any] = session.run(reads)
     return values
 
@@ -164,8 +163,8 @@ def _main_op(meta_graph: Any) -> str:
 def _with_constant_asset_paths(graph_def: Any, assets: Any) -> Any:
     """A graph whose assets are constants that the loader overrides, as in a TensorFlow 1 SavedModel.
 
-    TensorFlow 2 keeps an asset's path in a string variable that the initializer assigns from a placeholder; TensorFlow 2
-    itself cannot load that again once the graph has no object graph beside it.
+    TensorFlow 2 keeps an asset's path in a string variable that the initializer assigns from a placeholder; it cannot
+    itself load that again once the graph has no object graph beside it.
     """
     names = {asset.tensor_info.name.split(":")[0]: asset.filename for asset in assets}
     assigned = {node.input[0]: node.input[1] for node in graph_def.node if node.op == "AssignVariableOp"}
@@ -274,11 +273,12 @@ def write_slim(servable: str, folder: str) -> int:
     target = Path(folder, "variables", "variables")
     target.parent.mkdir()
     kept = [key for key in keys if key in used]
+    tensors = [reader.get_tensor(key) for key in kept]
     tf.raw_ops.SaveV2(
         prefix=str(target),
         tensor_names=kept,
         shape_and_slices=[""] * len(kept),
-        tensors=[reader.get_tensor(k) for k in kept],
+        tensors=tensors,
     )
     return sum(reader.get_tensor(key).nbytes for key in unused)
 
@@ -299,7 +299,7 @@ def too_large_to_freeze(servable: str) -> str:
     size = variable_bytes(servable)
     if size <= _GRAPH_LIMIT_BYTES:
         return ""
-    return f"Its variables are {size / 1e9:.2f} GB; a graph with constants holds at most {_GRAPH_LIMIT_BYTES / 1e9:.2f} GB."
+    return f"its variables are {size / 1e9:.2f} GB, and a graph of constants holds {_GRAPH_LIMIT_BYTES / 1e9:.2f} GB"
 
 
 def nodes(graph_def: Any) -> Iterable[Any]:
@@ -430,9 +430,8 @@ def _signature_nodes(meta_graph: Any) -> set[str]:
 
 def _asset_paths(graph_def: Any) -> list[str]:
     """Variables that hold the path of an asset: the loader assigns them, and the path is another on every machine."""
-    return [
-        n.name for n in graph_def.node if n.op == "VarHandleOp" and n.attr["dtype"].type == tf.string.as_datatype_enum
-    ]
+    variables = [node for node in graph_def.node if node.op == "VarHandleOp"]
+    return [node.name for node in variables if node.attr["dtype"].type == tf.string.as_datatype_enum]
 
 
 def _elements(shape: Iterable[int]) -> int:

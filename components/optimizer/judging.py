@@ -41,12 +41,10 @@ def quality(
     """
     whole = compare(metric, labels, scores, reference, config.bootstrap_samples, config.seed)
     resamples = min(config.bootstrap_samples, MAX_SLICE_RESAMPLES)
-    parts = [
-        _slice(
-            column, value, rows, compare(metric, labels[rows], scores[rows], reference[rows], resamples, config.seed)
-        )
-        for column, value, rows in slices
-    ]
+    parts = []
+    for column, value, rows in slices:
+        part = compare(metric, labels[rows], scores[rows], reference[rows], resamples, config.seed)
+        parts.append(_slice(column, value, rows, part))
     return Quality(
         metric=metric,
         rows=len(labels),

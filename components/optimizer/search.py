@@ -30,11 +30,12 @@ from components.subprocesses import child_main
 
 NODE = "ModelOptimizer"
 _METHOD = (
-    "Whole path: serving_default through a tf.compat.v1.Session callable, XLA disabled, {threads} thread(s) pinned to as "
-    "many cores; each round every variant and the reference take turns in a random order, {calls} timed calls each on "
-    "changing batches; warm-up apart. Speed-up: median over rounds of the ratio of the rounds' medians; 95 % interval by "
-    "resampling rounds. Quality: on the labelled evaluation split through serving_default; 95 % interval of the paired "
-    "difference by resampling rows. Core: from transformed features to scores, in the variant's own runtime."
+    "Whole path: serving_default through a session's RunCallable, XLA as the server has it, {threads} thread(s) pinned "
+    "to as many cores; each round every variant and the reference take turns in a random order, {calls} timed calls "
+    "each on changing batches; warm-up apart. Speed-up: median over rounds of the ratio of the rounds' medians; 95 % "
+    "interval by resampling rounds. Quality: on the labelled evaluation split through serving_default; 95 % interval "
+    "of the paired difference by resampling rows. Core: from transformed features to scores, in the variant's own "
+    "runtime."
 )
 
 

@@ -40,8 +40,8 @@ class Served:
         self.inputs = sorted(definition.inputs)
         feeds = [definition.inputs[name].name for name in self.inputs]
         options = config_pb2.CallableOptions(feed=feeds, fetch=[definition.outputs[_output(definition, task)].name])
-        # The public `make_callable` goes through `Session.run`'s Python whenever there are feeds, 50 microseconds a feed:
-        # it would hide what is measured. This one is a thin hull around the runtime's own RunCallable.
+        # The public `make_callable` goes through `Session.run`'s Python whenever there are feeds, 50 microseconds for
+        # each: it would hide what is measured. This one is a thin hull around the runtime's own RunCallable.
         self._call = self.session._make_callable_from_options(options)
 
     def __call__(self, *batch: NDArray[Any]) -> NDArray[np.float32]:

@@ -69,7 +69,7 @@ def make(workshop: Workshop, name: str, source: Piece, made: Piece) -> dict[str,
     """Applies one technique: pre-check, transform, post-check.
 
     Returns:
-        `refused`: the pre-check's reason, empty where it went on; `checks`: of the post-check; `seconds` of the transform.
+        `refused`: the pre-check's reason, empty where it went on; `checks`: of the post-check; `seconds` it took.
     """
     method = technique(name)
     refused = method.pre_check(workshop, source)
@@ -130,7 +130,7 @@ def _check_finite(scores: Any) -> None:
 def latency(
     pieces: dict[str, Piece], task: Task, config: OptimizationConfig, folder: str, seconds: float
 ) -> list[dict[str, Any]]:
-    """Times variants side by side, in a process pinned to as many cores as threads: first the whole path, then the core.
+    """Times variants side by side, in a process pinned to as many cores as threads: the whole path, then the core.
 
     Args:
         pieces: By variant, the reference among them.
@@ -140,7 +140,7 @@ def latency(
         seconds: Wall time for all of it; each path and batch size gets its share.
 
     Returns:
-        One record for each variant, path and batch size: `name`, `path`, `batch_size`, and what `measure.figures` gives.
+        One record a variant, path and batch size: `name`, `path`, `batch_size`, and what `measure.figures` gives.
     """
     measure.pin(config.measuring.threads)
     if not config.xla:

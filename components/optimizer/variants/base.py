@@ -95,7 +95,7 @@ class Piece:
 
 
 def for_both(piece: Piece, made: Piece, rewrite: Callable[[str, str], None]) -> None:
-    """Applies a rewriting of SavedModels, from folder to folder, to the whole path and to the core where there is one."""
+    """Applies a rewriting of SavedModels, from folder to folder, to the whole path and to the core, if it is known."""
     rewrite(piece.servable, made.servable)
     if piece.has_core:
         rewrite(piece.core, made.core)

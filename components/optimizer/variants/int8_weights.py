@@ -1,7 +1,7 @@
 """`int8_weights`: weight matrices are stored as int8 with a scale for each column, and multiplied out at load.
 
-TensorFlow's own weight-only preset needs XLA operations, which TensorFlow Serving does not run unless told to. Here the
-int8 constants, a cast and a multiplication stand where the matrix stood; the session folds them when it loads the graph,
+TensorFlow's own weight-only preset needs XLA operations, which TensorFlow Serving does not run unless told to. Here
+int8 constants, a cast and a multiplication stand where the matrix stood; the session folds them at load,
 so a call computes in float32 and costs what it did.
 """
 

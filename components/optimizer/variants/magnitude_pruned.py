@@ -21,7 +21,7 @@ _UPDATES = 40
 
 
 def prunable(model: Any, min_weights: int) -> list[str]:
-    """Names of the dense layers whose kernels are worth pruning; the last layer decides the scores and is left alone."""
+    """Names of the dense layers whose kernels are worth pruning; the last decides the scores and is left alone."""
     dense = [layer for layer in model.layers if isinstance(layer, tf_keras.layers.Dense)]
     return [x.name for x in dense if x.kernel.shape.num_elements() >= min_weights and x.kernel.shape[1] > 1]
 

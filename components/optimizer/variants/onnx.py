@@ -72,7 +72,7 @@ def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
         Check(
             name="valid",
             passed=True,  # check_model raises otherwise
-            detail=f"onnx.checker accepts it: opset {OPSET}, {len(proto.graph.node)} nodes, TensorFlow {tf.__version__}",
+            detail=f"onnx.checker accepts it: opset {OPSET}, {len(proto.graph.node)} nodes",
             figures={"operations": ops},
         )
     ]

@@ -1,7 +1,7 @@
 """`sparsity_2_4`: of every four weights along the input axis two are zero, the pattern that sparse tensor cores need.
 
-tfmot draws the mask once, when its step counter is 1, and ignores any schedule: the mask comes from the trained weights,
-and fine-tuning moves the others. A kernel with an input size that 4 does not divide is left alone, and named.
+tfmot draws the mask once, when its step counter is 1, and ignores any schedule: the mask comes from the trained
+weights, and fine-tuning moves the others. A kernel with an input size that 4 does not divide is left alone, and named.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
         Check(
             name="untouched",
             passed=bool(names),
-            detail=f"{len(names)} layers hold the pattern; left alone, because 4 does not divide their inputs: {untouched}",
+            detail=f"{len(names)} layers have it; left alone, because 4 does not divide their inputs: {untouched}",
             figures={"untouched": left},
         ),
     ]

@@ -1,8 +1,8 @@
 """`structured_pruned`: whole neurons and embedding dimensions are removed, then the smaller model is trained on.
 
-What is left are smaller dense layers: faster on every runtime, with no kernel that knows about sparsity. A neuron's worth
-is the norm of what comes in times the norm of what goes out; an embedding dimension's, the norms of its column and of
-the weights that read it.
+What is left are smaller dense layers: faster on every runtime, with no kernel that knows about sparsity. A neuron's
+worth is the norm of what comes in times the norm of what goes out; an embedding dimension's, the norms of its column
+and of the weights that read it.
 """
 
 from __future__ import annotations

@@ -43,11 +43,11 @@ def library() -> Any:
         try:
             _load_libraries()
             return importlib.import_module(name)
-        except (ImportError, OSError) as error:
+        except (ImportError, OSError) as error:  # noqa: PERF203
             problems.append(f"{name}: {error}")
     raise OptimizationError(
         f"TensorRT is not installed: {'; '.join(problems)}.",
-        "Install tensorrt-rtx-cu13-bindings and tensorrt-rtx-cu13-libs; they build engines on machines without a GPU too.",
+        "Install tensorrt-rtx-cu13-bindings and tensorrt-rtx-cu13-libs, which build engines without a GPU too.",
     )
 
 

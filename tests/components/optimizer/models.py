@@ -7,6 +7,7 @@ Run as a module it writes everything that the optimizer reads into a folder:
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,7 @@ def fit(table: dict[str, Any], width: int) -> list[Any]:
     random = np.random.default_rng(0)
     x, y = features(table), table["label"][:, None]
     sizes = [x.shape[1], width, width, 1]
-    params = [
-        p
-        for i, o in zip(sizes, sizes[1:], strict=False)
-        for p in (random.normal(0, (2 / i) ** 0.5, (i, o)), np.zeros(o))
-    ]
+    params = [p for i, o in itertools.pairwise(sizes) for p in (random.normal(0, (2 / i) ** 0.5, (i, o)), np.zeros(o))]
     moments = [(np.zeros_like(p), np.zeros_like(p)) for p in params]
     for step in range(1, 301):
         for p, g, (m, v) in zip(params, _gradients(params, x, y), moments, strict=True):

@@ -45,6 +45,8 @@ class Recorder:
         self.display.started(node)
 
     def node_finished(self, node: str, state: Any, execution_id: int | None, seconds: float) -> None:
+        if execution_id and state == "done":
+            recovery.seal(self._root, execution_id)
         outputs = Store(self._root.metadata).outputs(execution_id) if execution_id else []
         self._read(node, outputs)
         self._end(

@@ -1,4 +1,6 @@
-"""Ends what a dead run left open in ML Metadata: Ctrl-C and SIGKILL leave executions RUNNING for ever.
+"""What the holder of the root's lock mends and marks in ML Metadata: open executions, damaged and finished artifacts.
+
+Ctrl-C and SIGKILL leave executions RUNNING for ever.
 
 Only the holder of the root's lock may call this: then every open execution belongs to a process that is gone.
 """
@@ -13,7 +15,7 @@ from typing import Literal
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from pipeline import store
+from pipeline import integrity, store
 from pipeline.layout import Root
 
 OPEN = (pb.Execution.NEW, pb.Execution.RUNNING)
@@ -36,12 +38,7 @@ def end_open_executions(root: Root, state: Literal["FAILED", "CANCELED"]) -> lis
     """
     if not root.metadata.exists():
         return []
-    store.check_file(root.metadata)
-    config = pb.ConnectionConfig()
-    config.sqlite.filename_uri = str(root.metadata)
-    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE
-    mlmd = metadata_store.MetadataStore(config)
-    nodes = []
+    mlmd, nodes = _open(root), []
     for execution in _newest(mlmd):
         if execution.last_known_state in OPEN:
             nodes.append(_node(mlmd, execution))
@@ -49,6 +46,31 @@ def end_open_executions(root: Root, state: Literal["FAILED", "CANCELED"]) -> lis
             execution.last_known_state = pb.Execution.State.Value(state)
             mlmd.put_executions([execution])
     return nodes
+
+
+def set_aside_damaged(root: Root) -> list[integrity.Damage]:
+    """Takes artifacts whose files are gone, emptied or changed out of the cache's reach.
+
+    Args:
+        root: Whose lock the caller holds.
+
+    Raises:
+        StoreError: `metadata.db` is damaged or of another program.
+    """
+    return integrity.set_aside_damaged(_open(root)) if root.metadata.exists() else []
+
+
+def seal(root: Root, execution_id: int) -> None:
+    """Records the digests of what an execution has just written."""
+    integrity.seal(_open(root), execution_id)
+
+
+def _open(root: Root) -> metadata_store.MetadataStore:
+    store.check_file(root.metadata)
+    config = pb.ConnectionConfig()
+    config.sqlite.filename_uri = str(root.metadata)
+    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE
+    return metadata_store.MetadataStore(config)
 
 
 def _newest(mlmd: metadata_store.MetadataStore) -> list[pb.Execution]:

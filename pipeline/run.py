@@ -87,11 +87,14 @@ def execute(request: Request) -> int:
     root = prepare_root(Root.at(request.root))
     with hold(root, request.wait), _signals():
         died = recovery.end_open_executions(root, "FAILED")
+        damaged = recovery.set_aside_damaged(root)
         run = begin(request, config, root)
         folder = root.run(run.run_id)
         with display.quiet(folder / record.LOG_FILE, stderr=request.json) as console:
             if died:
                 console.print(f"[yellow]An earlier run died in {', '.join(died)}; what it had completed is reused.[/]")
+            for damage in damaged:
+                console.print(f"[yellow]{damage.uri} is {damage.what}; what wrote it runs again.[/]", soft_wrap=True)
             console.print(f"[dim]run {run.run_id}, log {folder / record.LOG_FILE}[/]", soft_wrap=True)
             run = _run(request, config, root, run, console)
             console.print(summary.at_the_end(run))
@@ -127,10 +130,14 @@ def _launch(request: Request, config: configuration.Config, root: Root, recorder
     make_importable(config)
     from pipeline import runners  # the import of TFX: seconds
     from pipeline.dag import NEVER_CACHED, create_pipeline
+    from pipeline.fingerprint import node_fingerprints
 
     run_id = recorder.record.run_id
     pipeline = create_pipeline(config, root, run_id=run_id, cache=request.cache, force=request.force)
     ir = runners.compile_pipeline(pipeline, run_id, never_cached=NEVER_CACHED)
+    functions = [dotted for dotted in (config.preprocessing.function, config.model.function) if dotted]
+    folder = config.source.parent if config.source else None
+    runners.add_to_cache_keys(ir, node_fingerprints(runners.executors(ir), functions, folder))
     part = runners.PartialRun(request.from_node, request.to_node)
     if request.from_node or request.to_node:
         part = runners.mark_part(ir, part, Store(root.metadata) if root.metadata.exists() else None)

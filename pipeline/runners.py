@@ -7,7 +7,7 @@ changed for a run: the run's id, which nodes may come from the cache, which part
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -27,6 +27,9 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from components.errors import TaxiwayError, UsageError, close_matches
 from pipeline.store import Store
+
+CODE_PROPERTY = "taxiway_code"
+"""Execution property that holds the digest of a node's code."""
 
 Ended = Literal["done", "cached", "skipped"]
 
@@ -74,6 +77,27 @@ def compile_pipeline(
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     runtime_parameter_utils.substitute_runtime_parameter(ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     return ir
+
+
+def executors(ir: pipeline_pb2.Pipeline) -> dict[str, str]:
+    """Dotted path of each node's executor class; nodes without one (resolvers, importers) are left out."""
+    specs = runner_utils.extract_local_deployment_config(ir).executor_specs
+    found = {}
+    for node, spec in specs.items():
+        kind = spec.WhichOneof("spec")
+        if kind == "beam_executable_spec":
+            found[node] = spec.beam_executable_spec.python_executor_spec.class_path
+        elif kind == "python_class_executable_spec":
+            found[node] = spec.python_class_executable_spec.class_path
+    return found
+
+
+def add_to_cache_keys(ir: pipeline_pb2.Pipeline, fingerprints: Mapping[str, str]) -> None:
+    """Makes the digest of each node's code an execution property, in place: TFX's cache key knows those only."""
+    for node in ir.nodes:
+        digest = fingerprints.get(node.pipeline_node.node_info.id)
+        if digest:
+            node.pipeline_node.parameters.parameters[CODE_PROPERTY].field_value.string_value = digest
 
 
 def node_ids(ir: pipeline_pb2.Pipeline) -> list[str]:

@@ -12,8 +12,10 @@ from rich.table import Table
 
 from components import servables
 from components.errors import UsageError, close_matches
+from components.serving import operations
 from components.serving import predict as prediction
 from components.serving.directory import ServingDirectory, Version
+from components.serving.operations import Verified
 from components.serving.predict import Scored
 from pipeline import output
 from pipeline.layout import Root
@@ -101,6 +103,54 @@ def _origin(provenance: Mapping[str, Any]) -> str | None:
     if provenance.get("rollback_of"):
         return f"rollback of {provenance['rollback_of']}"
     return escape(f"run {provenance['run_id']}") if provenance.get("run_id") else None
+
+
+def rollback(root: str | Path, model: str | None, version: int | None, reason: str) -> dict[str, Any]:
+    """Makes an earlier version live again.
+
+    Returns:
+        `version`, `path`, `reason`, `execution` (in ML Metadata) and `not_recorded` (why there is none).
+
+    Raises:
+        UsageError: There is no such model.
+        ServingError: There is nothing to return to.
+    """
+    place = directory(root, model)
+    made = operations.rollback(place, place.base.name, Root.at(root).metadata, version, reason)
+    return {
+        "version": made.result.version,
+        "path": str(made.result.path),
+        "reason": made.result.reason,
+        "execution": made.execution,
+        "not_recorded": made.not_recorded,
+    }
+
+
+def promote(root: str | Path, model: str | None, version: int, label: str) -> None:
+    """Gives a label to a version.
+
+    Raises:
+        UsageError: There is no such model.
+        ServingError: There is no such version, or it is no label.
+    """
+    place = directory(root, model)
+    operations.promote(place, place.base.name, version, label)
+
+
+def verify(folder: Path) -> Verified:
+    """Checks a SavedModel anywhere; see `operations.verify`."""
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.", "Name a version's folder, or a copy of one.")
+    return operations.verify(folder)
+
+
+def verified_text(folder: Path, found: Verified) -> str:
+    """What `taxiway verify` prints."""
+    if found.ok:
+        against = "every byte as it was pushed" if found.has_manifest else "no manifest, so only its operations"
+        return f"[green]ok[/] {escape(str(folder))}: {against}\ndigest {found.digest}"
+    problems = "\n".join(f"  {escape(problem)}" for problem in found.problems)
+    return f"[red]bad[/] {escape(str(folder))}:\n{problems}"
 
 
 def predict(root: str | Path, model: str | None, version: int | None, file: Path | None, limit: int | None) -> Scored:

@@ -1,21 +1,24 @@
-"""`taxiway versions` and `taxiway predict`."""
+"""The commands around the serving directory: versions, rollback, promote, verify, serve, predict."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from pipeline.commands import options
 from pipeline.layout import DEFAULT_ROOT
 
+PANEL = "The model that is served"
+Kind = Literal["binary", "container", "embedded"]
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command("versions", rich_help_panel="The model that is served")(versions)
-    app.command("predict", rich_help_panel="The model that is served")(predict)
+    for command in (versions, rollback, promote, verify, serve, predict):
+        app.command(command.__name__, rich_help_panel=PANEL)(command)
 
 
 def versions(root: options.Root = DEFAULT_ROOT, model: options.Model = None, json: options.Json = False) -> None:
@@ -27,6 +30,71 @@ def versions(root: options.Root = DEFAULT_ROOT, model: options.Model = None, jso
         output.print_json([served.as_json(version) for version in found])
     else:
         output.print_table(served.table(found))
+
+
+def rollback(
+    version: Annotated[
+        int | None, typer.Argument(help="The version to return to.", show_default="the one before the live one")
+    ] = None,
+    root: options.Root = DEFAULT_ROOT,
+    model: options.Model = None,
+    reason: Annotated[str, typer.Option("--reason", help="For the records.")] = "",
+    json: options.Json = False,
+) -> None:
+    """Makes an earlier version live again: its bytes under a new number. The model taken back is not pushed again."""
+    from pipeline import output, served
+
+    made = served.rollback(root, model, version, reason)
+    if json:
+        output.print_json(made)
+    else:
+        output.console().print(f"Live: version {made['version']}, {made['reason']}\n{made['path']}", soft_wrap=True)
+    if made["not_recorded"]:
+        output.console(stderr=True).print(f"Not recorded in ML Metadata: {made['not_recorded']}", soft_wrap=True)
+
+
+def promote(
+    version: Annotated[int, typer.Argument(help="A version.")],
+    label: Annotated[str, typer.Option("--label", "-l", help="The label that clients may ask for.")],
+    root: options.Root = DEFAULT_ROOT,
+    model: options.Model = None,
+) -> None:
+    """Gives a label such as canary to a version; a labelled version is kept."""
+    from pipeline import output, served
+
+    served.promote(root, model, version, label)
+    output.console().print(f"{label}: version {version}")
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A version's folder, or a copy of one on any machine.")],
+    json: options.Json = False,
+) -> int:
+    """Checks a SavedModel without loading it: its operations, and every byte against its manifest. Exit code 1: bad."""
+    from pipeline import output, served
+
+    found = served.verify(folder)
+    if json:
+        output.print_json(dataclasses.asdict(found))
+    else:
+        output.console().print(served.verified_text(folder, found), soft_wrap=True)
+    return 0 if found.ok else 1
+
+
+def serve(
+    root: options.Root = DEFAULT_ROOT,
+    model: options.Model = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    rest_port: Annotated[int, typer.Option("--rest-port", min=0, max=65535)] = 8501,
+    grpc_port: Annotated[int, typer.Option("--grpc-port", min=0, max=65535)] = 8500,
+    kind: Annotated[
+        Kind | None, typer.Option("--with", help="This server and no other.", show_default="the first at hand")
+    ] = None,
+) -> None:
+    """Serves the live version: tensorflow_model_server, its image, or the embedded server; the first at hand."""
+    from pipeline import serve as server
+
+    server.start(root, model, host=host, rest_port=rest_port, grpc_port=grpc_port, kind=kind)
 
 
 def predict(

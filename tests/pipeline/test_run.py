@@ -109,6 +109,15 @@ def test_a_part_of_the_pipeline(root, sample_dag, capfd):
     assert run.nodes[3].reason == "not in this part"
 
 
+def test_damaged_artifacts_are_made_again(root, sample_dag, capfd):
+    taxiway("run", "--root", root)
+    verdict = root / "artifacts" / "Gate" / "verdict" / "2" / "verdict.json"
+    verdict.write_text(verdict.read_text() + " ")
+    taxiway("run", "--root", root)
+    assert "is changed; what wrote it runs again" in capfd.readouterr().out
+    assert states(newest(root)) == {"Rows": "cached", "Gate": "done", "Work": "done", "Last": "done"}
+
+
 def test_the_same_on_beam(root, sample_dag):
     assert taxiway("run", "--root", root, "--orchestrator", "beam") == 0
     assert states(newest(root)) == {"Rows": "done", "Gate": "done", "Work": "done", "Last": "done"}

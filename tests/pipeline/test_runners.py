@@ -74,6 +74,24 @@ class TestBoth:
         assert runners.left_out(ir) == {"Rows": True, "Gate": True, "Last": False}
 
 
+def test_other_code_is_a_cache_miss(tmp_path):
+    def states(run_id, code):
+        ir = runners.compile_pipeline(sample.create(tmp_path), run_id)
+        runners.add_to_cache_keys(ir, {"Work": code})
+        listener = Listener()
+        runners.run(ir, listener)
+        return listener.ended()
+
+    assert set(states("run-1", "a").values()) == {"done"}
+    assert set(states("run-2", "a").values()) == {"cached"}
+    assert states("run-3", "b") == {"Rows": "cached", "Gate": "cached", "Work": "done", "Last": "done"}
+
+
+def test_executors_are_named_by_their_class(tmp_path):
+    ir = runners.compile_pipeline(sample.create(tmp_path), "run-1")
+    assert runners.executors(ir)["Rows"] == "tests.pipeline.sample.Rows_Executor"
+
+
 def test_failed_hook_is_told_the_error(tmp_path):
     ir = runners.compile_pipeline(sample.create(tmp_path, fail="bug"), "run-1")
     listener = Listener()

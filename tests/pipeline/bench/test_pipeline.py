@@ -1,0 +1,47 @@
+"""The figures of the benchmark, from runs that are made up; AUC against its definition."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from pipeline.bench import pipeline as bench
+from pipeline.bench import quality
+
+
+def side(scale, auc):
+    made = bench.Side()
+    for run in (1.0, 2.0, 3.0):
+        seconds = {"Transform": 10 * run * scale, "Trainer": 5 * run * scale, "ModelOptimizer": 7.0}
+        made.add(seconds, 20 * run * scale, {"auc": auc})
+    return made
+
+
+def test_ratios_are_run_by_run():
+    result = bench.figures(side(0.5, 0.95), side(1.0, 0.94), {"eval_rows": 5, "train_rows_seen": {"ours": 6, "tfx": 6}})
+    assert result["shared"]["ratio"] == {"median": 0.5, "min": 0.5, "max": 0.5}
+    assert result["shared"]["ours"]["median"] == 15.0, "nodes without a counterpart do not count"
+    assert result["whole"]["ratio"]["median"] == 0.5
+    assert result["nodes"]["Transform"]["tfx"] == {"median": 20.0, "min": 10.0, "max": 30.0}
+    assert "tfx" not in result["nodes"]["ModelOptimizer"]
+    assert result["met"] == {"shared": True, "whole": True, "auc": True}
+
+
+def test_missed_targets_are_said(capsys):
+    rows = {"eval_rows": 5, "train_rows_seen": {"ours": 6, "tfx": 6}}
+    result = bench.figures(side(2.0, 0.93), side(1.0, 0.94), rows)
+    assert result["met"] == {"shared": False, "whole": False, "auc": False}
+    bench.show(result)
+    printed = capsys.readouterr().out
+    assert printed.count("missed") == 3
+    assert "ratio 2.00 [2.00, 2.00], target 0.6" in printed
+
+
+def test_auc_is_the_share_of_pairs_in_the_right_order():
+    random = np.random.default_rng(0)
+    truth = random.random(60) < 0.4
+    scores = random.integers(0, 9, 60).astype(float)  # with ties
+    pairs = list(itertools.product(scores[truth], scores[~truth]))
+    expected = sum((a > b) + 0.5 * (a == b) for a, b in pairs) / len(pairs)
+    assert quality.area_under_curve(truth, scores) == pytest.approx(expected)
+    assert np.isnan(quality.area_under_curve(np.ones(3, bool), np.arange(3.0)))

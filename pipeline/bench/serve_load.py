@@ -1,0 +1,89 @@
+"""The load of `taxiway bench serve`, from a process of its own: closed loop, or at a fixed rate.
+
+The job: `target` (`host:port` of gRPC), `model`, `warmup` (a warm-up file's folder: real rows), `batch`, `clients`,
+`seconds`, `rate` (requests a second; 0: closed loop). The result: percentiles in milliseconds, throughput, failures.
+At a fixed rate a latency counts from when the request was due, so a stalled server is not forgiven its queue.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components import subprocesses
+from components.contract import EXAMPLES_INPUT, SERVING_DEFAULT
+from components.serving import warmup
+from components.serving.client import GrpcClient, ServerError
+
+
+class Load:
+    """Clients that ask until the time is over, and what they saw."""
+
+    def __init__(self, job: dict[str, Any], inputs: list[dict[str, np.ndarray]]) -> None:
+        self._job, self._inputs = job, inputs
+        self._lock = threading.Lock()
+        self.milliseconds: list[float] = []
+        self.failures: list[str] = []
+
+    def run(self) -> float:
+        """Runs all clients and returns the seconds it took."""
+        started = time.perf_counter()
+        clients = self._job["clients"]
+        threads = [threading.Thread(target=self._client, args=(number, started)) for number in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return time.perf_counter() - started
+
+    def _client(self, number: int, started: float) -> None:
+        client = GrpcClient(self._job["target"], self._job["model"])
+        rate, clients, sent = self._job["rate"], self._job["clients"], 0
+        while time.perf_counter() - started < self._job["seconds"]:
+            due = started + (number + sent * clients) / rate if rate else time.perf_counter()
+            time.sleep(max(0.0, due - time.perf_counter()))
+            self._ask(client, self._inputs[(number + sent * clients) % len(self._inputs)], due)
+            sent += 1
+        client.close()
+
+    def _ask(self, client: GrpcClient, inputs: dict[str, np.ndarray], due: float) -> None:
+        try:
+            client.predict(SERVING_DEFAULT, inputs)
+        except ServerError as error:
+            with self._lock:
+                self.failures.append(str(error))
+            return
+        with self._lock:
+            self.milliseconds.append((time.perf_counter() - due) * 1e3)
+
+
+def requests_of(folder: str, batch: int) -> list[dict[str, np.ndarray]]:
+    """Requests of `batch` rows from the rows of a version's warm-up file, each beginning with another row."""
+    rows = [
+        row
+        for request in warmup.read(folder)
+        if request.model_spec.signature_name == SERVING_DEFAULT
+        for row in tf.make_ndarray(request.inputs[EXAMPLES_INPUT])
+    ]
+    starts = range(len(rows))
+    return [{EXAMPLES_INPUT: np.array([rows[(s + i) % len(rows)] for i in range(batch)], object)} for s in starts]
+
+
+def main(job: dict[str, Any]) -> dict[str, Any]:
+    """The child."""
+    load = Load(job, requests_of(job["warmup"], job["batch"]))
+    seconds = load.run()
+    found = {"requests": len(load.milliseconds), "failures": len(load.failures), "first_failure": load.failures[:1]}
+    if load.milliseconds:
+        p50, p95, p99 = (float(value) for value in np.percentile(load.milliseconds, [50, 95, 99]))
+        found |= {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "max_ms": max(load.milliseconds)}
+    answered = len(load.milliseconds) / seconds
+    return {**found, "requests_per_second": answered, "rows_per_second": answered * job["batch"], "batch": job["batch"]}
+
+
+if __name__ == "__main__":
+    subprocesses.child_main(main)

@@ -1,0 +1,91 @@
+"""Rows by a server of the API, and files in bulk on Beam."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from components.errors import DataError, ServingError
+from components.serving import remote
+from components.serving.bulk import score_files
+from components.serving.directory import ServingDirectory
+from components.serving.server import EmbeddedServer, ServerOptions
+from tests.components.serving import models
+
+ROWS = models.rows(700)
+EXPECTED = {round(row["Fare (USD)"], 9): models.probability(row) for row in ROWS}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, taxi_model: Path) -> Path:
+    folder = tmp_path_factory.mktemp("serving") / "taxi"
+    ServingDirectory(folder).push(taxi_model, {})
+    return folder
+
+
+def test_rows_by_a_server(base: Path) -> None:
+    """More rows than one request takes; columns by their own names; missing values by JSON's null or left out."""
+    with EmbeddedServer("taxi", base, ServerOptions(rest_port=0, grpc_port=0)) as server:
+        url = f"http://127.0.0.1:{server.rest_port}"
+        full = [{"company": "Other", "seats": -1, **row} for row in ROWS]
+        scored = remote.predict(url, "taxi", full)
+        assert scored.version == ServingDirectory(base).live().number and scored.ignored == ["tip"]
+        expected = [models.probability(row) for row in ROWS]
+        np.testing.assert_allclose([a["probabilities"] for a in scored.answers], expected, atol=1e-6)
+        with pytest.raises(DataError, match="missing in a row"):  # this model's signature has no defaults
+            remote.predict(url, "taxi", [{"Fare (USD)": 1.0}])
+        with pytest.raises(ServingError, match="404"):
+            remote.predict(url, "half", ROWS[:1])
+    with pytest.raises(ServingError, match="No server answers"):
+        remote.predict(url, "taxi", ROWS[:1])
+    with pytest.raises(ServingError, match="no address"):
+        remote.predict("ftp://x", "taxi", ROWS[:1])
+
+
+@pytest.mark.parametrize(
+    ("proto", "dtype", "value"),
+    [
+        (None, "string", None),
+        ({"string_val": [""]}, "string", ""),
+        ({"int64_val": ["-9223372036854775808"]}, "int64", -(2**63)),
+        ({"float_val": [2.5], "tensor_content": ""}, "float32", 2.5),
+        ({"tensor_content": "AAAgQA=="}, "float32", 2.5),
+    ],
+)
+def test_defaults_are_read_from_the_metadata(proto: object, dtype: str, value: object) -> None:
+    assert remote._default(proto, dtype) == value
+
+
+def test_csv_and_json_lines_to_parquet_and_csv(base: Path, tmp_path: Path) -> None:
+    columns = ["Fare (USD)", "company", "seats", "tip"]
+    for part in range(2):
+        with open(tmp_path / f"rows-{part}.csv", "w", newline="", encoding="utf-8") as out:
+            writer = csv.DictWriter(out, columns)
+            writer.writeheader()
+            writer.writerows(ROWS[part::2])
+    made = score_files(base, str(tmp_path / "rows-*.csv"), tmp_path / "out" / "scored.parquet")
+    assert made.rows == len(ROWS) and made.files
+    scored = pyarrow.parquet.ParquetDataset(tmp_path / "out").read().to_pylist()
+    assert len(scored) == len(ROWS) and list(scored[0]) == [*columns, "classes", "probabilities"]
+    for row in scored:
+        assert abs(row["probabilities"] - EXPECTED[round(float(row["Fare (USD)"]), 9)]) < 1e-6
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in ROWS), encoding="utf-8")
+    made = score_files(base, str(tmp_path / "rows.jsonl"), tmp_path / "scored.csv")
+    lines = [row for file in made.files for row in csv.DictReader(Path(file).read_text("utf-8").splitlines())]
+    assert made.rows == len(lines) == len(ROWS)
+    for row in lines:
+        assert abs(float(row["probabilities"]) - EXPECTED[round(float(row["Fare (USD)"]), 9)]) < 1e-6
+
+
+def test_says_what_is_wrong(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No file matches"):
+        score_files(base, str(tmp_path / "*.csv"), tmp_path / "out.csv")
+    with pytest.raises(DataError, match="neither"):
+        score_files(base, "x.csv", tmp_path / "out.txt")
+    with pytest.raises(ServingError, match="has no version"):
+        score_files(tmp_path / "none", "x.csv", tmp_path / "out.csv")

@@ -12,8 +12,8 @@ from components.errors import ConfigError, TrainingError, close_matches
 from components.training.checkpoints import Checkpoints
 from components.training.config import CheckpointConfig
 from components.training.history import History
-from components.training.input import MemorySource
 from components.training.loop import Action, Loop
+from components.training.sources import Source
 
 LOG = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Saver:
 class Evaluate(Action):
     """Evaluates, adds to the history, writes a checkpoint, and ends training that no longer gets better."""
 
-    def __init__(self, source: MemorySource, every: int, total_steps: int, saver: Saver) -> None:
+    def __init__(self, source: Source, every: int, total_steps: int, saver: Saver) -> None:
         self.source, self.every, self.total_steps, self.saver = source, every, total_steps, saver
         self.done_step = -1
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.errors import TrainingError
-from components.training import input as input_lib
+from components.training import sources
 from components.training.model import build_model
 from components.training.optimizers import build_optimizer
 from components.training.steps import Stepper, Totals
@@ -28,13 +28,13 @@ _SHARD = re.compile(r"/part_\d+(:\d+)?$")
 class AsyncStepper(Stepper):
     """A `Stepper` of the chief of a parameter-server cluster."""
 
-    def train_batches(self, source: input_lib.MemorySource, first_step: int) -> Any:
+    def train_batches(self, source: sources.Source, first_step: int) -> Any:
         """All rows, on each worker. Which of them a step takes is told with the step."""
         if source.recipe is None:
             raise TrainingError("The workers cannot read these rows: no files are known.", "Train from files.")
         recipe, rows = source.recipe, source.rows
         layout = self.replicas.layout(self.config.global_batch_size, self.config.accumulate)
-        self.order = input_lib.Order(rows, layout, self.config.seed, self.config.input.shuffle)
+        self.order = sources.Order(rows, layout, self.config.seed, self.config.input.shuffle)
         self.take_steps = tf.function(self._take_steps, autograph=self.autograph)
         return self.replicas.coordinator.create_per_worker_dataset(lambda: recipe.rows(rows))
 
@@ -76,7 +76,7 @@ class AsyncStepper(Stepper):
         going = lambda done, totals: totals["finite"] & (done < count)  # noqa: E731
         return tf.while_loop(going, body, (tf.zeros([], tf.int64), start))[1]
 
-    def evaluate(self, source: input_lib.MemorySource) -> dict[str, float]:
+    def evaluate(self, source: sources.Source) -> dict[str, float]:
         """The metrics of a split, computed on the chief with a copy of the weights."""
         with tf.device("/job:chief/task:0/cpu:0"):
             plain = getattr(self, "_plain", None)

@@ -189,7 +189,6 @@ class Cluster:
         environment = {
             **os.environ,
             **CHILD_ENVIRONMENT,
-            **self._threads(),
             "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": task.kind, "index": task.index}}),
             HEARTBEAT_VARIABLE: str(self.heartbeat),
             RESTARTS_VARIABLE: str(self.restarts_file),
@@ -202,10 +201,6 @@ class Cluster:
                 command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
             )
         (self.folder / f"{task.kind}-{task.index}.pid").write_text(str(task.process.pid))
-
-    def _threads(self) -> dict[str, str]:
-        count = self.config.threads_per_task
-        return {"TF_NUM_INTRAOP_THREADS": str(count), "TF_NUM_INTEROP_THREADS": str(count)} if count else {}
 
     def _stop_all(self, first: signal.Signals = signal.SIGKILL) -> None:
         """Ends every task; with SIGTERM first they get `grace_seconds` to save."""

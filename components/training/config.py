@@ -127,9 +127,9 @@ class InputConfig(Section):
     shuffle_rows: int = Field(65536, ge=1)
     """The stream's shuffle buffer, in rows."""
     sharding: Literal["auto", "file", "element"] = "auto"
-    """How several workers divide the data. `file`: each reads its own files; `element`: each takes its part of every
-    global batch, so that the result does not depend on the number of workers. `auto`: by file where each worker gets at
-    least one."""
+    """How several workers divide the training rows. `file`: each reads its own files. `element`: each takes its part of
+    every global batch, so that the result does not depend on the number of workers. `auto`: by element where the rows
+    fit in memory; a stream by file where each worker gets at least one."""
     disk_cache: bool = True
     """A stream keeps its parsed batches on disk for later epochs."""
     readers: int = Field(4, ge=1)
@@ -172,7 +172,7 @@ class ClusterConfig(Section):
     grace_seconds: float = Field(20.0, gt=0)
     """Between SIGTERM and SIGKILL."""
     threads_per_task: int = Field(0, ge=0)
-    """Threads of each task; 0: TensorFlow's choice."""
+    """Threads of each task's kernels; 0: TensorFlow's choice."""
 
 
 class TrainingConfig(Section):

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from components.errors import TrainingError
 from components.training import cluster
-from components.training.input import Layout, MemorySource
+from components.training.sources import Layout, Source
 from components.training.steps import Stepper
 
 LOG = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Loop:
     def __init__(
         self,
         stepper: Stepper,
-        train: MemorySource,
+        train: Source,
         total_steps: int,
         actions: Sequence[Action] = (),
         terminated: Callable[[], bool] = lambda: False,
@@ -179,7 +179,7 @@ class Loop:
 LARGE = 1e4
 
 
-def out_of_range(source: MemorySource, batch: int, seed: int, step: int) -> str:
+def out_of_range(source: Source, batch: int, seed: int, step: int) -> str:
     """A sentence about the features of a step's batch that are not finite, or larger than a scaled feature is."""
     features, _, weights = next(iter(source.batches(Layout(batch), seed, step)))
     valid = weights.numpy() > 0

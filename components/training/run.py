@@ -21,12 +21,13 @@ from components.training.asynchronous import AsyncStepper
 from components.training.checkpoints import Checkpoints
 from components.training.config import TrainingConfig
 from components.training.history import History
-from components.training.input import MemorySource, open_source
+from components.training.input import open_source
 from components.training.job import HISTORY_FILE, JOB_FILE, WEIGHTS_FILE, LabelScale, TrainingJob, TrainingResult
 from components.training.loop import Action, Loop
 from components.training.losses import class_weight_list
 from components.training.model import build_model
 from components.training.optimizers import build_optimizer
+from components.training.sources import Source
 from components.training.steps import Stepper
 
 LOG = logging.getLogger(__name__)
@@ -48,7 +49,9 @@ def run_training(job: TrainingJob, terminated: Callable[[], bool] = lambda: Fals
         strategies.serve_task()
     replicas = strategies.build_replicas(job.training)
     cluster.beat()
-    train, eval_source = open_source(job, "train"), open_source(job, "eval")
+    workers = replicas.workers if replicas.coordinator is None else 1
+    train = open_source(job, "train", replicas.first // replicas.local, workers)
+    eval_source = open_source(job, "eval")
     job = with_label_facts(job, train.labels)
     weigh_classes(train, job)
     total = total_steps(job.training, train)
@@ -82,17 +85,17 @@ def with_label_facts(job: TrainingJob, labels: np.ndarray) -> TrainingJob:
     return job.model_copy(update={"classes": classes})
 
 
-def weigh_classes(train: MemorySource, job: TrainingJob) -> None:
+def weigh_classes(train: Source, job: TrainingJob) -> None:
     """Applies `training.class_weights` to the training rows."""
     if job.task == "regression" or job.training.class_weights == "none":
         return
-    counts = np.bincount(train.labels.astype(np.int64), weights=train.weights, minlength=job.classes)
+    counts = np.bincount(train.labels.astype(np.int64), minlength=job.classes)
     weights = class_weight_list(job.training.class_weights, counts.tolist(), job.class_labels)
     if weights is not None:
         train.weigh(weights)
 
 
-def total_steps(config: TrainingConfig, train: MemorySource) -> int:
+def total_steps(config: TrainingConfig, train: Source) -> int:
     """Optimizer steps of the whole run."""
     steps = max(ceil(config.epochs * train.steps_per_epoch(config.global_batch_size) - 1e-9), 1)
     return min(steps, config.max_steps) if config.max_steps else steps
@@ -112,8 +115,8 @@ class _Run:
 
     job: TrainingJob
     stepper: Stepper
-    train_source: MemorySource
-    eval_source: MemorySource
+    train_source: Source
+    eval_source: Source
     total: int
     folder: str
     terminated: Callable[[], bool]

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.training import input as input_lib
-from components.training import metrics
+from components.training import metrics, sources
 from components.training.config import ClipConfig, TrainingConfig
 from components.training.job import TrainingJob
 from components.training.layers import step_seed
@@ -81,7 +80,7 @@ class Stepper:
     def _jit(self, function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
         return tf.function(function, jit_compile=True, autograph=self.autograph) if compiled else function
 
-    def train_batches(self, source: input_lib.MemorySource, first_step: int) -> Any:
+    def train_batches(self, source: sources.Source, first_step: int) -> Any:
         """The distributed training batches from a step on."""
         layout = self.replicas.layout(self.config.global_batch_size, self.config.accumulate)
         shuffle = self.config.input.shuffle
@@ -150,7 +149,7 @@ class Stepper:
             raise AssertionError("a step has at least one part")
         return total
 
-    def _part_sums(self, batch: input_lib.Batch, seed: tf.Tensor) -> tuple[list[Any], tf.Tensor, tf.Tensor]:
+    def _part_sums(self, batch: sources.Batch, seed: tf.Tensor) -> tuple[list[Any], tf.Tensor, tf.Tensor]:
         features, labels, weights = batch
         with tf.GradientTape() as tape, step_seed(seed):
             logits = tf.cast(self.model(features, training=True), tf.float32)
@@ -213,7 +212,7 @@ class Stepper:
         scale = {"loss_scale": self.loss_scale, "average": self.average}
         return {"model": self.model, "optimizer": self.optimizer, **counters, **scale}
 
-    def evaluate(self, source: input_lib.MemorySource) -> dict[str, float]:
+    def evaluate(self, source: sources.Source) -> dict[str, float]:
         """The metrics of a split, with the averaged weights where there are any."""
         layout = self.replicas.layout(min(self.config.eval_batch_size, source.rows))
         iterator = iter(self.replicas.distribute(lambda: source.ordered(layout)))
@@ -235,7 +234,7 @@ class Stepper:
         reduce = self.replicas.strategy.reduce
         return {name: reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for name, value in sums.items()}
 
-    def _sums_in_replica(self, batch: input_lib.Batch) -> Totals:
+    def _sums_in_replica(self, batch: sources.Batch) -> Totals:
         features, labels, weights = batch
         logits = tf.cast(self.model(features, training=False), tf.float32)
         return metrics.batch_sums(self.task, self.plain_loss, logits, labels, weights)

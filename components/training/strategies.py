@@ -12,7 +12,7 @@ import tensorflow as tf
 from components.errors import ConfigError
 from components.training import cluster
 from components.training.config import TrainingConfig
-from components.training.input import Layout
+from components.training.sources import Layout
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,10 @@ def local_devices(config: TrainingConfig) -> list[str]:
 
 
 def _limit_threads(config: TrainingConfig) -> None:
+    """Threads of the kernels. Operations keep theirs: with one, a parameter server's worker waits for itself."""
     threads = config.cluster.threads_per_task
     if threads and config.strategy in ("multi_worker_mirrored", "parameter_server"):
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def _multi_worker(config: TrainingConfig) -> Replicas:

@@ -14,11 +14,12 @@ from components.contract import training_dir
 from components.errors import TrainingError
 from components.training import strategies
 from components.training.config import ScheduleConfig, TrainingConfig
-from components.training.input import MemorySource, open_source
+from components.training.input import open_source
 from components.training.job import JOB_FILE, WEIGHTS_FILE, TrainingJob
 from components.training.loop import Action, Loop
 from components.training.optimizers import build_optimizer
 from components.training.run import plain_model, weigh_classes
+from components.training.sources import Source
 from components.training.steps import Stepper
 
 
@@ -85,7 +86,7 @@ def finetune(
     global_batch_size: int | None = None,
     actions: Sequence[Action] = (),
     seed: int | None = None,
-    sources: tuple[MemorySource, MemorySource] | None = None,
+    sources: tuple[Source, Source] | None = None,
 ) -> Finetuned:
     """Trains a Keras model on, in place, on one device of this process, with the trainer's loop.
 
@@ -113,14 +114,14 @@ def finetune(
     return Finetuned(stepper.evaluate(eval_source), loop.step, loop.seconds, loop.mean_loss)
 
 
-def open_sources(job: TrainingJob) -> tuple[MemorySource, MemorySource]:
+def open_sources(job: TrainingJob) -> tuple[Source, Source]:
     """The training rows, weighed as the job says, and the evaluation rows."""
     train = open_source(job, "train")
     weigh_classes(train, job)
     return train, open_source(job, "eval")
 
 
-def evaluate(keras_model: Any, job: TrainingJob, source: MemorySource | None = None) -> dict[str, float]:
+def evaluate(keras_model: Any, job: TrainingJob, source: Source | None = None) -> dict[str, float]:
     """The metrics of a Keras model on the eval split (or on the rows of `source`); see `metrics.from_sums`."""
     job = job.model_copy(update={"training": _finetuning(job.training)})
     return _stepper(keras_model, job, 1).evaluate(source or open_source(job, "eval"))

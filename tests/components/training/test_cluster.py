@@ -1,0 +1,173 @@
+"""Real clusters of processes on this machine: the same weights, kills, restarts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components import subprocesses
+from components.errors import TrainingError
+from components.training import TrainingJob, TrainingResult, train
+from components.training.main import MODULE
+from tests.components.training.children import weights
+from tests.components.training.synthetic import make_job
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+SETTINGS: dict[str, Any] = {
+    "epochs": 6,
+    "global_batch_size": 60,
+    "accumulate": 2,
+    "optimizer": {"name": "sgd", "learning_rate": 0.05},
+}
+LONG = SETTINGS | {"epochs": 150, "evaluate_every_steps": 100, "steps_per_loop": 10, "accumulate": 1}
+
+
+def cluster(strategy: str, **more: Any) -> dict[str, Any]:
+    limits = {"start_timeout_seconds": 120, "step_timeout_seconds": 60, "max_restarts": 2, "threads_per_task": 1}
+    return {"strategy": strategy, "cluster": limits | more}
+
+
+def run(job: TrainingJob, out: Path) -> TrainingResult:
+    return train(job, out / "log")
+
+
+def history(out: Path) -> dict[str, Any]:
+    return json.loads((out / "training" / "history.json").read_text())
+
+
+def kill_when(out: Path, task: str, moment: Callable[[Path], bool]) -> threading.Thread:
+    """SIGKILLs a task as soon as `moment` has come. The thread fails the test by leaving `killed` unset."""
+
+    def wait_and_kill() -> None:
+        pid = out / "checkpoints" / "cluster" / f"{task}.pid"
+        while not moment(out / "checkpoints"):
+            time.sleep(0.02)
+        thread.killed = int(pid.read_text())  # type: ignore[attr-defined]
+        os.kill(thread.killed, signal.SIGKILL)  # type: ignore[attr-defined]
+
+    thread = threading.Thread(target=wait_and_kill, daemon=True)
+    thread.killed = 0  # type: ignore[attr-defined]
+    thread.start()
+    return thread
+
+
+def first_checkpoint(folder: Path) -> bool:
+    return any(folder.glob("step-*"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(one_file_data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    """The long run on one device."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return run(make_job(one_file_data, folder, training=LONG), folder)
+
+
+def test_two_workers_train_the_weights_of_one_device(one_file_data: Path, tmp_path: Path) -> None:
+    run(make_job(one_file_data, tmp_path / "one", training=SETTINGS), tmp_path / "one")
+    settings = SETTINGS | cluster("multi_worker_mirrored", workers=2)
+    result = run(make_job(one_file_data, tmp_path / "two", training=settings), tmp_path / "two")
+    assert (result.replicas, result.restarts) == (2, 0)
+    for expected, actual in zip(weights(tmp_path / "one"), weights(tmp_path / "two"), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=2e-5, rtol=2e-4)
+
+
+def test_a_killed_worker_restarts_the_cluster_from_the_checkpoint(
+    one_file_data: Path, tmp_path: Path, undisturbed: TrainingResult
+) -> None:
+    settings = LONG | cluster("multi_worker_mirrored", workers=2)
+    thread = kill_when(tmp_path, "worker-1", first_checkpoint)
+    result = run(make_job(one_file_data, tmp_path, training=settings), tmp_path)
+    assert thread.killed  # type: ignore[attr-defined]
+    assert (result.restarts, result.steps) == (1, undisturbed.steps)
+    events = history(tmp_path)["events"]
+    assert [(e["kind"], e.get("task")) for e in events] == [("resumed", None), ("restarted", "worker 1")]
+    assert "SIGKILL" in events[1]["why"]
+    assert events[0]["step"] >= 100
+    assert result.metrics["auc"] == pytest.approx(undisturbed.metrics["auc"], abs=1e-3)
+
+
+def test_parameter_server_training_goes_on_without_a_killed_worker(
+    one_file_data: Path, tmp_path: Path, undisturbed: TrainingResult
+) -> None:
+    settings = LONG | cluster("parameter_server", workers=2, parameter_servers=2)
+    thread = kill_when(tmp_path, "worker-1", first_checkpoint)
+    result = run(make_job(one_file_data, tmp_path, training=settings), tmp_path)
+    assert thread.killed  # type: ignore[attr-defined]
+    assert (result.restarts, result.steps) == (1, undisturbed.steps)
+    events = history(tmp_path)["events"]
+    assert [(e["kind"], e.get("task")) for e in events] == [("restarted", "worker 1")], "the chief went on"
+    assert result.metrics["auc"] == pytest.approx(undisturbed.metrics["auc"], abs=0.02)
+
+
+def test_a_lost_parameter_server_restarts_from_the_checkpoint(
+    one_file_data: Path, tmp_path: Path, undisturbed: TrainingResult
+) -> None:
+    settings = LONG | cluster("parameter_server", workers=1, parameter_servers=2)
+    thread = kill_when(tmp_path, "ps-0", first_checkpoint)
+    result = run(make_job(one_file_data, tmp_path, training=settings), tmp_path)
+    assert thread.killed  # type: ignore[attr-defined]
+    assert result.restarts == 1
+    events = history(tmp_path)["events"]
+    assert [(e["kind"], e.get("task")) for e in events] == [("resumed", None), ("restarted", "ps 0")]
+    assert result.metrics["auc"] == pytest.approx(undisturbed.metrics["auc"], abs=0.02)
+
+
+def test_a_task_that_keeps_dying_ends_the_run_and_is_named(one_file_data: Path, tmp_path: Path) -> None:
+    settings = SETTINGS | cluster("multi_worker_mirrored", workers=2, max_restarts=0)
+    kill_when(tmp_path, "worker-1", lambda folder: (folder / "cluster" / "worker-1.pid").exists())
+    with pytest.raises(TrainingError, match=r"worker 1 was ended by SIGKILL.*max_restarts") as caught:
+        run(make_job(one_file_data, tmp_path, training=settings), tmp_path)
+    assert "worker-1.log" in caught.value.remedy
+
+
+def test_a_cluster_that_does_not_come_up_ends_in_time(one_file_data: Path, tmp_path: Path) -> None:
+    settings = SETTINGS | cluster("parameter_server", start_timeout_seconds=0.5, max_restarts=0)
+    started = time.monotonic()
+    with pytest.raises(TrainingError, match="did not come up for 0.5 s"):
+        run(make_job(one_file_data, tmp_path, training=settings), tmp_path)
+    assert time.monotonic() - started < 20
+
+
+def test_a_killed_training_process_resumes_bit_for_bit(one_file_data: Path, tmp_path: Path) -> None:
+    """SIGKILL of the whole process, at a moment that nobody chose."""
+    settings = LONG | {"optimizer": {"name": "adam"}, "ema_decay": 0.9, "checkpoint": {"every_steps": 30}}
+    run(make_job(one_file_data, tmp_path / "whole", training=settings), tmp_path)
+    job = make_job(one_file_data, tmp_path / "broken", training=settings)
+    outcome: list[subprocesses.Outcome] = []
+    thread = threading.Thread(target=lambda: outcome.append(_start_and_kill(job, tmp_path)))
+    thread.start()
+    thread.join()
+    assert outcome[0].returncode == -signal.SIGKILL
+    run(job, tmp_path)
+    whole, broken = history(tmp_path / "whole"), history(tmp_path / "broken")
+    assert [e["kind"] for e in broken["events"]] == ["resumed"]
+    for one, other in zip(whole["evaluations"], broken["evaluations"], strict=True):
+        assert one["metrics"] == other["metrics"]
+        assert (one["loss"], one["gradient_norm"]) == (other["loss"], other["gradient_norm"])
+    for one, other in zip(weights(tmp_path / "whole"), weights(tmp_path / "broken"), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def _start_and_kill(job: TrainingJob, out: Path) -> subprocesses.Outcome:
+    """Kills the training process itself once there is a checkpoint."""
+    import psutil
+
+    def kill() -> None:
+        while not first_checkpoint(Path(job.checkpoint_dir)):
+            time.sleep(0.01)
+        for child in psutil.Process().children():
+            if MODULE in child.cmdline():
+                child.kill()
+
+    threading.Thread(target=kill, daemon=True).start()
+    return subprocesses.run(MODULE, job.model_dump(mode="json"), out / "killed.log", timeout_seconds=120)

@@ -59,7 +59,10 @@ def choose(profile: Profile) -> Proposal:
 
 
 def _rows(profile: Profile, made: Proposal) -> None:
-    made.note("data.path", f"{profile.rows:,} rows, {len(profile.columns) + 1} columns")
+    columns = (
+        len(profile.columns) + len(profile.unsupported) + len(profile.empty) + (not profile.label.config.expression)
+    )
+    made.note("data.path", f"{profile.rows:,} rows, {columns} columns")
     if profile.rows > profile.looked_at:
         made.note("data.path", f"what follows was seen in {profile.looked_at:,} of them; types in all")
     if profile.bad.count:

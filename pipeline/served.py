@@ -14,6 +14,7 @@ from components import servables
 from components.errors import UsageError, close_matches
 from components.serving import operations
 from components.serving import predict as prediction
+from components.serving.bulk import BulkResult
 from components.serving.directory import ServingDirectory, Version
 from components.serving.operations import Verified
 from components.serving.predict import Scored
@@ -170,6 +171,43 @@ def predict(root: str | Path, model: str | None, version: int | None, file: Path
     """
     base = directory(root, model).base
     return prediction.predict(base, read_rows(file, limit), version=version)
+
+
+def predict_by_server(
+    url: str, model: str | None, version: int | None, label: str, file: Path | None, limit: int | None
+) -> Scored:
+    """Scores rows by asking a server of TensorFlow Serving's API.
+
+    Args:
+        url: Of its REST API.
+        model: The model's name there; None: `taxi`.
+        version: Ask this version.
+        label: Or the one with this label; neither: the latest.
+        file: Rows; None or `-`: JSON lines on standard input.
+        limit: Most rows; None: all.
+
+    Raises:
+        ServingError: No server answers, or it answers with an error.
+        DataError: Rows that cannot be read, or do not fit the model.
+    """
+    from components.serving import remote
+
+    return remote.predict(url, model or DEFAULT_MODEL, read_rows(file, limit), version=version, label=label)
+
+
+def score_files(root: str | Path, model: str | None, version: int | None, file: Path | None, to: Path) -> BulkResult:
+    """Scores a file or a glob in bulk on Beam.
+
+    Raises:
+        UsageError: No file, or no such model.
+        ServingError: There is no such version, or it cannot be loaded.
+        DataError: The files cannot be read, or do not fit the model.
+    """
+    from components.serving import bulk
+
+    if file is None or str(file) == "-":
+        raise UsageError("Bulk scoring reads files, not standard input.", "Name a file, or a glob in quotes.")
+    return bulk.score_files(directory(root, model).base, str(file), to, version=version)
 
 
 def read_rows(file: Path | None, limit: int | None) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import typer
 
 from components.errors import UsageError
 from pipeline.commands import options
+from pipeline.layout import DEFAULT_ROOT
 
 app = typer.Typer(
     help="Benchmarks that print ratios. They want a quiet machine.",
@@ -61,6 +62,12 @@ def ingest(json: options.Json = False) -> int:
 
 
 @app.command("serve")
-def serve(json: options.Json = False) -> int:
-    """The served model: latency and throughput over gRPC and REST."""
-    return _call("serve", json=json)
+def serve(
+    json: options.Json = False,
+    root: options.Root = DEFAULT_ROOT,
+    model: options.Model = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="Of each load.")] = 3.0,
+    reload_seconds: Annotated[float, typer.Option("--reload-seconds", min=2, help="Of pushes under load.")] = 60.0,
+) -> int:
+    """The pushed variant against the trained model: latency, throughput, warm and cold, pushes under load."""
+    return _call("serve", json=json, root=root, model=model, seconds=seconds, reload_seconds=reload_seconds)

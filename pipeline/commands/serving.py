@@ -106,12 +106,30 @@ def predict(
     model: options.Model = None,
     version: Annotated[int | None, typer.Option("--version", help="A version.", show_default="the live one")] = None,
     rows: Annotated[int | None, typer.Option("--rows", "-n", min=1, help="Only the first so many rows.")] = None,
+    server: Annotated[
+        str | None, typer.Option("--server", help="Ask a server's REST API, such as http://127.0.0.1:8501, instead.")
+    ] = None,
+    label: Annotated[str, typer.Option("--label", help="With --server: the version with this label.")] = "",
+    to: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Score the file, or a quoted glob, in bulk on Beam to .parquet or .csv."),
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Asks a version in the serving directory, here and without a server, through its raw signature."""
+    """Asks the served model through its raw signature: here without a server, a server, or in bulk on Beam."""
     from pipeline import output, served
 
-    scored = served.predict(root, model, version, file, rows)
+    if to is not None:
+        made = served.score_files(root, model, version, file, to)
+        if json:
+            output.print_json(dataclasses.asdict(made))
+        else:
+            output.console().print(f"{made.rows} rows by version {made.version}: {', '.join(made.files)}", markup=False)
+        return
+    if server is not None:
+        scored = served.predict_by_server(server, model, version, label, file, rows)
+    else:
+        scored = served.predict(root, model, version, file, rows)
     if json:
         output.print_json(dataclasses.asdict(scored))
     else:

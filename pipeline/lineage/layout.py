@@ -1,4 +1,4 @@
-"""Where each node of a graph is drawn: columns by the longest way from the beginning, rows by their neighbours."""
+"""Where each node of a graph is drawn: from top to bottom by the longest way from the beginning, across by neighbours."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from pipeline.lineage.graph import LineageGraph
 
 WIDTH, HEIGHT = 180.0, 40.0
 """Of a node, in pixels."""
-ACROSS, DOWN = 236.0, 54.0
+ACROSS, DOWN = 196.0, 74.0
 """From node to node."""
 SWEEPS = 4
 """Passes that move nodes beside their neighbours: more of them change little."""
 
 
 def positions(graph: LineageGraph) -> dict[str, tuple[float, float]]:
-    """Left upper corner of every node, in pixels; linear in nodes and edges but for the sorting of each column."""
-    columns = _columns(_ranks(graph))
-    rows = {key: float(row) for column in columns for row, key in enumerate(column)}
+    """Left upper corner of every node, in pixels; linear in nodes and edges but for the sorting of each layer."""
+    layers = _layers(_ranks(graph))
+    across = {key: float(place) for layer in layers for place, key in enumerate(layer)}
     for sweep in range(SWEEPS):
         neighbours = {key: graph.parents(key) if sweep % 2 == 0 else graph.children(key) for key in graph.nodes}
-        for column in columns if sweep % 2 == 0 else reversed(columns):
-            _settle(column, {key: [node.key for node in neighbours[key]] for key in column}, rows)
-    return {key: (rank * ACROSS, rows[key] * DOWN) for rank, column in enumerate(columns) for key in column}
+        for layer in layers if sweep % 2 == 0 else reversed(layers):
+            _settle(layer, {key: [node.key for node in neighbours[key]] for key in layer}, across)
+    left = min(across.values(), default=0.0)
+    return {key: ((across[key] - left) * ACROSS, rank * DOWN) for rank, layer in enumerate(layers) for key in layer}
 
 
 def size(places: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
@@ -47,23 +48,23 @@ def _ranks(graph: LineageGraph) -> dict[str, int]:
     return {key: ranks[key] if waiting[key] == 0 else last for key in graph.nodes}
 
 
-def _columns(ranks: Mapping[str, int]) -> list[list[str]]:
-    columns: list[list[str]] = [[] for _ in range(max(ranks.values(), default=0) + 1)]
+def _layers(ranks: Mapping[str, int]) -> list[list[str]]:
+    layers: list[list[str]] = [[] for _ in range(max(ranks.values(), default=0) + 1)]
     for key, rank in ranks.items():
-        columns[rank].append(key)
-    return columns
+        layers[rank].append(key)
+    return layers
 
 
-def _settle(column: list[str], neighbours: Mapping[str, Sequence[str]], rows: dict[str, float]) -> None:
-    """Sorts a column by the mean row of the neighbours and gives every node a row of its own near it."""
+def _settle(layer: list[str], neighbours: Mapping[str, Sequence[str]], across: dict[str, float]) -> None:
+    """Sorts a layer by the mean place of the neighbours and gives every node a place of its own near it."""
 
     def wish(key: str) -> float:
-        near = [rows[each] for each in neighbours[key]]
-        return sum(near) / len(near) if near else rows[key]
+        near = [across[each] for each in neighbours[key]]
+        return sum(near) / len(near) if near else across[key]
 
-    wishes = {key: wish(key) for key in column}
-    column.sort(key=lambda key: (wishes[key], key))
-    free = 0.0
-    for key in column:
-        rows[key] = max(free, round(wishes[key] * 2) / 2)
-        free = rows[key] + 1
+    wishes = {key: wish(key) for key in layer}
+    layer.sort(key=lambda key: (wishes[key], key))
+    free = min(wishes.values(), default=0.0) - (len(layer) - 1) / 4  # crowds spread to both sides
+    for key in layer:
+        across[key] = max(free, round(wishes[key] * 2) / 2)
+        free = across[key] + 1

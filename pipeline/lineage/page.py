@@ -22,11 +22,15 @@ LONG = 600
 def render(graph: LineageGraph, title: str = "") -> str:
     """The graph as a whole page: zoom, search, click for properties. No request goes to the network."""
     names = ", ".join(graph.nodes[key].name for key in graph.focus[:3])
-    return _environment().get_template("page.html.j2").render(
-        title=title or (f"Lineage of {names}" if names else "Lineage"),
-        css=Markup(asset("graph.css")),
-        js=Markup(asset("graph.js")),
-        widget=widget(graph, alone=True),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title or (f"Lineage of {names}" if names else "Lineage"),
+            css=Markup(asset("graph.css")),
+            js=Markup(asset("graph.js")),
+            widget=widget(graph, alone=True),
+        )
     )
 
 

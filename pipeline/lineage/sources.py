@@ -74,9 +74,9 @@ class Sources:
         files, reads = data.sources(executions, _outputs(artifacts, executions, walked.edges))
         joins = versions.edges(self.versions, self.pushes, artifacts)
         nodes = {node.key: node for node in [*artifacts, *executions, *files, *known]}
-        # A baseline was a version, and a push became one: each stands there as a leaf, its own story is another one.
-        ends = {edge.source for edge in joins if edge.target in nodes}
-        ends |= self._descendants({edge.target for edge in joins if edge.source in nodes}) if pushed else set()
+        # What a baseline was, or what a push became, stands there as a leaf: its own story is another one.
+        became = {edge.target for edge in joins if edge.source in nodes}
+        ends = self._descendants(became) if pushed else {edge.source for edge in joins if edge.target in nodes}
         nodes |= {node.key: node for node in self.versions if node.key in ends}
         return LineageGraph(nodes.values(), [*walked.edges, *reads, *joins], focus)
 

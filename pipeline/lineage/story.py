@@ -218,7 +218,13 @@ def why(graph: LineageGraph, root: Root) -> Why:
         raise UsageError("--why asks about a version.", "Name one; see: taxiway versions.")
     told = {step.node: step for step in steps(graph, root)}
     numbers = _numbers(version, told)
-    sentences = [_is_live(version), _from_data(told), _trained(told), _judgement(told, version), _variant(told, version)]
+    sentences = [
+        _is_live(version),
+        _from_data(told),
+        _trained(told),
+        _judgement(told, version),
+        _variant(told, version),
+    ]
     return Why(version.name, " ".join(sentence for sentence in sentences if sentence), numbers)
 
 
@@ -274,7 +280,11 @@ def _variant(told: Mapping[str, Step], version: Node) -> str:
 
 def _numbers(version: Node, told: Mapping[str, Step]) -> Facts:
     wanted = {"ExampleGen": ("span", "fingerprint", "rows"), "Trainer": ("steps", "restarts")}
-    wanted |= {"Evaluator": ("metrics", "baseline's"), "OptimizedEvaluator": ("metrics",), "ModelOptimizer": ("chosen",)}
+    wanted |= {
+        "Evaluator": ("metrics", "baseline's"),
+        "OptimizedEvaluator": ("metrics",),
+        "ModelOptimizer": ("chosen",),
+    }
     numbers: Facts = {"version": version.properties["version"], "digest": version.properties.get("digest")}
     for node, names in wanted.items():
         facts = told[node].facts if node in told else {}

@@ -57,7 +57,9 @@ def _version(tree: Tree, node: Node, *, told: bool) -> None:
     """A version; where nothing else is known, with what its own provenance tells."""
     labels = f" [cyan]{escape(', '.join(node.properties.get('labels', ())))}[/]"
     state = VERSIONS.get(node.type, node.type)
-    head = f"[bold]version {escape(node.name)}[/] {state}{labels} [dim]{output.moment(node.time)}  {escape(node.uri)}[/]"
+    head = (
+        f"[bold]version {escape(node.name)}[/] {state}{labels} [dim]{output.moment(node.time)}  {escape(node.uri)}[/]"
+    )
     branch = tree.add(head)
     for name, value in node.properties.items() if told else ():
         if value not in (None, "", [], {}) and name not in ("version", "model_version"):

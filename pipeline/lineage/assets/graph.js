@@ -5,6 +5,7 @@ function lineageGraph(host, graph) {
   const NS = "http://www.w3.org/2000/svg";
   const svg = host.querySelector("svg"), side = host.querySelector(".lineage-side");
   const view = { x: 0, y: 0, k: 1 };
+  const READABLE = 0.62;
   const byKey = new Map(graph.nodes.map((node) => [node.key, node]));
   const parents = new Map(), children = new Map();
   graph.nodes.forEach((node) => { parents.set(node.key, []); children.set(node.key, []); });
@@ -20,8 +21,8 @@ function lineageGraph(host, graph) {
   const layer = make("g", {}, svg);
   const paths = graph.edges.map((edge) => {
     const a = byKey.get(edge.source), b = byKey.get(edge.target);
-    const x1 = a.x + a.w, y1 = a.y + a.h / 2, x2 = b.x, y2 = b.y + b.h / 2, mid = Math.max(30, Math.abs(x2 - x1) / 2);
-    const path = make("path", { class: "edge", d: `M${x1},${y1} C${x1 + mid},${y1} ${x2 - mid},${y2} ${x2},${y2}` }, layer);
+    const x1 = a.x + a.w / 2, y1 = a.y + a.h, x2 = b.x + b.w / 2, y2 = b.y, mid = Math.max(20, Math.abs(y2 - y1) / 2);
+    const path = make("path", { class: "edge", d: `M${x1},${y1} C${x1},${y1 + mid} ${x2},${y2 - mid} ${x2},${y2}` }, layer);
     if (edge.label) make("title", {}, path).textContent = edge.label;
     return [edge, path];
   });
@@ -70,10 +71,13 @@ function lineageGraph(host, graph) {
   function text(tag, content) { const made = document.createElement(tag); made.textContent = content; return made; }
 
   const apply = () => layer.setAttribute("transform", `translate(${view.x},${view.y}) scale(${view.k})`);
-  function fit() {
+  function fit(least = 0.03) {
     const box = { w: svg.clientWidth || 800, h: svg.clientHeight || 420 };
-    view.k = Math.min(1.15, Math.max(0.04, Math.min((box.w - 40) / graph.width, (box.h - 40) / graph.height)));
-    view.x = (box.w - graph.width * view.k) / 2; view.y = (box.h - graph.height * view.k) / 2;
+    const whole = Math.min(1.1, (box.w - 40) / graph.width, (box.h - 40) / graph.height);
+    view.k = Math.max(least, whole);
+    const end = byKey.get(graph.focus[0]);
+    const anchor = whole < least && end ? { x: end.x + end.w / 2, y: end.y + end.h + 16 - box.h / view.k / 2 } : { x: graph.width / 2, y: graph.height / 2 };
+    view.x = box.w / 2 - anchor.x * view.k; view.y = box.h / 2 - anchor.y * view.k;
     apply();
   }
   function zoom(by, x, y) {
@@ -101,8 +105,8 @@ function lineageGraph(host, graph) {
   svg.addEventListener("click", () => { if (!drag || !drag.moved) choose(null); });
   svg.addEventListener("keydown", (event) => {
     const node = chosen && byKey.get(chosen);
-    const steps = { ArrowLeft: () => node && parents.get(chosen)[0], ArrowRight: () => node && children.get(chosen)[0],
-      ArrowDown: () => beside(1), ArrowUp: () => beside(-1) };
+    const steps = { ArrowUp: () => node && parents.get(chosen)[0], ArrowDown: () => node && children.get(chosen)[0],
+      ArrowRight: () => beside(1), ArrowLeft: () => beside(-1) };
     if (event.key === "+" || event.key === "-") zoom(event.key === "+" ? 1.25 : 0.8, svg.clientWidth / 2, svg.clientHeight / 2);
     else if (event.key === "0") fit();
     else if (event.key === "Escape") choose(null);
@@ -113,8 +117,8 @@ function lineageGraph(host, graph) {
   function first() { return graph.focus[0] || (graph.nodes[0] && graph.nodes[0].key); }
   function beside(by) {
     if (!chosen) return first();
-    const column = graph.nodes.filter((node) => node.x === byKey.get(chosen).x).sort((a, b) => a.y - b.y);
-    const next = column[column.findIndex((node) => node.key === chosen) + by];
+    const layer = graph.nodes.filter((node) => node.y === byKey.get(chosen).y).sort((a, b) => a.x - b.x);
+    const next = layer[layer.findIndex((node) => node.key === chosen) + by];
     return next && next.key;
   }
   const search = host.querySelector("input");
@@ -138,9 +142,8 @@ function lineageGraph(host, graph) {
     const by = button.dataset.zoom;
     if (by === "fit") fit(); else zoom(Number(by), svg.clientWidth / 2, svg.clientHeight / 2);
   }));
-  new ResizeObserver(fit).observe(svg);
-  fit(); describe(null);
-  if (graph.nodes.length > 60 && graph.focus.length) show(graph.focus[0]);
+  new ResizeObserver(() => fit(READABLE)).observe(svg);
+  describe(null);
 }
 document.querySelectorAll("[data-lineage]").forEach((host) =>
   lineageGraph(host, JSON.parse(document.getElementById(host.dataset.lineage).textContent)));

@@ -16,6 +16,7 @@ PANEL = "What happened"
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("lineage", rich_help_panel=PANEL)(lineage)
+    app.command("compare", rich_help_panel=PANEL)(compare)
 
 
 def lineage(
@@ -47,3 +48,20 @@ def lineage(
     shown = "json" if json else format
     text = show.why(graph, place, shown) if why else show.rendered(graph, place, shown, downstream=downstream)
     show.deliver(text, out)
+
+
+def compare(
+    before: Annotated[str, typer.Argument(help="A run's id, or the start of one.")],
+    after: Annotated[str, typer.Argument(help="The other run.")],
+    root: options.Root = DEFAULT_ROOT,
+    json: options.Json = False,
+) -> None:
+    """Says what differs between two runs: data, drift, schema, parameters, code, metrics by slice, variant, times."""
+    from pipeline import output
+    from pipeline.report import compare as comparing
+
+    found = comparing.compare(Root.at(root), before, after)
+    if json:
+        output.print_json(found.to_json())
+    else:
+        output.print_table(comparing.rendered(found))

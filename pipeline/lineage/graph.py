@@ -57,16 +57,16 @@ class LineageGraph:
             UsageError: There is no such target.
             StoreError: `metadata.db` is missing, damaged, locked or of another program.
         """
-        from pipeline.lineage import sources
+        from pipeline.lineage.sources import lineage
 
-        return sources.lineage(root, target, downstream=downstream)
+        return lineage(root, target, downstream=downstream)
 
     @classmethod
     def whole(cls, root: str | Path = "taxiway-root") -> LineageGraph:
         """Everything in the store of a root, with data and versions."""
-        from pipeline.lineage import sources
+        from pipeline.lineage.sources import whole
 
-        return sources.whole(root)
+        return whole(root)
 
     # ---- walks and filters ----
 
@@ -190,7 +190,7 @@ class LineageGraph:
         """What Jupyter shows: the interactive graph in a frame of its own."""
         import html
 
-        from pipeline.lineage import page
+        from pipeline.lineage.page import render
 
-        content = html.escape(page.render(self), quote=True)
+        content = html.escape(render(self), quote=True)
         return f'<iframe srcdoc="{content}" style="width:100%;height:560px;border:0"></iframe>'

@@ -1,0 +1,163 @@
+"""`taxiway compare A B`: what differs between two runs, read from what they left."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.text import Text
+
+from pipeline import output, record
+from pipeline.layout import Root
+from pipeline.report import statistics
+from pipeline.report.sources import RunSources, changes, flat
+
+FORMAT_VERSION = 1
+SHOWN = 25
+"""Rows of one table on a terminal; JSON has them all."""
+Change = tuple[str, Any, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs side by side; every list holds only what differs unless it says otherwise.
+
+    Attributes:
+        before, after: Ids of the runs.
+        outcome: State, reason, variant, version, seconds: all of them.
+        rows: Split to its counts: all of them.
+        drift: Split, column, how far it moved, by which measure; the farthest first.
+        schema, parameters, code: Name, before, after.
+        metrics: Evaluator, slice, metric, before, after: the candidate's, all of them.
+        times: Node, seconds before and after: all of them.
+    """
+
+    before: str
+    after: str
+    outcome: list[Change] = field(default_factory=list)
+    rows: list[Change] = field(default_factory=list)
+    drift: list[tuple[str, str, float, str]] = field(default_factory=list)
+    schema: list[Change] = field(default_factory=list)
+    parameters: list[Change] = field(default_factory=list)
+    code: list[Change] = field(default_factory=list)
+    metrics: list[tuple[str, str, str, float | None, float | None]] = field(default_factory=list)
+    times: list[Change] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"version": FORMAT_VERSION, **asdict(self)}
+
+
+def compare(root: Root, before: str, after: str) -> Comparison:
+    """Compares two runs, each named by its id or the start of it.
+
+    Raises:
+        UsageError: There is no such run.
+        StoreError: `metadata.db` or a record is damaged.
+    """
+    old, new = RunSources.of(root, before), RunSources.of(root, after)
+    return Comparison(
+        before=old.run.run_id,
+        after=new.run.run_id,
+        outcome=[(name, value, _outcome(new.run)[name]) for name, value in _outcome(old.run).items()],
+        rows=_rows(old, new),
+        drift=drift(old, new),
+        schema=changes(old.schema, new.schema),
+        parameters=changes(flat(old.config), flat(new.config)),
+        code=changes(old.code, new.code),
+        metrics=_metrics(old.run, new.run),
+        times=_times(old.run, new.run),
+    )
+
+
+def _outcome(run: record.RunRecord) -> dict[str, Any]:
+    chosen = next((variant.variant for variant in run.variants if variant.chosen), None)
+    return {
+        "state": run.state,
+        "reason": run.reason or None,
+        run.main_metric or "metric": run.main_value(),
+        "variant": chosen,
+        "version": run.push.version if run.push and run.push.pushed else None,
+        "seconds": run.seconds,
+    }
+
+
+def _rows(old: RunSources, new: RunSources) -> list[Change]:
+    names = sorted({*old.statistics, *new.statistics})
+    return [(name, *(side.statistics[name].rows if name in side.statistics else None for side in (old, new))) for name in names]
+
+
+def drift(old: RunSources, new: RunSources) -> list[tuple[str, str, float, str]]:
+    """Split, column, how far it moved, by which measure: columns of both runs that moved at all, the farthest first."""
+    found = []
+    for split in sorted(old.statistics.keys() & new.statistics.keys()):
+        columns, others = old.statistics[split].columns, new.statistics[split].columns
+        for name in sorted(columns.keys() & others.keys()):
+            moved, measure = statistics.drift(columns[name], others[name])
+            if moved > 0:
+                found.append((split, name, moved, measure))
+    return sorted(found, key=lambda each: -each[2])
+
+
+def _metrics(old: record.RunRecord, new: record.RunRecord) -> list[tuple[str, str, str, float | None, float | None]]:
+    values = [_candidate(run) for run in (old, new)]
+    return [(*key, *(side.get(key) for side in values)) for key in dict.fromkeys([*values[0], *values[1]])]
+
+
+def _candidate(run: record.RunRecord) -> dict[tuple[str, str, str], float | None]:
+    return {
+        (node, each.slice, name): value
+        for node, slices in run.metrics.items()
+        for each in slices
+        for name, value in each.candidate.items()
+    }
+
+
+def _times(old: record.RunRecord, new: record.RunRecord) -> list[Change]:
+    sides = [{node.node: node for node in run.nodes} for run in (old, new)]
+    return [(name, *(_time(side.get(name)) for side in sides)) for name in dict.fromkeys([*sides[0], *sides[1]])]
+
+
+def _time(node: record.NodeRecord | None) -> float | str | None:
+    """Seconds, or the state of a node that did not work."""
+    if node is None:
+        return None
+    return node.seconds if node.state == "done" else node.state
+
+
+# ---- on a terminal ----
+
+
+def rendered(comparison: Comparison) -> RenderableType:
+    """The comparison as tables; empty ones become one line that says that nothing differs."""
+    same, parts = [], []
+    for title in ("outcome", "rows", "schema", "parameters", "code", "times"):
+        rows = getattr(comparison, title)
+        parts.append(_table(title, comparison, rows)) if rows else same.append(title)
+    moved = [(split, name, f"{value:.4f}", measure) for split, name, value, measure in comparison.drift[:SHOWN]]
+    columns = ("split", "column", "moved", "measure")
+    parts.append(output.table("drift", columns, moved, right=("moved",))) if moved else same.append("statistics")
+    metrics = [_metric(row) for row in comparison.metrics[:SHOWN]]
+    columns = ("evaluator", "slice", "metric", comparison.before, comparison.after, "change")
+    parts.append(output.table("metrics", columns, metrics, right=columns[3:])) if metrics else same.append("metrics")
+    spaced = [part for each in parts for part in (each, Text(""))]
+    return Group(*spaced, Text(f"The same in both: {', '.join(same)}." if same else ""))
+
+
+def _table(title: str, comparison: Comparison, rows: list[Change]) -> RenderableType:
+    shown = [(escape(name), _text(before), _text(after)) for name, before, after in rows[:SHOWN]]
+    if len(rows) > SHOWN:
+        shown.append((f"and {len(rows) - SHOWN} more", "see --json", ""))
+    return output.table(title, ("", comparison.before, comparison.after), shown)
+
+
+def _metric(row: tuple[str, str, str, float | None, float | None]) -> tuple[str, ...]:
+    evaluator, slice_name, name, before, after = row
+    change = "–" if before is None or after is None else f"{after - before:+.4f}"
+    return evaluator, escape(slice_name), name, output.number(before), output.number(after), change
+
+
+def _text(value: Any) -> str:
+    text = "–" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return escape(text if len(text) <= 160 else text[:159] + "…")

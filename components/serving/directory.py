@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
 import os
 import time
 import uuid
@@ -31,37 +30,9 @@ import filelock
 from components import servables
 from components.errors import ServingError
 from components.serving import files, manifest
-from components.serving.manifest import EXTRA, MANIFEST_FILE, PROVENANCE_FILE, Manifest
+from components.serving.staging import confirm, plain_errors, stage
 from components.serving.state import State, read_state, write_state
-
-SIGNS_OF_A_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-SIGNS_OF_NO_ACCESS = (errno.EROFS, errno.EACCES, errno.EPERM)
-_OURS = (MANIFEST_FILE, PROVENANCE_FILE)
-
-
-@dataclass(frozen=True)
-class Version:
-    """One version as it lies on the disk.
-
-    Attributes:
-        number: As TensorFlow Serving reads the folder's name.
-        path: The folder.
-        live: It is the highest number.
-        labels: Labels that name it.
-        digest: Of the model, from the manifest; empty where another program made the version.
-        total_bytes: Size on disk of the files that the manifest lists, or of all.
-        pushed_at: Seconds since 1970.
-        provenance: The content of `assets.extra/provenance.json`; empty where there is none.
-    """
-
-    number: int
-    path: Path
-    live: bool
-    labels: tuple[str, ...]
-    digest: str
-    total_bytes: int
-    pushed_at: float
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+from components.serving.versions import Version, check_intact, describe, digest_of, is_damaged
 
 
 @dataclass(frozen=True)
@@ -125,13 +96,13 @@ class ServingDirectory:
         found = []
         for number, path in folders.items():
             with contextlib.suppress(FileNotFoundError):  # retention took it away meanwhile
-                found.append(_describe(number, path, number == max(folders), labels))
+                found.append(describe(number, path, number == max(folders), labels))
         return found
 
     def live(self) -> Version | None:
         """The version that is served, or None."""
         live = servables.live_version(self.base)
-        return _describe(*live, True, self.state().labels) if live else None
+        return describe(*live, True, self.state().labels) if live else None
 
     def version(self, number: int) -> Version:
         """One version.
@@ -206,8 +177,8 @@ class ServingDirectory:
             if live is None:
                 raise ServingError(f"{self.base} has no version.", "Push one first: taxiway run.")
             target = self.version(to) if to is not None else self._earlier(live)
-            _check_intact(target)
-            digest, left = _digest(target), _digest(live)
+            check_intact(target)
+            digest, left = digest_of(target), digest_of(live)
             if digest == left:
                 raise ServingError(
                     f"Version {target.number} is the model that is live already (version {live.number}).",
@@ -303,7 +274,7 @@ class ServingDirectory:
     def _refusal(self, digest: str) -> PushResult | None:
         live = self.live()
         number, path = (live.number, live.path) if live else (None, None)
-        if live and _digest(live) == digest and not _damaged(live):
+        if live and digest_of(live) == digest and not is_damaged(live):
             return PushResult(False, number, path, digest, f"the same model is live already, as version {number}")
         entry = self.state().quarantined.get(digest)
         if entry is None:
@@ -322,7 +293,7 @@ class ServingDirectory:
         staged = self._staging / uuid.uuid4().hex
         try:
             files.make_folder(staged)
-            written = _stage(source, staged, record, extra_files)
+            written = stage(source, staged, record, extra_files)
             if written.digest != digest:
                 raise ServingError(f"{source} changed while it was copied.", "Push again when nothing writes to it.")
             target = self.base / str(number)
@@ -333,7 +304,7 @@ class ServingDirectory:
                 files.remove_tree(self._staging)
             raise
         files.remove_tree(self._staging)
-        _confirm(target, written)
+        confirm(target, written)
         return PushResult(True, number, target, digest, f"{how}, as version {number}", record)
 
     def _earlier(self, live: Version) -> Version:
@@ -341,9 +312,9 @@ class ServingDirectory:
         left = live.provenance.get("rollback_of")
         quarantined = self.state().quarantined
         for version in reversed(self.versions()):
-            if version.live or _digest(version) == _digest(live):
+            if version.live or digest_of(version) == digest_of(live):
                 continue
-            if version.number == left or (left is None and _digest(version) not in quarantined):
+            if version.number == left or (left is None and digest_of(version) not in quarantined):
                 return version
         raise ServingError(
             f"{self.base} has no earlier version of another model to return to.",
@@ -362,98 +333,10 @@ class ServingDirectory:
             write_state(self._state_file, new)
 
 
-def _stage(source: Path, staged: Path, record: Mapping[str, Any], extra_files: Mapping[str, str | Path]) -> Manifest:
-    """Copies the model, adds what belongs in `assets.extra/`, the manifest last, and syncs all of it."""
-    sources = {name: source / name for name in files.files_below(source)}
-    sources |= {f"{EXTRA}/{name}": Path(path) for name, path in extra_files.items()}
-    entries = {}
-    for name, path in sorted(sources.items()):
-        if name not in _OURS:
-            files.make_folder((staged / name).parent)
-            entries[name] = files.copy_file(path, staged / name)
-    files.make_folder(staged / EXTRA)
-    content = manifest.dump_json(record)
-    files.write_file(staged / PROVENANCE_FILE, content)
-    entries[PROVENANCE_FILE] = (files.sha256(staged / PROVENANCE_FILE), len(content))
-    written = Manifest(entries)
-    files.write_file(staged / MANIFEST_FILE, written.to_json())
-    for folder, _, _ in os.walk(staged, topdown=False):
-        files.sync_folder(Path(folder))
-    return written
-
-
-def _confirm(target: Path, written: Manifest) -> None:
-    """After the rename only the manifest is compared: the bytes were checked while they were copied."""
-    if (target / MANIFEST_FILE).read_bytes() != written.to_json():
-        raise ServingError(f"{target} is not what was pushed.", "Another program writes there. Push again.")
-
-
-def _describe(number: int, path: Path, live: bool, labels: Mapping[str, int]) -> Version:
-    stored = manifest.read_manifest(path)
-    provenance = manifest.read_json(path / PROVENANCE_FILE) or {}
-    names = tuple(sorted(label for label, labelled in labels.items() if labelled == number))
-    digest, size = (stored.digest, stored.total_bytes) if stored else ("", _size(path))
-    return Version(number, path, live, names, digest, size, _pushed_at(path, provenance), provenance)
-
-
-def _size(path: Path) -> int:
-    return sum(child.stat().st_size for child in path.rglob("*") if child.is_file())
-
-
-def _pushed_at(path: Path, provenance: Mapping[str, Any]) -> float:
-    with contextlib.suppress(KeyError, ValueError, TypeError):
-        return datetime.datetime.fromisoformat(provenance["pushed_at"]).timestamp()
-    return path.stat().st_mtime
-
-
-def _digest(version: Version) -> str:
-    """From the manifest; where another program made the version, from its bytes; empty where it is no model."""
-    if version.digest:
-        return version.digest
-    try:
-        return manifest.digest_folder(version.path)
-    except ServingError:
-        return ""
-
-
-def _damaged(version: Version) -> bool:
-    stored = manifest.read_manifest(version.path)
-    return stored is not None and bool(manifest.differences(version.path, stored))
-
-
-def _check_intact(version: Version) -> None:
-    stored = manifest.read_manifest(version.path)
-    changes = manifest.differences(version.path, stored) if stored else []
-    if changes:
-        raise ServingError(
-            f"Version {version.number} was changed after its push: {'; '.join(changes[:5])}.",
-            "Its bytes are not published again. Name another version.",
-        )
-
-
 def _same(digest: str, live: Version, versions: list[Version]) -> bool:
     """Whether the bytes are those that the live version, itself a rollback, took back."""
-    return any(v.number == live.provenance["rollback_of"] and _digest(v) == digest for v in versions)
+    return any(v.number == live.provenance["rollback_of"] and digest_of(v) == digest for v in versions)
 
 
 def _iso(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(timespec="milliseconds")
-
-
-@contextlib.contextmanager
-def plain_errors(base: Path) -> Iterator[None]:
-    """Turns what the file system refuses into a sentence. The live version is untouched by any of it."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in SIGNS_OF_A_FULL_DISK:
-            raise ServingError(
-                f"The disk under {base} is full: nothing was pushed, the live version is as it was.",
-                "Free some space (taxiway gc), then push again.",
-            ) from error
-        if error.errno in SIGNS_OF_NO_ACCESS:
-            raise ServingError(
-                f"{error.filename or base} cannot be written ({error.strerror}): the live version is as it was.",
-                "Give this user the right to write there, or choose another serving directory.",
-            ) from error
-        raise

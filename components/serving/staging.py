@@ -1,0 +1,63 @@
+"""Copying a model to where no server sees it, synced, and what the file system says when it cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from components.errors import ServingError
+from components.serving import files, manifest
+from components.serving.manifest import EXTRA, MANIFEST_FILE, PROVENANCE_FILE, Manifest
+
+SIGNS_OF_A_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SIGNS_OF_NO_ACCESS = (errno.EROFS, errno.EACCES, errno.EPERM)
+_OURS = (MANIFEST_FILE, PROVENANCE_FILE)
+
+
+def stage(source: Path, staged: Path, record: Mapping[str, Any], extra_files: Mapping[str, str | Path]) -> Manifest:
+    """Copies the model, adds what belongs in `assets.extra/`, the manifest last, and syncs all of it."""
+    sources = {name: source / name for name in files.files_below(source)}
+    sources |= {f"{EXTRA}/{name}": Path(path) for name, path in extra_files.items()}
+    entries = {}
+    for name, path in sorted(sources.items()):
+        if name not in _OURS:
+            files.make_folder((staged / name).parent)
+            entries[name] = files.copy_file(path, staged / name)
+    files.make_folder(staged / EXTRA)
+    content = manifest.dump_json(record)
+    files.write_file(staged / PROVENANCE_FILE, content)
+    entries[PROVENANCE_FILE] = (files.sha256(staged / PROVENANCE_FILE), len(content))
+    written = Manifest(entries)
+    files.write_file(staged / MANIFEST_FILE, written.to_json())
+    for folder, _, _ in os.walk(staged, topdown=False):
+        files.sync_folder(Path(folder))
+    return written
+
+
+def confirm(target: Path, written: Manifest) -> None:
+    """After the rename only the manifest is compared: the bytes were checked while they were copied."""
+    if (target / MANIFEST_FILE).read_bytes() != written.to_json():
+        raise ServingError(f"{target} is not what was pushed.", "Another program writes there. Push again.")
+
+
+@contextlib.contextmanager
+def plain_errors(base: Path) -> Iterator[None]:
+    """Turns what the file system refuses into a sentence. The live version is untouched by any of it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in SIGNS_OF_A_FULL_DISK:
+            raise ServingError(
+                f"The disk under {base} is full: nothing was pushed, the live version is as it was.",
+                "Free some space (taxiway gc), then push again.",
+            ) from error
+        if error.errno in SIGNS_OF_NO_ACCESS:
+            raise ServingError(
+                f"{error.filename or base} cannot be written ({error.strerror}): the live version is as it was.",
+                "Give this user the right to write there, or choose another serving directory.",
+            ) from error
+        raise

@@ -1,0 +1,174 @@
+"""The rounds of `taxiway bench train`, in a process of their own: four loops over one model, data, batch and optimizer.
+
+The model is an MLP of 18-128-64-1, the optimizer Adam with a constant rate (Keras's legacy one, so that only the loop
+differs), the data 20,000 rows in memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from components import subprocesses
+from components.training import TrainingJob
+from components.training.loop import Loop
+from components.training.optimizers import build_optimizer
+from components.training.sources import MemorySource
+from components.training.steps import Stepper
+from components.training.strategies import Replicas
+
+FEATURES, ROWS, RATE = 18, 20_000, 0.001
+UNITS = (128, 64)
+TUNED = 50
+"""`steps_per_execution` of the tuned fit."""
+
+Side = Callable[[int], None]
+"""Takes so many steps."""
+
+
+def make_rows() -> tuple[np.ndarray, np.ndarray]:
+    """Features float32 `[rows, 18]` and labels int64 `[rows]` with a signal that a linear model misses."""
+    generator = np.random.default_rng(7)
+    x = generator.normal(size=(ROWS, FEATURES)).astype(np.float32)
+    score = x[:, 0] * x[:, 1] + x[:, 2] + 0.3 * generator.normal(size=ROWS)
+    return x, (score > 0).astype(np.int64)
+
+
+def make_model() -> Any:
+    """The same start for every side."""
+    tf_keras.utils.set_random_seed(3)
+    inputs = {"numeric": tf_keras.Input([FEATURES], name="numeric")}
+    hidden = inputs["numeric"]
+    for units in UNITS:
+        hidden = tf_keras.layers.Dense(units, "relu")(hidden)
+    return tf_keras.Model(inputs, tf_keras.layers.Dense(1)(hidden))
+
+
+def ours(batch: int, x: np.ndarray, y: np.ndarray) -> tuple[Side, Any]:
+    settings = {
+        "global_batch_size": batch,
+        "optimizer": {"learning_rate": RATE},
+        "schedule": {"name": "constant"},
+        "clip": {"by": "none"},
+        "steps_per_loop": 200,
+    }
+    job = TrainingJob.model_validate(
+        {
+            "transform_graph": "",
+            "train_files": (),
+            "eval_files": (),
+            "label": "y",
+            "task": "binary",
+            "training": settings,
+        }
+    )
+    model = make_model()
+    stepper = Stepper(job, model, build_optimizer(job.training, 1), Replicas(tf.distribute.get_strategy()))
+    source = MemorySource({"numeric": x, "y": y}, "y", None)
+
+    def take(steps: int) -> None:
+        loop = Loop(stepper, source, int(stepper.step.numpy()) + steps)
+        loop.run()
+
+    return take, model
+
+
+def fit(batch: int, x: np.ndarray, y: np.ndarray, steps_per_execution: int) -> tuple[Side, Any]:
+    model = make_model()
+    loss = tf_keras.losses.BinaryCrossentropy(from_logits=True)
+    optimizer = tf_keras.optimizers.legacy.Adam(RATE)
+    model.compile(optimizer, loss, steps_per_execution=steps_per_execution)
+    rows = tf.data.Dataset.from_tensor_slices(({"numeric": x}, y.astype(np.float32)[:, None]))
+    batches = rows.shuffle(ROWS, seed=1).batch(batch, drop_remainder=True).repeat().prefetch(tf.data.AUTOTUNE)
+
+    def take(steps: int) -> None:
+        model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0)
+
+    return take, model
+
+
+class Bare:
+    """The loop that one would write without Keras, as fast as TensorFlow goes: raw variables, fused Adam, batches that
+    were cut beforehand and are not shuffled."""
+
+    def __init__(self, batch: int, x: np.ndarray, y: np.ndarray) -> None:
+        self.model = make_model()  # only for its first weights, and to judge the last
+        self.weights = [tf.Variable(w) for w in self.model.get_weights()]
+        self.slots = [(tf.Variable(tf.zeros_like(w)), tf.Variable(tf.zeros_like(w))) for w in self.weights]
+        self.taken = tf.Variable(0.0)
+        whole = len(x) // batch * batch
+        cut = x[:whole].reshape(-1, batch, FEATURES), y[:whole].reshape(-1, batch).astype(np.float32)
+        self.batches = iter(tf.data.Dataset.from_tensor_slices(cut).repeat().prefetch(16))
+
+    @tf.function(autograph=False)
+    def steps(self, count: tf.Tensor) -> tf.Tensor:
+        return tf.while_loop(lambda i: i < count, self.step, (tf.zeros([], tf.int64),))[0]
+
+    def step(self, i: tf.Tensor) -> tuple[tf.Tensor]:
+        x, y = next(self.batches)
+        with tf.GradientTape() as tape:
+            hidden = x
+            for kernel, bias in zip(self.weights[:-2:2], self.weights[1:-2:2], strict=True):
+                hidden = tf.nn.relu(tf.matmul(hidden, kernel) + bias)
+            logits = (tf.matmul(hidden, self.weights[-2]) + self.weights[-1])[:, 0]
+            loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y, logits))
+        gradients = tape.gradient(loss, self.weights)
+        taken = self.taken.assign_add(1.0)
+        for weight, (m, v), gradient in zip(self.weights, self.slots, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle, m=m.handle, v=v.handle, beta1_power=tf.pow(0.9, taken), lr=RATE, grad=gradient,
+                beta2_power=tf.pow(0.999, taken), beta1=0.9, beta2=0.999, epsilon=1e-7,
+            )  # fmt: skip
+        return (i + 1,)
+
+    def take(self, steps: int) -> None:
+        self.steps(tf.constant(steps, tf.int64)).numpy()
+        self.model.set_weights([w.numpy() for w in self.weights])
+
+
+def bare(batch: int, x: np.ndarray, y: np.ndarray) -> tuple[Side, Any]:
+    loop = Bare(batch, x, y)
+    return loop.take, loop.model
+
+
+SIDES: dict[str, Callable[[int, np.ndarray, np.ndarray], tuple[Side, Any]]] = {
+    "ours": ours,
+    "fit": lambda batch, x, y: fit(batch, x, y, 1),
+    "fit_tuned": lambda batch, x, y: fit(batch, x, y, TUNED),
+    "bare": bare,
+}
+
+
+def work(content: dict[str, Any]) -> dict[str, Any]:
+    """Steps a second of each side, round by round, and the loss after the same number of steps."""
+    return {
+        str(batch): rounds_at(batch, content["steps"][str(batch)], content["rounds"]) for batch in content["batches"]
+    }
+
+
+def rounds_at(batch: int, steps: int, rounds: int) -> dict[str, Any]:
+    x, y = make_rows()
+    made = {name: make(batch, x, y) for name, make in SIDES.items()}
+    speed: dict[str, list[float]] = {name: [] for name in SIDES}
+    for number in range(rounds + 1):
+        for name, (take, _) in made.items():
+            started = time.perf_counter()
+            take(steps)
+            if number:  # the first round traces
+                speed[name].append(steps / (time.perf_counter() - started))
+    losses = {name: mean_loss(model, x, y) for name, (_, model) in made.items()}
+    return {"steps_per_second": speed, "loss": losses, "steps": steps * (rounds + 1)}
+
+
+def mean_loss(model: Any, x: np.ndarray, y: np.ndarray) -> float:
+    logits = model({"numeric": x})[:, 0]
+    return float(tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y.astype(np.float32), logits)))
+
+
+if __name__ == "__main__":
+    subprocesses.child_main(work)

@@ -100,7 +100,7 @@ print(json.dumps({"points": points, "outcomes": sorted({str(n) for n in names})}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where that is possible: a killed process loses what it had not written, never what it had not synced."""
+    """In memory where that is possible: what a killed process had written stays, synced or not."""
     memory = Path("/dev/shm")
     if not memory.is_dir() or not os.access(memory, os.W_OK):
         yield tmp_path

@@ -109,6 +109,8 @@ class RunRecord(Section):
     orchestrator: str = "local"
     started: float
     ended: float | None = None
+    inputs: str = ""
+    """Digest of data, configuration and code; see `pipeline.uptodate`."""
     process: tuple[int, float] | None = None
     """Process id and its start (seconds since 1970), by which a dead run is known."""
     command: tuple[str, ...] = ()

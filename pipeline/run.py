@@ -21,8 +21,9 @@ import yaml
 
 from components import progress
 from components.errors import TaxiwayError, UsageError
+from components.serving.directory import Version
 from pipeline import config as configuration
-from pipeline import display, output, record, recovery, summary
+from pipeline import display, output, record, recovery, summary, uptodate
 from pipeline.layout import DEFAULT_ROOT, Root
 from pipeline.record import RunRecord
 from pipeline.recorder import Recorder
@@ -56,6 +57,11 @@ class Request:
     orchestrator: Literal["local", "beam"] = "local"
     json: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """Every node is to run as far as the cache has no answer: nothing less, nothing more."""
+        return self.cache and not self.from_node and not self.to_node
+
     def arguments(self) -> list[str]:
         """The request as it is typed after `taxiway`."""
         words = ["run", *([str(self.config)] if self.config else [])]
@@ -86,9 +92,12 @@ def execute(request: Request) -> int:
     config = configuration.load(request.config, request.overrides)
     root = prepare_root(Root.at(request.root))
     with hold(root, request.wait), _signals():
+        digest = uptodate.inputs_digest(config)
+        if request.whole and not request.force and (same := uptodate.same_inputs(root, config, digest)):
+            return _nothing_to_do(request, *same)
         died = recovery.end_open_executions(root, "FAILED")
         damaged = recovery.set_aside_damaged(root)
-        run = begin(request, config, root)
+        run = begin(request, config, root, digest)
         folder = root.run(run.run_id)
         with display.quiet(folder / record.LOG_FILE, stderr=request.json) as console:
             if died:
@@ -102,6 +111,19 @@ def execute(request: Request) -> int:
             output.print_json(run.model_dump(mode="json"))
     _leave(run)
     return run.exit_code if run.exit_code is not None else EXIT_FAILED
+
+
+def _nothing_to_do(request: Request, live: Version, run: RunRecord) -> int:
+    """The live version comes from the same inputs already."""
+    if request.json:
+        output.print_json(run.model_dump(mode="json"))
+        return EXIT_LIVE
+    console = output.console()
+    console.print(f"[bold green]Live already: {run.model} version {live.number}[/] is from the same inputs.")
+    console.print(
+        f"Data, configuration and code are those of run {run.run_id}; --force runs all the same.\n{live.path}"
+    )
+    return EXIT_LIVE
 
 
 def _run(request: Request, config: configuration.Config, root: Root, run: RunRecord, console: Any) -> RunRecord:
@@ -204,7 +226,7 @@ def hold(root: Root, wait: bool) -> Iterator[None]:
         lock.release()
 
 
-def begin(request: Request, config: configuration.Config, root: Root) -> RunRecord:
+def begin(request: Request, config: configuration.Config, root: Root, digest: str = "") -> RunRecord:
     """Makes the run's folder with its configuration and its first summary."""
     started = time.time()
     folder = _new_folder(root, datetime.datetime.fromtimestamp(started).strftime("%Y%m%d-%H%M%S"))
@@ -217,6 +239,7 @@ def begin(request: Request, config: configuration.Config, root: Root) -> RunReco
         main_metric=config.evaluation.main(config.label.task),
         orchestrator=request.orchestrator,
         started=started,
+        inputs=digest,
         process=(os.getpid(), psutil.Process().create_time()),
         command=tuple(request.arguments()),
         log=str(folder / record.LOG_FILE),

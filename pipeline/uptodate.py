@@ -1,0 +1,56 @@
+"""Whether the live version comes from the same data, configuration and code. Asked before TFX is imported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from components.example_gen.files import fingerprint
+from components.gates.schema import edited_content
+from components.serving.directory import ServingDirectory, Version
+from pipeline import record
+from pipeline.config import Config
+from pipeline.fingerprint import code_fingerprint
+from pipeline.layout import Root
+from pipeline.record import RunRecord
+
+PIPELINE_MODULE = "pipeline.dag"
+LIBRARIES = ("tfx", "tensorflow", "tf-keras", "tensorflow-transform", "tensorflow-model-analysis")
+HOME = Path(__file__).parent.parent
+
+
+def inputs_digest(config: Config) -> str:
+    """One digest of everything that decides what a run makes.
+
+    Raises:
+        DataError: The data cannot be read.
+    """
+    folder = config.source.parent if config.source else None
+    content: dict[str, Any] = {
+        "data": fingerprint(config.data).digest,
+        "configuration": config.model_dump(mode="json", exclude={"resources"}),
+        "schema": edited_content(config.schema_path),  # an inferred one follows from the data
+        "code": code_fingerprint(_modules(config), (HOME, folder) if folder else (HOME,)),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _modules(config: Config) -> list[str]:
+    functions = (config.preprocessing.function, config.model.function)
+    return [PIPELINE_MODULE, *(dotted.rpartition(".")[0] for dotted in functions if dotted)]
+
+
+def same_inputs(root: Root, config: Config, digest: str) -> tuple[Version, RunRecord] | None:
+    """The live version and the run that pushed it, where that run's inputs were the same; else None.
+
+    A rollback is never up to date: somebody did not want what these inputs make.
+    """
+    live = ServingDirectory(root.serving / config.name).live()
+    if live is None or live.provenance.get("rollback_of") or not live.provenance.get("run_id"):
+        return None
+    run = record.read(root.run(str(live.provenance["run_id"])))
+    return (live, run) if run and run.inputs == digest else None

@@ -9,7 +9,7 @@ import tensorflow_model_analysis as tfma
 from google.protobuf import wrappers_pb2
 
 from components.contract import SERVING_DEFAULT, Task, score_output
-from components.evaluation.config import HIGHER_IS_BETTER, METRICS, EvaluationConfig, Threshold
+from components.evaluation.config import HIGHER_IS_BETTER, METRICS, EvaluationConfig, SliceThreshold, Threshold
 
 
 def eval_config(config: EvaluationConfig, label: str, task: Task) -> tfma.EvalConfig:
@@ -58,18 +58,20 @@ def _model(label: str, task: Task, **names: Any) -> tfma.ModelSpec:
     )
 
 
-def _metric(name: str, task: Task, bound: Threshold | None, slices: tuple[Any, ...]) -> tfma.MetricConfig:
+def _metric(name: str, task: Task, bound: Threshold | None, slices: tuple[SliceThreshold, ...]) -> tfma.MetricConfig:
     class_name, arguments = METRICS[task][name]
+    # TFMA's plain `threshold` holds in every slice that is computed; ours is meant for all rows together.
+    bounds = [_per_slice(name, bound, ())] if bound else []
     return tfma.MetricConfig(
         class_name=class_name,
         config=json.dumps({"name": name, **arguments}, sort_keys=True),
-        threshold=_threshold(name, bound) if bound else None,
-        per_slice_thresholds=[
-            tfma.PerSliceMetricThreshold(
-                slicing_specs=[tfma.SlicingSpec(feature_keys=list(bound.columns))], threshold=_threshold(name, bound)
-            )
-            for bound in slices
-        ],
+        per_slice_thresholds=bounds + [_per_slice(name, bound, bound.columns) for bound in slices],
+    )
+
+
+def _per_slice(name: str, bound: Threshold, columns: tuple[str, ...]) -> tfma.PerSliceMetricThreshold:
+    return tfma.PerSliceMetricThreshold(
+        slicing_specs=[tfma.SlicingSpec(feature_keys=list(columns))], threshold=_threshold(name, bound)
     )
 
 

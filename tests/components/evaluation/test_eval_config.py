@@ -36,8 +36,10 @@ def test_tfma_accepts_the_configuration(task):
     config_util.verify_eval_config(made, baseline_required=True)
     assert [spec.is_baseline for spec in made.model_specs] == [False, True]
     assert len(made.slicing_specs) == 3
-    bounds = [m for m in made.metrics_specs[0].metrics if m.HasField("threshold")]
-    assert [m.class_name for m in bounds] == [dict(eval_metrics(task))[main]]
+    (bound,) = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
+    assert bound.class_name == eval_metrics(task)[main]
+    assert not bound.HasField("threshold")  # it would hold in every slice
+    assert [list(t.slicing_specs[0].feature_keys) for t in bound.per_slice_thresholds] == [[], ["a"]]
     assert isinstance(made, tfma.EvalConfig)
 
 
@@ -52,4 +54,4 @@ def test_an_equal_model_passes_a_tolerance_of_zero():
 
     made = optimized_eval_config(EvaluationConfig(), "y", "binary", 0.0)
     (auc,) = [m for m in made.metrics_specs[0].metrics if m.class_name == "AUC"]
-    assert auc.threshold.change_threshold.absolute.value < 0
+    assert auc.per_slice_thresholds[0].threshold.change_threshold.absolute.value < 0

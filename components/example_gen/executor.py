@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,10 +20,12 @@ from tfx.types.standard_component_specs import EXAMPLES_KEY
 
 from components import errors
 from components.example_gen.config import DataConfig, LabelConfig
-from components.example_gen.files import fingerprint
+from components.example_gen.files import fingerprint, is_remote
 from components.example_gen.ingest import Ingested, Job, Stage, ingest
 from components.example_gen.split import SPLITS
+from components.example_gen.writing import writable
 
+_LITTLE_BYTES = 1 << 16
 CLASSES_PROPERTY = "classes"
 """Custom property of the examples: the label's classes in the order of their indices, a JSON list."""
 
@@ -74,14 +77,28 @@ def on_beam(
 
     def run(stage: Stage, jobs: Sequence[Job]) -> list[dict[str, Any]]:
         folder = f"{workspace}/{stage.__name__}-{uuid.uuid4().hex[:8]}"
-        gfile.makedirs(folder)
-        with make_pipeline() as pipeline:
-            created = pipeline | "Files" >> beam.Create(list(enumerate(jobs)))
-            spread = created | "Spread" >> beam.Reshuffle() if len(jobs) > 1 else created
-            _ = spread | stage.__name__ >> beam.Map(_attempt, stage, folder)
+        with writable(workspace):
+            gfile.makedirs(folder)
+        try:
+            with make_pipeline() as pipeline:
+                created = pipeline | "Files" >> beam.Create(list(enumerate(jobs)))
+                spread = created | "Spread" >> beam.Reshuffle() if len(jobs) > 1 else created
+                _ = spread | stage.__name__ >> beam.Map(_attempt, stage, folder)
+        except RuntimeError as error:
+            _check_full(workspace, error)
+            raise
         return [_result(f"{folder}/{i}.json") for i in range(len(jobs))]
 
     return run
+
+
+def _check_full(workspace: str, error: RuntimeError) -> None:
+    """On a full disk not even an error's file can be written, and the runner raises its own."""
+    if not is_remote(workspace) and shutil.disk_usage(workspace).free < _LITTLE_BYTES:
+        raise errors.TaxiwayError(
+            f"The examples cannot be written to {workspace}: no space is left on the disk.",
+            "Free some, or choose another --root.",
+        ) from error
 
 
 def _attempt(numbered: tuple[int, Job], stage: Stage, folder: str) -> None:

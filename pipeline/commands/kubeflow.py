@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands import options
+from pipeline.layout import DEFAULT_ROOT
 
 PANEL = "Kubeflow Pipelines"
 
@@ -29,6 +32,13 @@ Parameters = Annotated[
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("compile", rich_help_panel=PANEL)(compile_)
+    app.command("emulate", rich_help_panel=PANEL)(emulate)
+
+
+def _quiet() -> None:
+    """Before TFX is imported: what its libraries say at import is of no use to who compiles."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    warnings.filterwarnings("ignore", module=r"google\.|tensorflow|tfx|kfp|apache_beam")
 
 
 def compile_(
@@ -41,6 +51,44 @@ def compile_(
 
     What the target would refuse ends it with every reason and exit code 2.
     """
+    _quiet()
     from pipeline.kubeflow import commands
 
     commands.compile_to(output, config, overrides or (), target.value)
+
+
+def emulate(
+    package: Annotated[Path, typer.Argument(help="What `taxiway compile` wrote.")],
+    root: options.Root = DEFAULT_ROOT,
+    parameters: Parameters = None,
+    pipeline_root: Annotated[
+        str, typer.Option("--pipeline-root", help="Of the request: gs://, s3:// or minio://; kept in folders here.")
+    ] = "",
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="As a server whose cache is off.")] = False,
+    in_containers: Annotated[
+        bool, typer.Option("--in-containers", help="Run the image with podman or docker, not this Python.")
+    ] = False,
+    volumes: Annotated[
+        list[str] | None, typer.Option("--volume", help="Folder of a volume claim.", metavar="CLAIM=FOLDER")
+    ] = None,
+    json: options.Json = False,
+) -> int:
+    """Runs a compiled pipeline here, as open-source Kubeflow Pipelines would.
+
+    It refuses what the backend refuses, with the backend's source, and ignores what it ignores. Exit codes are those of
+    `taxiway run`.
+    """
+    from pipeline.emulator import commands
+
+    return commands.run(
+        commands.Request(
+            file=package,
+            root=root,
+            parameters=tuple(parameters or ()),
+            pipeline_root=pipeline_root,
+            cache=not no_cache,
+            in_containers=in_containers,
+            volumes=tuple(volumes or ()),
+            json=json,
+        )
+    )

@@ -89,6 +89,11 @@ def apply(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {name: v.replace(ROOT_TOKEN, root) if isinstance(v, str) else v for name, v in own.items()}
 
 
+def of_the_run(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of the run among a node's inputs, by the names under which they were given."""
+    return {name.removeprefix(PREFIX): value for name, value in properties.items() if name.startswith(PREFIX)}
+
+
 def _with(section: str, keys: tuple[str, ...], value: Value) -> str:
     content = inner = json.loads(section)
     for key in keys[:-1]:

@@ -78,7 +78,7 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 def ask(url: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     content = body if isinstance(body, (bytes, str)) or body is None else json.dumps(body)
-    answer = httpx.request(method, url + path, content=content, timeout=30)
+    answer = httpx.request(method, url + path, content=content, timeout=120)
     assert answer.headers["content-type"] == "application/json"
     return answer.status_code, json.loads(answer.text)
 
@@ -152,14 +152,16 @@ def test_base64_in_and_out(urls: dict[str, str]) -> None:
 
 def test_not_finite_numbers_are_tokens(urls: dict[str, str]) -> None:
     """api_rest.md, "JSON conformance": NaN, Infinity and -Infinity in requests and answers."""
-    answer = httpx.post(f"{urls[THREE]}/v1/models/{THREE}:predict", content='{"instances": [NaN, Infinity, -Infinity]}')
+    answer = httpx.post(
+        f"{urls[THREE]}/v1/models/{THREE}:predict", content='{"instances": [NaN, Infinity, -Infinity]}', timeout=120
+    )
     assert answer.status_code == 200 and "[NaN, Infinity, -Infinity]" in answer.text
 
 
 def test_floats_are_the_shortest_that_read_back(urls: dict[str, str]) -> None:
     """json_tensor.cc, WriteDecimal: 0.2 as float32 is written 0.2, and whole numbers with a point."""
     body = '{"signature_name": "odd", "inputs": [2.0, 3.0]}'
-    answer = httpx.post(f"{urls[MANY]}/v1/models/{MANY}:predict", content=body)
+    answer = httpx.post(f"{urls[MANY]}/v1/models/{MANY}:predict", content=body, timeout=120)
     assert json.loads(answer.text) == {"outputs": {"tenth": [0.2, 0.3], "whole": 5.0}} and "5.0" in answer.text
 
 

@@ -20,30 +20,44 @@ RUN_TIMEOUT_SECONDS = 900
 
 @dataclass(frozen=True)
 class Run:
-    """A finished `taxiway run`."""
+    """A finished `taxiway run`, as it left its root; later runs on the same root do not change what this one says."""
 
     root: Root
     config: Path
     code: int
     printed: str
-
-    @property
-    def summary(self) -> dict:
-        folders = sorted(self.root.runs.iterdir(), key=lambda p: p.stat().st_mtime)
-        return json.loads((folders[-1] / "summary.json").read_text())
+    summary: dict
+    artifacts: dict[tuple[str, str], Path]
+    versions: tuple[int, ...]
 
     @property
     def nodes(self) -> dict:
         return {node["node"]: node for node in self.summary["nodes"]}
 
-    def artifact(self, node: str, output: str) -> Path:
-        """The newest artifact that a node wrote under an output's name."""
-        folders = [p for p in (self.root.artifacts / node / output).iterdir() if p.name.isdigit()]
-        return max(folders, key=lambda p: int(p.name))
+    @property
+    def states(self) -> dict:
+        return {name: node["state"] for name, node in self.nodes.items()}
 
-    def versions(self) -> list[int]:
-        base = self.root.serving / yaml.safe_load(self.config.read_text())["name"]
-        return sorted(int(p.name) for p in base.iterdir() if p.name.isdigit()) if base.exists() else []
+    def artifact(self, node: str, output: str) -> Path:
+        """The newest artifact that a node had written under an output's name when the run ended."""
+        return self.artifacts[node, output]
+
+    @property
+    def live(self) -> Path:
+        return self.root.serving / self.summary["model"] / str(self.versions[-1])
+
+
+def snapshot(root: Root, config: Path, done: subprocess.CompletedProcess) -> Run:
+    folders = sorted(p for p in root.runs.iterdir() if (p / "summary.json").exists())
+    summary = json.loads((folders[-1] / "summary.json").read_text())
+    newest: dict[tuple[str, str], Path] = {}
+    for folder in root.artifacts.glob("*/*/*"):
+        key = folder.parts[-3], folder.parts[-2]
+        if folder.name.isdigit() and (key not in newest or int(folder.name) > int(newest[key].name)):
+            newest[key] = folder
+    base = root.serving / yaml.safe_load(config.read_text())["name"]
+    versions = sorted(int(p.name) for p in base.iterdir() if p.name.isdigit()) if base.exists() else []
+    return Run(root, config, done.returncode, done.stdout + done.stderr, summary, newest, tuple(versions))
 
 
 def taxiway(*arguments: str, cwd: Path, timeout: float = RUN_TIMEOUT_SECONDS) -> subprocess.CompletedProcess:
@@ -60,7 +74,7 @@ def taxiway(*arguments: str, cwd: Path, timeout: float = RUN_TIMEOUT_SECONDS) ->
 
 def run(config: Path, root: Path, *arguments: str) -> Run:
     done = taxiway("run", config, "--root", root, *arguments, cwd=config.parent)
-    return Run(Root.at(root), config, done.returncode, done.stdout + done.stderr)
+    return snapshot(Root.at(root), config, done)
 
 
 def taxi_config(folder: Path, **sections: dict) -> Path:

@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("lineage", rich_help_panel=PANEL)(lineage)
     app.command("compare", rich_help_panel=PANEL)(compare)
+    app.command("report", rich_help_panel=PANEL)(report)
 
 
 def lineage(
@@ -65,3 +66,20 @@ def compare(
         output.print_json(found.to_json())
     else:
         output.print_table(comparing.rendered(found))
+
+
+def report(
+    run: Annotated[str | None, typer.Argument(help="A run's id, or the start of one.", show_default="newest")] = None,
+    root: options.Root = DEFAULT_ROOT,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file.", show_default="reports/RUN.html under the root")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+) -> None:
+    """Writes one self-contained HTML page about a run: verdict, data, training, evaluation, variants, serving, lineage."""
+    from pipeline import report as reporting
+
+    path = reporting.write(root, run, out)
+    print(path)
+    if open_:
+        typer.launch(str(path))

@@ -17,8 +17,8 @@ from pipeline.lineage.graph import LineageGraph
 from pipeline.lineage.nodes import Node
 
 Facts = dict[str, Any]
-HYPER_PARAMETERS = ("epochs", "max_steps", "global_batch_size", "optimizer", "learning_rate", "precision", "seed")
-CODE = ("code_fingerprint", "module_file", "preprocessing_fn", "run_fn")
+HYPER_PARAMETERS = ("epochs", "max_steps", "global_batch_size", "optimizer", "schedule", "precision", "seed")
+CODE = ("taxiway_code", "code_fingerprint", "module_file", "preprocessing_fn", "run_fn")
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _verdict(node: Node, execution: Node) -> Facts:
 
 
 def _transform(node: Node, execution: Node) -> Facts:
-    return {"preprocessing": _flat(execution.properties.get("preprocessing"))}
+    return {"preprocessing": _flat(_custom(execution).get("preprocessing", {}))}
 
 
 def _model(node: Node, execution: Node) -> Facts:
@@ -128,7 +128,7 @@ def _model(node: Node, execution: Node) -> Facts:
         live = f"version {known.get('version')}, live then" if known["kind"] == "live" else "naive"
         return {"baseline": live, "why": known.get("reason")}
     names = ("strategy", "replicas", "steps", "rows", "restarts", "best_step", "stopped", "chosen")
-    training = _flat(execution.properties.get("training"))
+    training = _flat(_custom(execution).get("training", {}))
     return {
         **{name: known.get(name) for name in names},
         "hyper-parameters": {
@@ -174,7 +174,7 @@ def _read_data(graph: LineageGraph, execution: Node) -> Facts:
 
 
 def _code(execution: Node) -> Facts:
-    return {name.replace("_", " "): execution.properties.get(name) for name in CODE}
+    return {name.removeprefix("taxiway_").replace("_", " "): execution.properties.get(name) for name in CODE}
 
 
 def _judged(node: str, run: record.RunRecord | None) -> Facts:
@@ -190,18 +190,22 @@ def _judged(node: str, run: record.RunRecord | None) -> Facts:
     return facts
 
 
+def _custom(execution: Node) -> Facts:
+    """What an execution was told in `custom_config`."""
+    with contextlib.suppress(ValueError, TypeError):
+        content = json.loads(execution.properties.get("custom_config") or "{}")
+        return content if isinstance(content, dict) else {}
+    return {}
+
+
 def _flat(value: Any, prefix: str = "") -> Facts:
-    """Nested JSON as `{"a.b": scalar}`; a string is parsed first."""
-    if isinstance(value, str) and not prefix:
-        with contextlib.suppress(ValueError):
-            return _flat(json.loads(value))
-        return {}
+    """Nested sections as `{"a.b": scalar}`, without empty ones."""
     if not isinstance(value, dict):
-        return {prefix: value} if prefix else {}
+        return {prefix: value} if prefix and value not in (None, "", [], ()) else {}
     found: Facts = {}
     for name, inner in value.items():
         found |= _flat(inner, f"{prefix}.{name}" if prefix else name)
-    return {name: inner for name, inner in found.items() if inner not in (None, "", [])}
+    return found
 
 
 # ---- why ----

@@ -16,7 +16,7 @@ from pipeline.lineage.story import Step, Why
 COLOURS = {"COMPLETE": "green", "CACHED": "green", "FAILED": "red", "CANCELED": "red", "RUNNING": "cyan"}
 SHORT = 12
 """Characters of a digest that a terminal shows."""
-DIGESTS = ("fingerprint", "digest")
+DIGESTS = ("fingerprint", "digest", "code")
 SHOWN = 8
 """Names of one fact that a terminal shows."""
 VERSIONS = {"live": "[bold green]live[/]", "gone": "[dim]taken away[/]", "quarantined": "[yellow]rolled back[/]"}

@@ -91,7 +91,7 @@ class RunSources:
     @cached_property
     def code(self) -> dict[str, str]:
         """Fingerprint of each node's code, where it was recorded."""
-        known = {node: execution.properties.get("code_fingerprint") for node, execution in self.executions.items()}
+        known = {node: execution.properties.get("taxiway_code") for node, execution in self.executions.items()}
         return {node: str(value) for node, value in known.items() if value}
 
     def previous(self) -> RunSources | None:

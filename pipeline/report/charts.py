@@ -1,0 +1,124 @@
+"""Plotly figures as plain JSON: drawn in the reader's browser, so plotly itself is not imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Figure = dict[str, Any]
+INK, ACCENT, SECOND, GOOD, BAD, SOFT = "$ink", "$accent", "$second", "$good", "$bad", "$soft"
+"""Colours by name: the page puts its light or dark ones in their place."""
+
+
+def lines(
+    title: str,
+    x: Sequence[float],
+    series: Mapping[str, Sequence[float | None]],
+    x_title: str,
+    y_title: str = "",
+    *,
+    log: bool = False,
+) -> Figure:
+    """Several series over one axis."""
+    colours = (ACCENT, SECOND, GOOD, BAD, SOFT)
+    traces = [
+        {"x": list(x), "y": list(y), "name": name, "mode": "lines+markers", "line": {"color": colour, "width": 2}}
+        for (name, y), colour in zip(series.items(), colours, strict=False)
+    ]
+    return _figure(title, traces, x_title, y_title, {"yaxis": {"type": "log"}} if log else {})
+
+
+def curve(title: str, x: Sequence[float], y: Sequence[float], x_title: str, y_title: str, *, diagonal: bool) -> Figure:
+    """One curve in the unit square."""
+    traces = [_diagonal()] if diagonal else []
+    traces.append({"x": list(x), "y": list(y), "mode": "lines", "line": {"color": ACCENT, "width": 2.5}, "name": "model"})
+    return _figure(title, traces, x_title, y_title, {"showlegend": False, **_unit()})
+
+
+def calibration(bins: Iterable[Mapping[str, float]]) -> Figure:
+    """Mean score against the share of positives, a point a bin, as large as its rows."""
+    known = list(bins)
+    most = max((each["rows"] for each in known), default=1)
+    sizes = [7 + 18 * (each["rows"] / most) ** 0.5 for each in known]
+    points = {
+        "x": [each["score"] for each in known],
+        "y": [each["positive"] for each in known],
+        "text": [f"{each['rows']:,.0f} rows" for each in known],
+        "mode": "markers+lines",
+        "marker": {"size": sizes, "color": ACCENT},
+        "line": {"color": ACCENT, "width": 1},
+        "name": "model",
+    }
+    extra = {"showlegend": False, **_unit()}
+    return _figure("Calibration", [_diagonal(), points], "mean score", "share of positives", extra)
+
+
+def bars(title: str, x: Sequence[Any], series: Mapping[str, Sequence[float]], x_title: str, y_title: str) -> Figure:
+    """Bars side by side."""
+    colours = (ACCENT, SECOND)
+    traces = [
+        {"type": "bar", "x": list(x), "y": list(y), "name": name, "marker": {"color": colour}}
+        for (name, y), colour in zip(series.items(), colours, strict=False)
+    ]
+    return _figure(title, traces, x_title, y_title, {"barmode": "group", "bargap": 0.15})
+
+
+def scatter(title: str, x: Sequence[float], y: Sequence[float], x_title: str, y_title: str) -> Figure:
+    """A cloud of points with the diagonal, such as predictions against labels."""
+    low, high = min([*x, *y], default=0.0), max([*x, *y], default=1.0)
+    line = {"x": [low, high], "y": [low, high], "mode": "lines", "line": {"color": SOFT, "dash": "dot"}}
+    points = {"x": list(x), "y": list(y), "mode": "markers", "marker": {"color": ACCENT, "size": 4, "opacity": 0.5}}
+    return _figure(title, [line, points], x_title, y_title, {"showlegend": False})
+
+
+def slices(metric: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """A metric by slice: candidate and baseline, the whole split on top."""
+    names = [row["slice"] for row in rows][::-1]
+    values = {side: [row[side] for row in rows][::-1] for side in ("candidate", "baseline")}
+    traces = [
+        {
+            "x": values[side],
+            "y": names,
+            "mode": "markers",
+            "name": side,
+            "marker": {"size": 11, "color": colour, "symbol": symbol},
+        }
+        for side, colour, symbol in (("baseline", SOFT, "line-ns-open"), ("candidate", ACCENT, "circle"))
+    ]
+    extra = {"height": 120 + 30 * len(names), "yaxis": {"automargin": True, "type": "category"}}
+    return _figure(f"{metric} by slice", traces, metric, "", extra)
+
+
+def pareto(points: Sequence[Mapping[str, Any]], metric: str, batch_size: int) -> Figure:
+    """Variants: latency against quality, as large as they are on disk; the chosen one and the front stand out."""
+    largest = max((point["size"] or 0 for point in points), default=0) or 1
+    colours = [GOOD if point["chosen"] else ACCENT if point["front"] else SOFT for point in points]
+    dots = {
+        "x": [point["p50"] for point in points],
+        "y": [point["quality"] for point in points],
+        "text": [point["name"] for point in points],
+        "customdata": [point["words"] for point in points],
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "mode": "markers+text",
+        "textposition": "top center",
+        "marker": {"size": [12 + 22 * ((p["size"] or 0) / largest) ** 0.5 for p in points], "color": colours, "opacity": 0.85},
+        "error_y": {"type": "data", "array": [point["error"] for point in points], "color": SOFT, "thickness": 1},
+    }
+    extra = {"showlegend": False, "height": 420}
+    return _figure("Variants", [dots], f"median latency at batch {batch_size}, ms (left is better)", metric, extra)
+
+
+def _figure(title: str, traces: list[Figure], x_title: str, y_title: str, extra: Mapping[str, Any]) -> Figure:
+    layout: Figure = {"title": {"text": title}, "xaxis": {"title": {"text": x_title}}, "yaxis": {"title": {"text": y_title}}}
+    for name, value in extra.items():
+        known = layout.get(name)
+        layout[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+    return {"data": traces, "layout": layout}
+
+
+def _diagonal() -> Figure:
+    return {"x": [0, 1], "y": [0, 1], "mode": "lines", "line": {"color": SOFT, "dash": "dot"}, "hoverinfo": "skip"}
+
+
+def _unit() -> Figure:
+    return {"xaxis": {"range": [-0.02, 1.02]}, "yaxis": {"range": [-0.02, 1.04]}}

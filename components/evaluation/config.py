@@ -66,9 +66,7 @@ class EvaluationConfig(Section):
     slices: tuple[tuple[str, ...], ...] = ()
     """Columns, or combinations of columns, whose values are evaluated apart."""
     slice_thresholds: dict[str, tuple[SliceThreshold, ...]] = Field(default_factory=dict)
-    """By metric: bounds that hold in every slice over the given columns."""
-    min_slice_rows: int = Field(50, ge=1)
-    """Slices with fewer rows are neither shown nor judged: their metrics are noise."""
+    """By metric: bounds that hold in every slice over the given columns, however few rows a slice has."""
 
     def main(self, task: Task) -> str:
         """The main metric of a task."""

@@ -7,6 +7,7 @@ process lead into the run's log, and the display keeps a duplicate of the real o
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -158,7 +159,7 @@ def quiet(log: Path, *, stderr: bool = False) -> Iterator[Console]:
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(1), os.dup(2)]
-    stream = os.fdopen(os.dup(kept[1 if stderr else 0]), "w", encoding="utf-8", buffering=1)
+    stream = _Stream(os.dup(kept[1 if stderr else 0]))
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(target, 1)
     os.dup2(target, 2)
@@ -170,6 +171,22 @@ def quiet(log: Path, *, stderr: bool = False) -> Iterator[Console]:
         finally:
             _restore(kept)
             stream.close()
+
+
+class _Stream(io.TextIOWrapper):
+    """A console's stream. A run goes on where nobody reads any more, as after `taxiway run | head`."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(io.FileIO(descriptor, "w"), encoding="utf-8", write_through=True)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(BrokenPipeError):
+            return super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            super().flush()
 
 
 def _restore(kept: Sequence[int]) -> None:

@@ -19,6 +19,8 @@ from pipeline.store import ExecutionRecord, Store
 CLOCK_TOLERANCE_SECONDS = 2.0
 """By so much a process's start may differ between two readings."""
 
+REASON_WIDTH = 90
+
 _NODE_STATES: dict[str, NodeState] = {
     "COMPLETE": "done",
     "CACHED": "cached",
@@ -168,11 +170,17 @@ def runs_table(found: Iterable[RunRecord]) -> Table:
             _metric(run),
             next((variant.variant for variant in run.variants if variant.chosen), None),
             run.push.version if run.push and run.push.pushed else None,
-            escape(run.reason.splitlines()[0] if run.reason else ""),
+            escape(_short(run.reason)),
         )
         for run in found
     ]
     return output.table("", columns, rows, right=("time",))
+
+
+def _short(reason: str) -> str:
+    """What fits a line; `show` has the whole."""
+    first = reason.splitlines()[0] if reason else ""
+    return first if len(first) <= REASON_WIDTH else f"{first[: REASON_WIDTH - 1]}…"
 
 
 def _metric(run: RunRecord) -> str | None:

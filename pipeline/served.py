@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from components.serving.bulk import BulkResult
 from components.serving.directory import ServingDirectory, Version
 from components.serving.operations import Verified
 from components.serving.predict import Scored
-from pipeline import output
+from pipeline import display, output
 from pipeline.layout import Root
 
 DEFAULT_MODEL = "taxi"
@@ -142,7 +143,8 @@ def verify(folder: Path) -> Verified:
     """Checks a SavedModel anywhere; see `operations.verify`."""
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.", "Name a version's folder, or a copy of one.")
-    return operations.verify(folder)
+    with tempfile.TemporaryDirectory(prefix="taxiway-") as logs, display.quiet(Path(logs, "log.txt")):
+        return operations.verify(folder)  # it reads protos through TensorFlow, which has much to say
 
 
 def verified_text(folder: Path, found: Verified) -> str:

@@ -82,6 +82,21 @@ def test_everything_printed_goes_into_the_log(tmp_path, capfd):
     assert set(log.read_text().splitlines()) == {"python", "descriptor 1", "descriptor 2", "child"}
 
 
+def test_a_reader_that_left_does_not_end_a_run(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from pipeline import display\n"
+        "with display.quiet(Path(sys.argv[1])) as made:\n"
+        "    for number in range(2000): made.print(number)\n"
+        "Path(sys.argv[1]).write_text('whole')\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    child = subprocess.run([sys.executable, "-c", code, str(tmp_path / "log.txt")], stdout=write, timeout=120, check=False)
+    os.close(write)
+    assert child.returncode == 0
+    assert (tmp_path / "log.txt").read_text() == "whole"
+
+
 def test_the_streams_come_back_after_an_error(tmp_path, capfd):
     with pytest.raises(ValueError, match="inside"), display.quiet(tmp_path / "log.txt", stderr=True):
         raise ValueError("inside")

@@ -35,7 +35,7 @@ def optimized_eval_config(config: EvaluationConfig, label: str, task: Task, max_
 
 
 def _assemble(config: EvaluationConfig, label: str, task: Task, metrics: list[tfma.MetricConfig]) -> tfma.EvalConfig:
-    # No `min_slice_size`: TFMA drops the metrics of a smaller slice, and then fails every threshold as "not found" in it.
+    # No `min_slice_size`: TFMA drops the metrics of a smaller slice, and every threshold then fails in it.
     counts = tfma.MetricConfig(class_name="ExampleCount", config=json.dumps({"name": "example_count"}))
     return tfma.EvalConfig(
         model_specs=[

@@ -212,7 +212,7 @@ def test_the_command_line_loads_neither_tfx_nor_tensorflow(tmp_path):
     )
     arguments = [str(tmp_path / "t.csv"), "--label", "y", "-o", str(tmp_path / "c.yaml")]
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "Written:" in done.stdout and (tmp_path / "c.yaml").exists()

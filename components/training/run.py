@@ -15,10 +15,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from components.errors import DataError, TrainingError
+from components.errors import ConfigError, DataError, TrainingError
 from components.training import actions, cluster, export, strategies
 from components.training.asynchronous import AsyncStepper
 from components.training.checkpoints import Checkpoints
+from components.training.compiler import ChooseCompiler
 from components.training.config import TrainingConfig
 from components.training.history import History
 from components.training.input import open_source
@@ -29,6 +30,8 @@ from components.training.model import build_model
 from components.training.optimizers import build_optimizer
 from components.training.sources import Source
 from components.training.steps import Stepper
+from components.training.tensorboard import Profile, TensorBoard
+from components.training.warm_start import warm_start
 
 LOG = logging.getLogger(__name__)
 
@@ -138,7 +141,17 @@ class _Run:
             chosen.append(actions.TimeBudget(config.time_budget_seconds))
         self.evaluate = actions.Evaluate(self.eval_source, every, self.total, self.saver)
         chosen += [self.evaluate, actions.Checkpoint(config.checkpoint, self.saver)]
-        return [*chosen, actions.Termination(self.saver)]
+        if config.xla == "auto" and not config.deterministic and self.stepper.replicas.coordinator is None:
+            chosen.append(ChooseCompiler(self.history))
+        return [*chosen, *self._logs(), actions.Termination(self.saver)]
+
+    def _logs(self) -> Sequence[Action]:
+        if not self.job.log_dir or not self.stepper.replicas.chief:
+            return []
+        chosen: list[Action] = [TensorBoard(self.job.log_dir, self.history)]
+        if self.job.training.profile_steps:
+            chosen.append(Profile(self.job.log_dir, *self.job.training.profile_steps))
+        return chosen
 
     def train(self) -> str:
         """Trains to the end. Returns why it ended."""
@@ -157,8 +170,24 @@ class _Run:
             self.saver.last_step = self.loop.step
             LOG.info("resumed from the checkpoint of step %d", self.loop.step)
             self.history.event("resumed", step=self.loop.step)
+        elif self.job.warm_start_from or self.job.training.warm_start_from:
+            self._warm_start(self.job.warm_start_from or self.job.training.warm_start_from)
         for sentence in refused:
             self.history.event("checkpoint_refused", reason=sentence)
+
+    def _warm_start(self, source: str) -> None:
+        if self.stepper.replicas.coordinator is not None:
+            raise ConfigError(
+                "training.warm_start does not go with strategy 'parameter_server': its tables are in parts.",
+                "Set training.warm_start: none, or choose another strategy.",
+            )
+        plain = plain_model(self.job)
+        copied = warm_start(plain, source)
+        for variable, value in zip(self.stepper.model.weights, plain.get_weights(), strict=True):
+            variable.assign(value)
+        for average, variable in zip(self.stepper.average, self.stepper.variables, strict=bool(self.stepper.average)):
+            average.assign(variable)
+        self.history.event("warm_started", source=source, variables=copied)
 
     def finish(self, stopped: str) -> TrainingResult:
         """Exports the best checkpoint and says what was done."""

@@ -60,6 +60,11 @@ class Stepper:
         self.use_xla(self.config.xla == "on")
 
     @property
+    def whole_batch(self) -> bool:
+        """Whether one replica computes the batch in one part."""
+        return self.replicas.count == 1 and self.config.accumulate == 1
+
+    @property
     def scales_loss(self) -> bool:
         return self.config.precision == "mixed_float16"
 
@@ -130,8 +135,9 @@ class Stepper:
         gradients, loss, weight = self._local(batches, step, replica.replica_id_in_sync_group)
         if self.replicas.count > 1:
             *gradients, loss, weight = replica.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, loss, weight])
-        divisor = tf.maximum(weight, 1e-12) * self.loss_scale
-        gradients = [_divide(g, divisor) for g in gradients]
+        divisor = 1.0 if self.whole_batch else tf.maximum(weight, 1e-12)
+        if self.scales_loss or not self.whole_batch:
+            gradients = [_divide(g, divisor * self.loss_scale) for g in gradients]
         norm = tf.linalg.global_norm(gradients)
         return _clip(self.config.clip, gradients, norm), (loss, weight, norm)
 
@@ -157,6 +163,8 @@ class Stepper:
             loss = tf.reduce_sum(tf.where(weights > 0, self.loss(logits, labels) * weights, 0.0))
             # A penalty belongs to the mean loss; times the weight, the division leaves it whole.
             whole = loss + tf.add_n(self.model.losses) * weight if self.model.losses else loss
+            if self.whole_batch:  # the weight is known: one division here instead of one for each gradient
+                whole /= tf.maximum(weight, 1e-12)
             scaled = whole * self.loss_scale if self.scales_loss else whole
         gradients = tape.gradient(scaled, self.variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [_dense(g) for g in gradients], loss, weight

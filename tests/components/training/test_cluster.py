@@ -21,7 +21,7 @@ from components.training.main import MODULE
 from tests.components.training.children import weights
 from tests.components.training.synthetic import make_job
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 SETTINGS: dict[str, Any] = {
     "epochs": 6,
@@ -29,11 +29,11 @@ SETTINGS: dict[str, Any] = {
     "accumulate": 2,
     "optimizer": {"name": "sgd", "learning_rate": 0.05},
 }
-LONG = SETTINGS | {"epochs": 150, "evaluate_every_steps": 100, "steps_per_loop": 10, "accumulate": 1}
+LONG = SETTINGS | {"epochs": 60, "evaluate_every_steps": 100, "steps_per_loop": 10, "accumulate": 1}
 
 
 def cluster(strategy: str, **more: Any) -> dict[str, Any]:
-    limits = {"start_timeout_seconds": 120, "step_timeout_seconds": 60, "max_restarts": 2, "threads_per_task": 1}
+    limits = {"start_timeout_seconds": 240, "step_timeout_seconds": 240, "max_restarts": 2, "threads_per_task": 1}
     return {"strategy": strategy, "cluster": limits | more}
 
 
@@ -133,9 +133,9 @@ def test_a_task_that_keeps_dying_ends_the_run_and_is_named(one_file_data: Path, 
 def test_a_cluster_that_does_not_come_up_ends_in_time(one_file_data: Path, tmp_path: Path) -> None:
     settings = SETTINGS | cluster("parameter_server", start_timeout_seconds=0.5, max_restarts=0)
     started = time.monotonic()
-    with pytest.raises(TrainingError, match="did not come up for 0.5 s"):
+    with pytest.raises(TrainingError, match=r"did not come up for 0\.5 s"):
         run(make_job(one_file_data, tmp_path, training=settings), tmp_path)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
 
 
 def test_a_killed_training_process_resumes_bit_for_bit(one_file_data: Path, tmp_path: Path) -> None:

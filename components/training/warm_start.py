@@ -1,0 +1,75 @@
+"""Begins with the weights of an earlier model, where names and shapes agree."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from components.contract import training_dir
+from components.errors import ConfigError
+from components.training.job import WEIGHTS_FILE
+
+_CHECKPOINT = re.compile(r"step-\d{9}")
+
+
+def warm_start(model: Any, source: str) -> int:
+    """Copies what fits into `model`.
+
+    Args:
+        model: A plain Keras model.
+        source: A `Model` artifact's folder, a SavedModel of ours, or a folder of checkpoints.
+
+    Returns:
+        How many variables were copied.
+
+    Raises:
+        ConfigError: the source holds no weights, or none that fit.
+    """
+    before = [v.numpy() for v in model.weights]
+    _copy(model, Path(source))
+    copied = sum(bool((a != b.numpy()).any()) for a, b in zip(before, model.weights, strict=True))
+    if not copied:
+        raise ConfigError(
+            f"Nothing in {source!r} fits the model that training.warm_start asks to begin with.",
+            "Name a model trained with the same features and hidden_units, or set training.warm_start: none.",
+        )
+    return copied
+
+
+def _copy(model: Any, source: Path) -> None:
+    for folder in (Path(training_dir(str(source))), Path(training_dir(str(source.parent)))):
+        if (folder / WEIGHTS_FILE).exists():  # an artifact, or the SavedModel inside one
+            model.load_weights(str(folder / WEIGHTS_FILE), by_name=True, skip_mismatch=True)
+            return
+    if (source / "saved_model.pb").exists():
+        _from_saved_model(model, source)
+        return
+    _from_checkpoint(model, source)
+
+
+def _from_saved_model(model: Any, source: Path) -> None:
+    held = getattr(tf.saved_model.load(str(source)), "model_variables", [])  # a frozen variant holds none
+    values = {v.name: v.numpy() for v in held}
+    for variable in model.weights:
+        value = values.get(variable.name)
+        if value is not None and value.shape == tuple(variable.shape):
+            variable.assign(value)
+
+
+def _from_checkpoint(model: Any, source: Path) -> None:
+    folders = [source, *sorted((p for p in source.glob("step-*") if _CHECKPOINT.fullmatch(p.name)), reverse=True)]
+    found = next((f for f in folders if (f / "variables.index").exists()), None)
+    if found is None:
+        raise ConfigError(
+            f"{str(source)!r} holds no weights to start from.",
+            "training.warm_start_from names a Model artifact's folder, a SavedModel or a folder of checkpoints.",
+        )
+    try:
+        tf.train.Checkpoint(model=model).read(str(found / "variables")).expect_partial()
+    except ValueError as error:
+        raise ConfigError(
+            f"The checkpoint {str(found)!r} does not fit the model: {error}", "Use the same features and hidden_units."
+        ) from error

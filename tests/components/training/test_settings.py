@@ -1,0 +1,216 @@
+"""What may be set under `training:`, each seen at work."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.errors import ConfigError, TrainingError
+from components.training import ModelConfig, TrainingConfig
+from components.training.config import ScheduleConfig
+from components.training.losses import class_weight_list, row_loss
+from components.training.metrics import areas
+from components.training.model import built_in
+from components.training.optimizers import build_optimizer, learning_rate
+from components.training.run import run_training
+from components.training.schema import Feature
+from components.training.sources import MemorySource
+from components.training.steps import FIRST_LOSS_SCALE, Stepper
+from components.training.strategies import Replicas, build_replicas
+from tests.components.training.synthetic import make_job
+
+
+def small_stepper(data: Path, width: int = 1, **settings: Any) -> Stepper:
+    """A linear model of `numeric` `[width]`, all weights 0."""
+    job = make_job(data, training={"global_batch_size": 4, "schedule": {"name": "constant"}, **settings})
+    model = built_in(ModelConfig(hidden_units=(), dropout=0), [Feature("numeric", "float32", (width,))], 1)
+    model.set_weights([np.zeros_like(w) for w in model.get_weights()])
+    return Stepper(job, model, build_optimizer(job.training, 100), Replicas(tf.distribute.get_strategy()))
+
+
+def source_of(values: list[float], labels: list[int]) -> MemorySource:
+    columns = {"numeric": np.array(values, np.float32)[:, None], "label": np.array(labels)}
+    return MemorySource(columns, "label", None)
+
+
+def take(stepper: Stepper, source: MemorySource, steps: int) -> dict[str, Any]:
+    iterator = iter(stepper.train_batches(source, int(stepper.step.numpy())))
+    return stepper.run_steps(iterator, tf.constant(steps, tf.int64), tf.zeros([2], tf.float64))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "adagrad", "ftrl", "lamb"])
+def test_every_optimizer_lowers_the_loss(binary_data: Path, name: str) -> None:
+    rate = {"adagrad": 0.3, "ftrl": 0.3, "lamb": 0.1}.get(name, 0.05)
+    decay = 0.0 if name == "ftrl" else 0.001
+    stepper = small_stepper(binary_data, optimizer={"name": name, "learning_rate": rate, "weight_decay": decay})
+    source = source_of([-1, -2, 1, 2, -1, 1, 3], [0, 0, 1, 1, 0, 1, 1])
+    before = stepper.evaluate(source)["loss"]
+    take(stepper, source, 40)
+    assert stepper.evaluate(source)["loss"] < 0.7 * before
+
+
+def test_one_trace_for_any_number_of_steps(binary_data: Path) -> None:
+    stepper, source = small_stepper(binary_data), source_of([1, 2, 3, 4, 5], [0, 1, 0, 1, 0])
+    iterator = iter(stepper.train_batches(source, 0))
+    for steps in (1, 2, 7):
+        stepper.run_steps(iterator, tf.constant(steps, tf.int64), tf.zeros([2], tf.float64))
+    assert stepper.traces == 1
+    assert int(stepper.step.numpy()) == 10
+
+
+def test_sgd_step_is_the_mean_gradient_times_the_rate(binary_data: Path) -> None:
+    sgd = {"name": "sgd", "learning_rate": 0.5, "momentum": 0.0}
+    stepper = small_stepper(binary_data, optimizer=sgd, input={"shuffle": "none"}, clip={"by": "none"})
+    take(stepper, source_of([1, 2, 3], [1, 0, 1]), 1)  # three rows in a batch of four
+    bias = next(v for v in stepper.variables if "bias" in v.name)
+    np.testing.assert_allclose(bias.numpy(), [-0.5 * (0.5 * 3 - 2) / 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("by", ["norm", "global_norm", "value"])
+def test_clipping_limits_the_step(binary_data: Path, by: str) -> None:
+    sgd = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0}
+    stepper = small_stepper(binary_data, optimizer=sgd, clip={"by": by, "limit": 0.01})
+    take(stepper, source_of([8, 8, 8, 8], [1, 1, 1, 1]), 1)
+    values = np.concatenate([v.numpy().ravel() for v in stepper.variables])
+    reached = {"norm": np.abs(values).max(), "global_norm": np.linalg.norm(values), "value": np.abs(values).max()}[by]
+    assert reached == pytest.approx(0.01, rel=1e-4)
+
+
+def test_moving_average_is_exported_and_evaluated(binary_data: Path) -> None:
+    stepper, source = small_stepper(binary_data, ema_decay=0.5), source_of([1, 2], [1, 0])
+    first = [v.numpy() for v in stepper.variables]
+    take(stepper, source, 1)
+    own = [v.numpy() for v in stepper.variables]
+    with stepper.exported_weights():
+        for start, now, exported in zip(first, own, stepper.variables, strict=True):
+            np.testing.assert_allclose(exported.numpy(), (start + now) / 2, rtol=1e-6)
+    for now, after in zip(own, stepper.variables, strict=True):
+        np.testing.assert_array_equal(now, after.numpy())
+
+
+SCHEDULES: dict[str, tuple[dict[str, Any], dict[int, float]]] = {
+    "constant": ({}, {0: 1.0, 99: 1.0}),
+    "cosine": ({"end_fraction": 0.0}, {0: 1.0, 50: 0.5, 100: 0.0}),
+    "polynomial": ({"end_fraction": 0.5, "power": 1.0}, {0: 1.0, 50: 0.75, 100: 0.5}),
+    "exponential": ({"decay_rate": 0.5, "decay_steps": 10}, {0: 1.0, 10: 0.5, 20: 0.25}),
+    "piecewise": ({"boundaries": (10, 20), "factors": (1.0, 0.1, 0.01)}, {0: 1.0, 10: 0.1, 25: 0.01}),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules(name: str) -> None:
+    settings, expected = SCHEDULES[name]
+    rate = learning_rate(ScheduleConfig(name=name, **settings), 2.0, 100)  # type: ignore[arg-type]
+    warm = learning_rate(ScheduleConfig(name=name, warmup_steps=4, **settings), 2.0, 104)  # type: ignore[arg-type]
+    for step, factor in expected.items():
+        assert float(rate(step)) == pytest.approx(2 * factor, abs=1e-6)
+        assert float(warm(step + 4)) == pytest.approx(2 * factor, abs=1e-6)
+    assert float(warm(0)) == pytest.approx(0.5)
+
+
+def test_overflow_halves_the_scale_and_skips_the_step(binary_data: Path) -> None:
+    stepper = small_stepper(binary_data, precision="mixed_float16", on_nan="skip")
+    source = source_of([8, 8, 8, 8], [1, 1, 1, 1])
+    stepper.loss_scale.assign(3e38)  # times the gradient: infinite
+    before = [v.numpy() for v in stepper.variables]
+    assert take(stepper, source, 1)["finite"], "an overflow goes on"
+    for start, now in zip(before, stepper.variables, strict=True):
+        np.testing.assert_array_equal(start, now.numpy())
+    assert float(stepper.loss_scale.numpy()) == pytest.approx(1.5e38)
+    stepper.loss_scale.assign(FIRST_LOSS_SCALE)
+    take(stepper, source, 1)
+    assert any((a != b.numpy()).any() for a, b in zip(before, stepper.variables, strict=True))
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_low_precision_learns_and_exports_float32(binary_data: Path, tmp_path: Path, precision: str) -> None:
+    result = run_training(make_job(binary_data, tmp_path, training={"epochs": 6, "precision": precision}))
+    assert result.metrics["auc"] > 0.85
+
+
+def with_nan(data: Path, folder: Path) -> Path:
+    """The train files of `data` with one row that is not a number."""
+    from tests.components.training.synthetic import make_rows, write_examples
+
+    rows = make_rows(np.random.default_rng(1), 64, "binary")
+    rows["numeric"][40, 1] = np.nan
+    write_examples(folder / "nan.gz", rows)
+    return folder / "nan.gz"
+
+
+def test_a_nan_stops_before_it_is_applied_and_names_the_feature(binary_data: Path, tmp_path: Path) -> None:
+    job = make_job(binary_data, tmp_path, train_files=(str(with_nan(binary_data, tmp_path)),))
+    job = job.model_copy(update={"export_dir": str(tmp_path / "Format-Serving")})
+    with pytest.raises(TrainingError, match=r"not finite at step 0.*numeric: 1 values not finite"):
+        run_training(job)
+    assert not (tmp_path / "Format-Serving").exists()
+
+
+def test_on_nan_skip_goes_on_up_to_a_limit(binary_data: Path, tmp_path: Path) -> None:
+    files = (str(binary_data / "train-*.gz"), str(with_nan(binary_data, tmp_path)))
+    settings = {"on_nan": "skip", "max_skipped_steps": 3, "epochs": 3}
+    run_training(make_job(binary_data, tmp_path, train_files=files, training=settings))
+    history = json.loads((tmp_path / "training" / "history.json").read_text())
+    assert [e["skipped_steps"] for e in history["evaluations"]] == [1, 2, 3]
+    with pytest.raises(TrainingError, match="not finite"):
+        settings["max_skipped_steps"] = 1
+        run_training(make_job(binary_data, train_files=files, training=settings))
+
+
+def test_warm_start_begins_where_the_earlier_run_ended(binary_data: Path, tmp_path: Path) -> None:
+    first = run_training(make_job(binary_data, tmp_path / "first", training={"epochs": 10}))
+    for source in (tmp_path / "first", tmp_path / "first" / "checkpoints"):
+        warm = {"epochs": 0.1, "optimizer": {"learning_rate": 1e-6}, "warm_start_from": str(source)}
+        result = run_training(make_job(binary_data, training=warm))
+        assert result.metrics["loss"] == pytest.approx(first.metrics["loss"], rel=0.05)
+    with pytest.raises(ConfigError, match="holds no weights"):
+        run_training(make_job(binary_data, training={"warm_start_from": str(tmp_path)}))
+
+
+def test_xla_auto_measures_both_and_says_what_it_chose(binary_data: Path, tmp_path: Path) -> None:
+    settings = {"xla": "auto", "epochs": 10, "steps_per_loop": 5}
+    run_training(make_job(binary_data, tmp_path, training=settings))
+    events = json.loads((tmp_path / "training" / "history.json").read_text())["events"]
+    assert [e["kind"] for e in events] == ["xla"]
+    assert events[0]["chosen"] == (events[0]["xla_rows_per_second"] > events[0]["plain_rows_per_second"])
+
+
+def test_tensorboard_files(binary_data: Path, tmp_path: Path) -> None:
+    job = make_job(binary_data, training={"profile_steps": (3, 5)}, log_dir=str(tmp_path / "logs"))
+    run_training(job)
+    assert list((tmp_path / "logs").glob("events.out.tfevents.*"))
+    assert list((tmp_path / "logs").rglob("*.xplane.pb"))
+
+
+def test_no_tpu_is_a_plain_error() -> None:
+    with pytest.raises(ConfigError, match="no TPU"):
+        build_replicas(TrainingConfig(strategy="tpu"))
+
+
+def test_label_smoothing_and_class_weights() -> None:
+    logits, labels = tf.constant([[2.0, 0.0, -1.0]]), tf.constant([0])
+    plain, smooth = row_loss("multiclass")(logits, labels), row_loss("multiclass", 0.3)(logits, labels)
+    log_p = tf.nn.log_softmax(logits)[0].numpy()
+    assert float(plain[0]) == pytest.approx(-log_p[0], rel=1e-5)
+    assert float(smooth[0]) == pytest.approx(-(0.8 * log_p[0] + 0.1 * log_p[1] + 0.1 * log_p[2]), rel=1e-5)
+    assert class_weight_list("balanced", [30, 10], ()) == pytest.approx([40 / 60, 2.0])
+    with pytest.raises(ConfigError, match="'maybe'"):
+        class_weight_list({"maybe": 2.0}, [1, 1], ("no", "yes"))
+
+
+def test_areas_are_those_of_sklearn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    generator = np.random.default_rng(0)
+    labels, scores = generator.integers(0, 2, 500), generator.integers(0, 50, 500)
+    roc, precision_recall = areas(
+        np.bincount(scores[labels == 1], minlength=50), np.bincount(scores[labels == 0], minlength=50)
+    )
+    assert roc == pytest.approx(metrics.roc_auc_score(labels, scores))
+    assert precision_recall == pytest.approx(metrics.average_precision_score(labels, scores))
+    assert math.isclose(areas(np.array([1.0]), np.array([0.0]))[0], 0.5)

@@ -76,7 +76,7 @@ def report(
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
 ) -> None:
-    """Writes one self-contained HTML page about a run: verdict, data, training, evaluation, variants, serving, lineage."""
+    """Writes one self-contained HTML page about a run: verdict, data, training, evaluation, serving, lineage."""
     from pipeline import report as reporting
 
     path = reporting.write(root, run, out)

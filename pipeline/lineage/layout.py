@@ -1,4 +1,4 @@
-"""Where each node of a graph is drawn: from top to bottom by the longest way from the beginning, across by neighbours."""
+"""Where each node is drawn: from top to bottom by the longest way from the beginning, across beside neighbours."""
 
 from __future__ import annotations
 

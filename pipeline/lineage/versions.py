@@ -1,4 +1,4 @@
-"""The versions in serving directories as nodes: what is there, and what ML Metadata remembers of those that are gone."""
+"""The versions in serving directories as nodes: those that are there, and those that ML Metadata remembers."""
 
 from __future__ import annotations
 

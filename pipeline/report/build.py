@@ -68,12 +68,16 @@ def render(sources: RunSources) -> str:
         "environment": lambda: sections.environment(sources),
     }
     made = {name: _section(maker) for name, maker in makers.items()}
-    return _environment().get_template("report.html.j2").render(
-        head=sections.head(sources),
-        section=made,
-        css=Markup(page.asset("graph.css") + (ASSETS / "report.css").read_text(encoding="utf-8")),
-        js=Markup((ASSETS / "report.js").read_text(encoding="utf-8") + page.asset("graph.js")),
-        plotly=Markup(packed_plotly()),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            head=sections.head(sources),
+            section=made,
+            css=Markup(page.asset("graph.css") + (ASSETS / "report.css").read_text(encoding="utf-8")),
+            js=Markup((ASSETS / "report.js").read_text(encoding="utf-8") + page.asset("graph.js")),
+            plotly=Markup(packed_plotly()),
+        )
     )
 
 

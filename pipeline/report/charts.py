@@ -31,7 +31,9 @@ def lines(
 def curve(title: str, x: Sequence[float], y: Sequence[float], x_title: str, y_title: str, *, diagonal: bool) -> Figure:
     """One curve in the unit square."""
     traces = [_diagonal()] if diagonal else []
-    traces.append({"x": list(x), "y": list(y), "mode": "lines", "line": {"color": ACCENT, "width": 2.5}, "name": "model"})
+    traces.append(
+        {"x": list(x), "y": list(y), "mode": "lines", "line": {"color": ACCENT, "width": 2.5}, "name": "model"}
+    )
     return _figure(title, traces, x_title, y_title, {"showlegend": False, **_unit()})
 
 
@@ -101,7 +103,11 @@ def pareto(points: Sequence[Mapping[str, Any]], metric: str, batch_size: int) ->
         "hovertemplate": "%{customdata}<extra></extra>",
         "mode": "markers+text",
         "textposition": "top center",
-        "marker": {"size": [12 + 22 * ((p["size"] or 0) / largest) ** 0.5 for p in points], "color": colours, "opacity": 0.85},
+        "marker": {
+            "size": [12 + 22 * ((p["size"] or 0) / largest) ** 0.5 for p in points],
+            "color": colours,
+            "opacity": 0.85,
+        },
         "error_y": {"type": "data", "array": [point["error"] for point in points], "color": SOFT, "thickness": 1},
     }
     extra = {"showlegend": False, "height": 420}
@@ -109,7 +115,11 @@ def pareto(points: Sequence[Mapping[str, Any]], metric: str, batch_size: int) ->
 
 
 def _figure(title: str, traces: list[Figure], x_title: str, y_title: str, extra: Mapping[str, Any]) -> Figure:
-    layout: Figure = {"title": {"text": title}, "xaxis": {"title": {"text": x_title}}, "yaxis": {"title": {"text": y_title}}}
+    layout: Figure = {
+        "title": {"text": title},
+        "xaxis": {"title": {"text": x_title}},
+        "yaxis": {"title": {"text": y_title}},
+    }
     for name, value in extra.items():
         known = layout.get(name)
         layout[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value

@@ -84,8 +84,8 @@ def _outcome(run: record.RunRecord) -> dict[str, Any]:
 
 
 def _rows(old: RunSources, new: RunSources) -> list[Change]:
-    names = sorted({*old.statistics, *new.statistics})
-    return [(name, *(side.statistics[name].rows if name in side.statistics else None for side in (old, new))) for name in names]
+    before, after = ({name: split.rows for name, split in side.statistics.items()} for side in (old, new))
+    return [(name, before.get(name), after.get(name)) for name in sorted({*before, *after})]
 
 
 def drift(old: RunSources, new: RunSources) -> list[tuple[str, str, float, str]]:
@@ -101,8 +101,8 @@ def drift(old: RunSources, new: RunSources) -> list[tuple[str, str, float, str]]
 
 
 def _metrics(old: record.RunRecord, new: record.RunRecord) -> list[tuple[str, str, str, float | None, float | None]]:
-    values = [_candidate(run) for run in (old, new)]
-    return [(*key, *(side.get(key) for side in values)) for key in dict.fromkeys([*values[0], *values[1]])]
+    before, after = _candidate(old), _candidate(new)
+    return [(*key, before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])]
 
 
 def _candidate(run: record.RunRecord) -> dict[tuple[str, str, str], float | None]:
@@ -115,8 +115,9 @@ def _candidate(run: record.RunRecord) -> dict[tuple[str, str, str], float | None
 
 
 def _times(old: record.RunRecord, new: record.RunRecord) -> list[Change]:
-    sides = [{node.node: node for node in run.nodes} for run in (old, new)]
-    return [(name, *(_time(side.get(name)) for side in sides)) for name in dict.fromkeys([*sides[0], *sides[1]])]
+    before, after = ({node.node: node for node in run.nodes} for run in (old, new))
+    names = dict.fromkeys([*before, *after])
+    return [(name, _time(before.get(name)), _time(after.get(name))) for name in names]
 
 
 def _time(node: record.NodeRecord | None) -> float | str | None:
@@ -136,8 +137,8 @@ def rendered(comparison: Comparison) -> RenderableType:
         rows = getattr(comparison, title)
         parts.append(_table(title, comparison, rows)) if rows else same.append(title)
     moved = [(split, name, f"{value:.4f}", measure) for split, name, value, measure in comparison.drift[:SHOWN]]
-    columns = ("split", "column", "moved", "measure")
-    parts.append(output.table("drift", columns, moved, right=("moved",))) if moved else same.append("statistics")
+    named = ("split", "column", "moved", "measure")
+    parts.append(output.table("drift", named, moved, right=("moved",))) if moved else same.append("statistics")
     metrics = [_metric(row) for row in comparison.metrics[:SHOWN]]
     columns = ("evaluator", "slice", "metric", comparison.before, comparison.after, "change")
     parts.append(output.table("metrics", columns, metrics, right=columns[3:])) if metrics else same.append("metrics")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from components.contract import serving_model_dir
+from components.contract import Task, serving_model_dir
 
 VERSION = 1
 SCORES_FILE = "scores.json"
@@ -79,7 +79,7 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     return {"task": job["task"], "rows": len(labels), **drawn}
 
 
-def ask(model: str, examples: str, label: str, task: str) -> tuple[np.ndarray, np.ndarray]:
+def ask(model: str, examples: str, label: str, task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Labels `[rows]` and scores `[rows, ...]` of the served signature."""
     import tensorflow as tf
 
@@ -107,7 +107,9 @@ def binary(labels: np.ndarray, values: np.ndarray) -> dict[str, Any]:
     positive, score = labels.astype(bool), values.reshape(len(labels)).astype(np.float64)
     false_rate, true_rate, precision = rates(positive, score)
     random = np.random.default_rng(1)
-    drawn = [auc(positive[i], score[i]) for i in (random.integers(0, len(score), len(score)) for _ in range(BOOTSTRAPS))]
+    drawn = [
+        auc(positive[i], score[i]) for i in (random.integers(0, len(score), len(score)) for _ in range(BOOTSTRAPS))
+    ]
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     kept = np.unique(np.linspace(0, len(false_rate) - 1, CURVE_POINTS).astype(int))
     return {

@@ -3,6 +3,7 @@ something that the run never reached is None."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from importlib import metadata
@@ -63,7 +64,9 @@ def _figures(sources: RunSources) -> list[tuple[str, str, str]]:
         found.append((run.main_metric, f"{value:.4f}", f"{was:.4f} is the baseline's" if was is not None else ""))
     if sources.statistics:
         rows = {name: split.rows for name, split in sources.statistics.items()}
-        found.append(("rows", f"{sum(rows.values()):,}", ", ".join(f"{name} {count:,}" for name, count in rows.items())))
+        found.append(
+            ("rows", f"{sum(rows.values()):,}", ", ".join(f"{name} {count:,}" for name, count in rows.items()))
+        )
     chosen = next((variant for variant in run.variants if variant.chosen), None)
     if chosen:
         speed = f"{chosen.speedup:.2f}x as fast as trained" if chosen.speedup else ""
@@ -91,7 +94,9 @@ def way(sources: RunSources) -> Section:
         }
         for node in run.nodes
     ]
-    gates = [{"name": g.gate, "passed": g.passed, "reason": g.reason, "numbers": _numbers(g.numbers)} for g in run.gates]
+    gates = [
+        {"name": g.gate, "passed": g.passed, "reason": g.reason, "numbers": _numbers(g.numbers)} for g in run.gates
+    ]
     return {"nodes": nodes, "gates": gates} if nodes else None
 
 
@@ -112,13 +117,14 @@ def data(sources: RunSources, previous: RunSources | None) -> Section:
     ingest = sources.json("ExampleGen", "examples", "ingest.json")
     examples = sources.outputs.get(("ExampleGen", "examples"))
     verdict = sources.json("DataGate", "verdict", "verdict.json")
+    previous = previous if previous and not previous.same_data(sources) else None  # the same rows have not moved
     moved = compare.drift(previous, sources)[:12] if previous else []
     return {
         "splits": [(name, split.rows) for name, split in sources.statistics.items()],
         "span": examples.properties.get("span") if examples else None,
         "fingerprint": examples.properties.get("input_fingerprint", "") if examples else "",
         "files": ingest.get("files", []),
-        "counts": ingest.get("rows", {}),
+        "counts": [(name.replace("_", " "), _short(count)) for name, count in ingest.get("rows", {}).items()],
         "columns": _columns(sources.statistics, previous.statistics if previous else {}),
         "findings": verdict.get("findings", []),
         "previous": previous.run.run_id if previous else "",
@@ -126,19 +132,17 @@ def data(sources: RunSources, previous: RunSources | None) -> Section:
     }
 
 
-def _columns(
-    splits: Mapping[str, statistics.Split], previous: Mapping[str, statistics.Split]
-) -> list[dict[str, Any]]:
+def _columns(splits: Mapping[str, statistics.Split], previous: Mapping[str, statistics.Split]) -> list[dict[str, Any]]:
     train = splits.get("train") or next(iter(splits.values()))
     evaluation = splits.get("eval", statistics.Split(0, {}))
     before = previous.get("train", statistics.Split(0, {}))
     names = list(train.columns)[:MOST_COLUMNS]
-    return [
-        _column(train.columns[name], evaluation.columns.get(name), before.columns.get(name)) for name in names
-    ]
+    return [_column(train.columns[name], evaluation.columns.get(name), before.columns.get(name)) for name in names]
 
 
-def _column(train: statistics.Column, other: statistics.Column | None, before: statistics.Column | None) -> dict[str, Any]:
+def _column(
+    train: statistics.Column, other: statistics.Column | None, before: statistics.Column | None
+) -> dict[str, Any]:
     sides = {"train": train, "eval": other, "before": before}
     known = {name: column for name, column in sides.items() if column}
     return {
@@ -204,7 +208,9 @@ def training(sources: RunSources) -> Section:
         "facts": [(name.replace("_", " "), _short(history[name])) for name in facts if name in history],
         "figures": figures if points else [],
         "events": [_event(event) for event in history.get("events", [])],
-        "table": [[point["step"], point["loss"], *(point["metrics"].get(n) for n in ("loss", *names))] for point in points],
+        "table": [
+            [point["step"], point["loss"], *(point["metrics"].get(n) for n in ("loss", *names))] for point in points
+        ],
         "columns": ["step", "loss", "eval loss", *(f"eval {name}" for name in names)],
     }
 
@@ -240,7 +246,8 @@ def evaluation(sources: RunSources) -> Section:
 def _metrics(node: str, values: tuple[record.MetricValues, ...], main: str) -> dict[str, Any]:
     names = sorted(values[0].candidate, key=lambda name: (name != main, name))
     rows = [
-        {"slice": v.slice, "rows": v.rows, "cells": [_cell(name, v) for name in names]} for v in values[: MOST_SLICES + 1]
+        {"slice": v.slice, "rows": v.rows, "cells": [_cell(name, v) for name in names]}
+        for v in values[: MOST_SLICES + 1]
     ]
     return {"node": node, "names": names, "rows": rows, "hidden": max(len(values) - len(rows), 0)}
 
@@ -270,18 +277,28 @@ def _curves(scored: Mapping[str, Any]) -> list[charts.Figure]:
     if "roc" in scored:
         area, low, high = scored["auc"]
         title = f"ROC: area {area:.4f} [{low:.4f}, {high:.4f}]"
-        figures.append(charts.curve(title, **scored["roc"], x_title="false-positive rate", y_title="true-positive rate", diagonal=True))
-        figures.append(charts.curve("Precision and recall", **scored["pr"], x_title="recall", y_title="precision", diagonal=False))
+        figures.append(
+            charts.curve(
+                title, **scored["roc"], x_title="false-positive rate", y_title="true-positive rate", diagonal=True
+            )
+        )
+        figures.append(
+            charts.curve("Precision and recall", **scored["pr"], x_title="recall", y_title="precision", diagonal=False)
+        )
     if "calibration" in scored:
         figures.append(charts.calibration(scored["calibration"]))
     if "histogram" in scored:
         shares = {name: scored["histogram"][name] for name in ("negative", "positive")}
-        figures.append(charts.bars("Scores by class", scored["histogram"]["middle"], shares, "score", "share of the class"))
+        figures.append(
+            charts.bars("Scores by class", scored["histogram"]["middle"], shares, "score", "share of the class")
+        )
     if "points" in scored:
         points = scored["points"]
         figures.append(charts.scatter("Predictions", points["label"], points["predicted"], "label", "prediction"))
         share = {"residuals": scored["residuals"]["share"]}
-        figures.append(charts.bars("Residuals", scored["residuals"]["middle"], share, "prediction minus label", "share of rows"))
+        figures.append(
+            charts.bars("Residuals", scored["residuals"]["middle"], share, "prediction minus label", "share of rows")
+        )
     return figures
 
 
@@ -310,7 +327,7 @@ def _variant(entry: Mapping[str, Any], batch: int, decision: Mapping[str, Any]) 
     )
     quality = (entry.get("quality") or {}).get("value") or {}
     speed = latency.get("speedup") or {}
-    known = [quality.get("low"), quality.get("high")]
+    low, high = quality.get("low"), quality.get("high")
     size = (entry.get("size") or {}).get("bytes")
     words = f"{entry['name']}<br>{latency.get('p50_ms', 0):.3f} ms, {output.size(size)}"
     return {
@@ -325,7 +342,7 @@ def _variant(entry: Mapping[str, Any], batch: int, decision: Mapping[str, Any]) 
         "p99": latency.get("p99_ms"),
         "speed": f"{speed['value']:.2f}x [{speed['low']:.2f}, {speed['high']:.2f}]" if speed.get("low") else "–",
         "quality": quality.get("value"),
-        "error": (known[1] - known[0]) / 2 if None not in known else 0,
+        "error": 0 if low is None or high is None else (high - low) / 2,
         "output_error": (entry.get("output_error") or {}).get("max"),
         "checks": [check["detail"] for check in entry.get("checks", ())],
         "words": words,
@@ -338,7 +355,9 @@ def serving(sources: RunSources) -> Section:
     push = sources.run.push
     if not report and push is None:
         return None
-    folder = servables.version_folders(sources.root.serving / sources.run.model).get(push.version or -1) if push else None
+    folder = (
+        servables.version_folders(sources.root.serving / sources.run.model).get(push.version or -1) if push else None
+    )
     inputs = _inputs(folder)
     return {
         "push": push,
@@ -363,7 +382,10 @@ def _inputs(folder: Path | None) -> dict[str, Any]:
 def _request(sources: RunSources, inputs: Mapping[str, Any]) -> str:
     """A REST request with a plausible row: means and most frequent values of the training split."""
     columns = sources.statistics.get("train", statistics.Split(0, {})).columns
-    row = {name: _plausible(columns.get(facts.get("column", name)), str(facts.get("dtype"))) for name, facts in inputs.items()}
+    row = {
+        name: _plausible(columns.get(facts.get("column", name)), str(facts.get("dtype")))
+        for name, facts in inputs.items()
+    }
     body = json.dumps({"signature_name": "serving_raw", "instances": [row]}, ensure_ascii=False)
     quoted = body.replace("'", "'\\''")
     return f"curl -s http://localhost:8501/v1/models/{sources.run.model}:predict -d '{quoted}'"
@@ -390,10 +412,8 @@ def environment(sources: RunSources) -> Section:
     """Versions of what ran, and the whole configuration."""
     versions = []
     for name in PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions.append((name, metadata.version(name)))
-        except metadata.PackageNotFoundError:
-            continue
     config = yaml.safe_dump(sources.config, sort_keys=False, allow_unicode=True) if sources.config else ""
     report = sources.json("ModelOptimizer", "report", "report.json").get("environment", {})
     machine = [(name, str(report[name])) for name in ("cpu", "cores", "platform", "python", "gpu") if name in report]

@@ -109,6 +109,10 @@ class RunSources:
                 older = older or (found if found.statistics else None)
         return older
 
+    def same_data(self, other: RunSources) -> bool:
+        """Whether both runs read the very same examples."""
+        return self._examples() is not None and self._examples() == other._examples()
+
     def _examples(self) -> int | None:
         artifact = self.outputs.get(("ExampleGen", "examples"))
         return artifact.id if artifact else None

@@ -14,7 +14,7 @@
     const axis = { gridcolor: style("--line"), zerolinecolor: style("--line"), linecolor: style("--line"), automargin: true, title: { standoff: 10, font: { size: 12, color: colours.$soft } } };
     const merged = (name) => ({ ...axis, ...own[name], title: { ...axis.title, ...(own[name] || {}).title } });
     return { height: 320, margin: { l: 52, r: 16, t: 46, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: "system-ui, sans-serif", size: 12, color: colours.$ink }, legend: { orientation: "h", y: 1.02, x: 1, xanchor: "right", yanchor: "bottom" },
+      font: { family: "system-ui, sans-serif", size: 12, color: colours.$ink }, legend: { orientation: "h", y: -0.28, x: 0, yanchor: "top" },
       hoverlabel: { font: { size: 12 } }, ...own, title: { x: 0, xref: "paper", font: { size: 15 }, ...own.title }, xaxis: merged("xaxis"), yaxis: merged("yaxis") };
   }
   function draw() {

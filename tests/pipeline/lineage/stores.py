@@ -113,7 +113,7 @@ class Root:
                 if node == "Pusher" and push:
                     self._push(run_id, artifacts[0], files)
                 ids = self._execute(run_id, node, pb.Execution.COMPLETE, artifacts, span)
-                self.made.update(zip(self._keys(node), ids))
+                self.made.update(zip(self._keys(node), ids, strict=True))
         return {key: artifact.id if hasattr(artifact, "id") else artifact for key, artifact in self.made.items()}
 
     def _keys(self, node):
@@ -169,11 +169,11 @@ class Root:
         read = [(self._stored(artifact), event) for artifact, event in read]
         written = [
             (self._stored(pb.Artifact(id=each)) if isinstance(each, int) else each, self._event(pb.Event.OUTPUT, name))
-            for each, (name, _) in zip(artifacts, outputs)
+            for each, (name, _) in zip(artifacts, outputs, strict=True)
         ]
         _, ids, _ = self.mlmd.put_execution(made, [*read, *written], contexts, reuse_context_if_already_exist=True)
         made_ids = ids[len(read) :]
-        for (artifact, _), artifact_id in zip(written, made_ids):
+        for (artifact, _), artifact_id in zip(written, made_ids, strict=True):
             artifact.id = artifact_id
             self._known[artifact_id] = artifact
         return made_ids

@@ -1,3 +1,4 @@
+import itertools
 import json
 import shutil
 import subprocess
@@ -157,7 +158,7 @@ def test_positions_do_not_overlap_and_parents_stand_above(root):
     for x, y in places.values():
         by_layer.setdefault(y, []).append(x)
     for layer in map(sorted, by_layer.values()):
-        assert all(right - left >= layout.WIDTH for left, right in zip(layer, layer[1:]))
+        assert all(right - left >= layout.WIDTH for left, right in itertools.pairwise(layer))
 
 
 def test_the_page_is_self_contained_and_cannot_be_broken_by_values(root):
@@ -188,7 +189,8 @@ import sys, time
 from pipeline.lineage import LineageGraph
 began = time.process_time()
 graph = LineageGraph.open(sys.argv[1])
-print(time.process_time() - began, len(graph), [name for name in ("tensorflow", "tfx", "apache_beam") if name in sys.modules])
+heavy = [name for name in ("tensorflow", "tfx", "apache_beam") if name in sys.modules]
+print(time.process_time() - began, len(graph), heavy)
 """
 
 

@@ -80,7 +80,9 @@ random: RandomUniform RandomStandardNormal TruncatedNormal RandomUniformInt Stat
 quantization: FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel QuantizeV2 Dequantize
   QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4 Requantize UniformQuantize UniformDequantize
   UniformQuantizedDot UniformQuantizedDotHybrid XlaDotV2 XlaCallModule QuantizedMatMul
-time: DateTime Timestamp
+rewritten: _TensorToHashBucketFast _TensorToHashBucketStrong _UnaryOpsComposition _FusedBatchNormEx
+others: AssignAddVariableOp AssignSubVariableOp BoostedTreesBucketize ScalarSummary HistogramSummary MergeSummary
+  OptionalFromValue OptionalNone OptionalHasValue OptionalGetValue DateTime Timestamp
 """
 ALLOWED = frozenset(word for line in _LISTS.splitlines() for word in line.split() if not word.endswith(":"))
 """Ops that compute on what they are given."""

@@ -67,8 +67,12 @@ def decide(variants: Sequence[Variant], config: OptimizationConfig) -> Decision:
         objective=config.objective,
         batch_size=config.deciding_batch_size,
         reasons=[_why(best, reference, config), *reasons],
-        pareto=pareto([reference, *measured], config.deciding_batch_size),
+        pareto=pareto([reference, *(v for v in measured if _may_be_pushed(v, config))], config.deciding_batch_size),
     )
+
+
+def _may_be_pushed(variant: Variant, config: OptimizationConfig) -> bool:
+    return not pushable(variant.name, config.runtime, config.hardware)
 
 
 def gain(variant: Variant, config: OptimizationConfig) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from components.contract import score_output, training_dir
 from components.optimizer.variants.base import Piece, Workshop
 from components.training import Call, Trained, TrainingJob, export, finetune, load_trained
 from components.training.config import ScheduleConfig
-from components.training.input import MemorySource, open_source
+from components.training.input import open_source
 from components.training.job import JOB_FILE, WEIGHTS_FILE
 from components.training.loop import Loop
 from components.training.run import weigh_classes
@@ -46,7 +46,7 @@ class Tuning:
     def __init__(self, workshop: Workshop, job: TrainingJob) -> None:
         self.settings, self.job, self.seed = workshop.config.fine_tuning, job, workshop.config.seed
         self.batch = self.settings.batch_size or job.training.global_batch_size
-        self.source: MemorySource = open_source(job, "train")
+        self.source = open_source(job, "train")
         weigh_classes(self.source, job)
         per_epoch = self.source.steps_per_epoch(self.batch)
         self.epochs = min(self.settings.epochs, self.settings.max_steps / per_epoch)

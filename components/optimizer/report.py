@@ -162,7 +162,7 @@ class Decision(Part):
     batch_size: int
     reasons: list[str]
     pareto: list[str] = Field(default_factory=list)
-    """Variants that no other measured variant beats in quality, latency and size at once."""
+    """Of the variants that may be pushed, those that no other beats in quality, latency and size at once."""
 
 
 class Report(Part):

@@ -1,0 +1,117 @@
+"""What tests do in processes of their own: techniques that misbehave, and answers asked of a SavedModel afresh."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from components import subprocesses
+from components.optimizer import graphs
+from components.optimizer.report import Check
+from components.optimizer.variants import TECHNIQUES
+from components.optimizer.variants.base import Piece, Technique, Workshop
+
+
+def _nothing(workshop: Workshop, piece: Piece) -> str:
+    return ""
+
+
+def _no_checks(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
+    return []
+
+
+def _abort(workshop: Workshop, piece: Piece, made: Piece) -> None:
+    os.abort()
+
+
+def _spoil(workshop: Workshop, piece: Piece, made: Piece) -> None:
+    """Weights with noise: fast and small, and no good."""
+    import numpy as np
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+
+    def noisy(node: Any) -> list[Any]:
+        value = tf.make_ndarray(node.attr["value"].tensor)
+        return [graphs.const_node(node.name, value + random.normal(0, 1.0, value.shape), tf.float32)]
+
+    model = graphs.optimize(graphs.load_frozen(piece.servable))
+    graph, _ = graphs.rewrite_constants(model.graph, tf.float32, 64, noisy)
+    graphs.write(model.with_graph(graph), made.servable)
+
+
+def _lie(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
+    return [Check(name="sparsity", passed=False, detail="0.0 % of the weights are zero, 75 % wanted")]
+
+
+ABORTS = Technique("frozen", _nothing, _abort, _no_checks)
+SPOILS = Technique("float16", _nothing, _spoil, _no_checks)
+FAILS_ITS_CHECK = Technique("int8_weights", _nothing, _spoil, _lie)
+
+
+def optimize(content: dict[str, Any]) -> dict[str, Any]:
+    """Runs the optimizer with some techniques replaced by those of this module."""
+    from components.optimizer import search
+    from components.optimizer.job import OptimizerJob
+
+    for name, attribute in content["replaced"].items():
+        TECHNIQUES[name] = f"tests.components.optimizer.children:{attribute}"
+    search.optimize(OptimizerJob.model_validate(content["job"]))
+    return {}
+
+
+def answers(content: dict[str, Any]) -> dict[str, Any]:
+    """Scores of the eval rows through a SavedModel's `serving_default`, with TensorFlow 2's own loader, and labels."""
+    import tensorflow as tf
+
+    files = [str(p) for p in Path(content["examples"], "Split-eval").glob("*.gz")]
+    rows = [r.numpy() for r in tf.data.TFRecordDataset(files, "GZIP")]
+    labels = [tf.train.Example.FromString(r).features.feature["label"].int64_list.value[0] for r in rows]
+    loaded = tf.saved_model.load(content["servable"])
+    scores = loaded.signatures["serving_default"](examples=tf.constant(rows))["probabilities"].numpy()[:, 0]
+    return {"labels": labels, "scores": scores.tolist(), "signatures": sorted(loaded.signatures)}
+
+
+def compiled(content: dict[str, Any]) -> dict[str, Any]:
+    """Whether a servable that must be compiled by XLA loads, and what it answers with XLA disabled."""
+    import numpy as np
+    import tensorflow as tf
+
+    from components.optimizer import served
+
+    module = tf.Module()
+    module.f = tf.function(
+        lambda examples: {"probabilities": tf.ones([tf.shape(examples)[0], 1]) * inner(tf.constant(2.0))},
+        input_signature=[tf.TensorSpec([None], tf.string, "examples")],
+        autograph=False,
+    )
+    inner = tf.function(lambda x: x * 2, jit_compile=True, autograph=False)
+    tf.saved_model.save(module, content["folder"], signatures={"serving_default": module.f})
+    served.disable_xla()
+    model = served.Served(content["folder"], "binary")
+    try:
+        model(np.array([b""], dtype=object))
+    except tf.errors.OpError as error:
+        return {"error": str(error)}
+    return {"error": ""}
+
+
+def with_slots(content: dict[str, Any]) -> dict[str, Any]:
+    """Saves the small servable with an optimizer's slots beside its weights."""
+    import tensorflow as tf
+
+    from tests.components.optimizer import models
+
+    servable = models.Servable(models.fit(models.rows(500, 5), 96))
+    servable.slots = [
+        tf.Variable(tf.random.normal(p.shape), name=f"adam_{i}") for i, p in enumerate(servable.params * 2)
+    ]
+    models.save(servable, content["folder"])
+    return {"weights": sum(p.shape.num_elements() for p in servable.params) * 4}
+
+
+_WORK = {"optimize": optimize, "answers": answers, "compiled": compiled, "with_slots": with_slots}
+
+if __name__ == "__main__":
+    subprocesses.child_main(lambda content: _WORK[content["do"]](content))

@@ -1,0 +1,145 @@
+"""The whole optimizer on a small servable, in its own process as the executor runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from components.errors import OptimizationError
+from components.optimizer import report, reproduce
+from components.optimizer.config import REFERENCE
+from tests.components.optimizer.conftest import child, job, run
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+
+
+def test_the_report_holds_every_variant_measured(optimized):
+    found, _ = optimized
+    assert [v.name for v in found.variants] == [REFERENCE, "frozen", "float16", "frozen+float16"]
+    for variant in found.variants:
+        assert variant.status == "measured", variant.reason
+        assert {x.batch_size for x in variant.latencies} == {1, 16}
+        assert all(x.samples >= 20 and x.p50_ms <= x.p95_ms <= x.p99_ms for x in variant.latencies)
+        assert variant.start.load_ms > 0
+    assert found.reference.latency(16).speedup.value == 1.0
+    assert found.environment.threads == 1
+
+
+def test_quality_and_sizes_recomputed_from_the_files_equal_the_report(optimized, small, tmp_path):
+    found, out = optimized
+    served = child(
+        "answers", tmp_path / "log", examples=str(small / "examples"), servable=str(out / "model" / "Format-Serving")
+    )
+    chosen = found.variant(found.decision.chosen)
+    auc = roc_auc_score(served["labels"], served["scores"])
+    assert chosen.quality.value.value == pytest.approx(auc, abs=1e-6)
+    assert chosen.quality.rows == len(served["labels"])
+    assert chosen.size.bytes == folder_bytes(out / "model" / "Format-Serving")
+    assert served["signatures"] == ["serving_default", "serving_raw"]
+
+
+def test_freezing_changes_no_answer_and_leaves_no_call(optimized):
+    frozen = optimized[0].variant("frozen")
+    assert frozen.output_error.max < 1e-6
+    assert frozen.output_error.decisions_flipped == 0
+    nodes = next(c for c in frozen.checks if c.name == "fewer_nodes")
+    assert nodes.figures["after"] < nodes.figures["before"]
+    assert nodes.figures["calls"] == 0
+
+
+def test_float16_is_half_the_weights(optimized):
+    check = next(c for c in optimized[0].variant("float16").checks if c.name == "weights_are_float16")
+    assert check.passed
+    assert check.figures["float16_bytes"] == 2 * (29 * 96 + 96 * 96 + 96 * 3)
+
+
+def test_slices_are_those_with_enough_rows(optimized):
+    slices = optimized[0].reference.quality.slices
+    assert {s.value for s in slices if s.column == "company"} == {"ace", "blue", "city", "dove"}
+    assert all(s.rows >= 50 for s in slices)
+
+
+def test_an_abort_a_failed_check_and_lost_quality_cost_that_variant_only(small, tmp_path):
+    replaced = {"frozen": "ABORTS", "float16": "SPOILS", "int8_weights": "FAILS_ITS_CHECK"}
+    asked = job(small, tmp_path, variants=["frozen", "float16", "int8_weights"])
+    child("optimize", tmp_path / "log", replaced=replaced, job=asked.model_dump(mode="json"))
+    found = report.read(asked.report_uri)
+    assert found.variant("frozen").status == "failed"
+    assert "SIGABRT" in found.variant("frozen").reason
+    assert "not what was asked for: sparsity" in found.variant("int8_weights").reason
+    spoiled = found.variant("float16")
+    assert spoiled.status == "measured"
+    assert spoiled.quality.drop.value > 0.01
+    assert "max_quality_drop" in spoiled.rejected[0]
+    assert found.decision.chosen == REFERENCE
+    assert folder_bytes(tmp_path / "model") == folder_bytes(small / "model")
+
+
+def test_what_the_budget_leaves_no_time_for_is_said(small, tmp_path):
+    found = run(job(small, tmp_path, variants=["frozen", "float16"], budget_seconds=0.1), tmp_path / "log")
+    assert [v.status for v in found.variants] == ["measured", "not_tried", "not_tried"]
+    assert "budget" in found.variant("float16").reason
+
+
+def test_max_variants_and_a_model_that_was_not_blessed(small, tmp_path):
+    found = run(job(small, tmp_path, variants=["frozen", "float16"], max_variants=1), tmp_path / "log")
+    assert "max_variants" in found.variant("float16").reason
+    refused = job(small, tmp_path / "second", variants=["frozen"]).model_copy(update={"blessed": False})
+    found = run(refused, tmp_path / "log")
+    assert [v.name for v in found.variants] == [REFERENCE]
+    assert "did not bless" in found.decision.reasons[0]
+
+
+def test_an_optimizers_slots_do_not_fake_compression(small, tmp_path):
+    model = tmp_path / "input" / "model" / "Format-Serving"
+    child("with_slots", tmp_path / "log", folder=str(model))
+    asked = job(small, tmp_path, variants=["frozen"]).model_copy(update={"model": str(tmp_path / "input" / "model")})
+    found = run(asked, tmp_path / "log")
+    on_disk = folder_bytes(model)
+    assert found.reference.size.bytes < 0.6 * on_disk  # slots are twice the weights
+    assert found.variant("frozen").size.ratio < 1.5
+
+
+def test_xla_only_signatures_load_and_fail_on_the_first_request(tmp_path):
+    told = child("compiled", tmp_path / "log", folder=str(tmp_path / "servable"))
+    assert "XLA compilation disabled" in told["error"]
+
+
+def test_techniques_that_need_the_trainers_files_say_so(small, tmp_path):
+    found = run(job(small, tmp_path, variants=["magnitude_pruned", "onnx", "tensorrt_fp32"]), tmp_path / "log")
+    assert "job.json" in found.variant("magnitude_pruned").reason
+    assert "model core" in found.variant("onnx").reason
+    real = found.variant("tensorrt_fp32").reason  # the converter's own words, and what they hide
+    assert "has not been built with TensorRT support" in real
+    assert "libnvinfer is not installed" in real
+
+
+def test_a_variant_is_made_again_bit_for_bit(optimized, tmp_path):
+    again = reproduce(optimized[1] / "report", "float16", tmp_path / "again")
+    assert again.differences == []
+    assert Path(again.folder, "Format-Serving", "saved_model.pb").exists()
+    with pytest.raises(OptimizationError, match="It has: reference, frozen"):
+        reproduce(optimized[1] / "report", "frizen", tmp_path / "other")
+
+
+def test_the_plot_is_written(optimized):
+    text = (optimized[1] / "report" / "plot.html").read_text()
+    assert "frozen+float16" in text
+
+
+def test_a_report_of_another_format_is_refused(tmp_path):
+    (tmp_path / "report.json").write_text('{"version": 1}')
+    with pytest.raises(OptimizationError, match="not an optimization report"):
+        report.read(tmp_path)
+    with pytest.raises(OptimizationError, match="no optimization report"):
+        report.read(tmp_path / "nowhere")
+
+
+def test_reports_hold_no_nan(optimized):
+    assert "NaN" not in (optimized[1] / "report" / "report.json").read_text()
+    assert np.isfinite(optimized[0].seconds)

@@ -1,0 +1,154 @@
+"""Every technique on a trained model; what the files hold is looked at here anew, not read from the checks alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from components.optimizer.config import pushable
+from components.optimizer.variants import structured_pruned
+from tests.components.optimizer.conftest import ALL, job, run
+
+
+def kernels(file: Path) -> dict[str, np.ndarray]:
+    """Kernels in a Keras weights file, by layer."""
+    found: dict[str, np.ndarray] = {}
+    with h5py.File(file) as content:
+        content.visititems(
+            lambda name, item: found.update({name.split("/")[0]: np.array(item)}) if name.endswith("kernel:0") else None
+        )
+    return found
+
+
+def test_every_technique_was_tried_and_what_works_here_works(everything):
+    found, _ = everything
+    status = {v.name: v.status for v in found.variants if v.name in ALL}
+    assert set(status) == set(ALL)
+    cannot = {"tensorrt_fp32", "tensorrt_engine_int8", "xla"}
+    broken = {v.name: v.reason for v in found.variants if v.status != "measured" and v.name not in cannot}
+    assert not broken
+
+
+def test_the_answers_of_every_runtime_are_the_reference_s(everything):
+    found, _ = everything
+    limits = {"frozen": 1e-6, "tflite_float32": 1e-5, "onnx": 1e-5, "float16": 5e-3, "tflite_float16": 5e-3}
+    limits |= {"int8_weights": 0.03, "int8_dynamic": 0.2, "int8_static": 0.2, "tflite_dynamic": 0.2}
+    for name, limit in limits.items():
+        assert found.variant(name).output_error.max < limit, name
+
+
+def test_whole_path_and_core_are_both_measured(everything):
+    found, _ = everything
+    assert found.variant("frozen").latency(16) and found.variant("frozen").latency(16, "core")
+    assert found.variant("onnx").latency(16) is None
+    assert found.variant("onnx").latency(16, "core")
+
+
+def test_magnitude_sparsity_is_there_after_the_wrappers_are_off(everything):
+    found, out = everything
+    variant = found.variant("magnitude_pruned")
+    sparsities = {c.name: c.figures["sparsity"] for c in variant.checks}
+    assert sparsities == {"sparsity:hidden_0": 0.75, "sparsity:hidden_1": 0.75}
+    assert variant.size.compressed_ratio > 1.02
+    assert abs(variant.size.ratio - 1) < 0.02  # zeros on disk are as large as other numbers
+    written = kernels(out / "exports" / "magnitude_pruned" / "training" / "weights.h5")
+    assert np.mean(written["hidden_1"] == 0) == pytest.approx(0.75)
+    assert np.mean(written["logits"] == 0) < 0.1
+
+
+def test_two_of_every_four_weights_along_the_input_axis_are_zero(everything):
+    written = kernels(everything[1] / "exports" / "sparsity_2_4" / "training" / "weights.h5")["hidden_1"]
+    for column in written.T:
+        assert (np.count_nonzero(column.reshape(-1, 4), axis=1) <= 2).all()
+
+
+def test_structured_pruning_leaves_smaller_layers(everything):
+    smaller = kernels(everything[1] / "exports" / "structured_pruned" / "training" / "weights.h5")
+    assert smaller["hidden_1"].shape == (32, 16)
+    assert smaller["logits"].shape == (16, 1)
+
+
+def test_structured_pruning_removes_exactly_what_was_not_read():
+    """Neurons that nothing reads are worth nothing: with only those removed, the function is the same."""
+    random = np.random.default_rng(0)
+    kernel, reader = random.normal(size=(5, 8)), random.normal(size=(8, 1))
+    reader[[1, 4]] = 0
+    kept = {"hidden_0": [kernel, np.zeros(8)], "logits": [reader, np.zeros(1)]}
+    left = structured_pruned._shrink_layer(kept, "hidden_0", "logits", 6 / 8)
+    assert left == 6 or left == 8  # rounded up to a multiple of 4 from 8 on
+    x = random.normal(size=(20, 5))
+    before = np.maximum(x @ kernel, 0) @ reader
+    after = np.maximum(x @ kept["hidden_0"][0], 0) @ kept["logits"][0]
+    np.testing.assert_allclose(before, after)
+
+
+def test_quantized_weights_are_stored_as_int8(everything):
+    found, _ = everything
+    for name in ("int8_weights", "int8_dynamic", "int8_static"):
+        assert found.variant(name).checks[0].figures["int8_bytes"] >= 64 * 32, name
+    sizes = {name: found.variant(name).size.bytes for name in ("tflite_float32", "tflite_float16", "tflite_dynamic")}
+    assert sizes["tflite_dynamic"] < sizes["tflite_float16"] < sizes["tflite_float32"]
+
+
+def test_fake_quantization_stays_off_integer_inputs_and_pays_in_tflite(everything):
+    variant = everything[0].variant("quantization_aware+tflite_int8")
+    fake = next(c for c in variant.checks if c.name == "fake_quantization")
+    assert fake.figures["nodes"] > 0
+    assert variant.size.bytes < everything[0].variant("tflite_float32").size.bytes
+
+
+def test_xla_is_refused_unless_the_server_compiles(everything):
+    reason = everything[0].variant("xla").reason
+    assert "--xla_cpu_compilation_enabled" in reason
+
+
+def test_tensorrt_engines_are_built_without_a_gpu_where_the_library_is(everything):
+    variant = everything[0].variant("tensorrt_engine_int8")
+    try:
+        import tensorrt_rtx_bindings  # noqa: F401
+    except ImportError:
+        assert variant.status == "failed"
+        assert "Install tensorrt-rtx" in variant.reason
+        return
+    assert variant.status == "exported", variant.reason
+    assert {c.name: c.passed for c in variant.checks} == {"engine_built": True, "weights_are_int8": True}
+
+
+def test_exports_hold_the_variant_and_a_triton_repository(everything):
+    found, out = everything
+    assert set(found.exports) == {"onnx", "magnitude_pruned", "sparsity_2_4", "structured_pruned"}
+    model = out / "exports" / "onnx" / "triton" / "label_onnx"
+    assert (model / "1" / "model.onnx").exists()
+    text = (model / "config.pbtxt").read_text()
+    assert 'platform: "onnxruntime_onnx"' in text
+    assert 'name: "numeric"\n  data_type: TYPE_FP32\n  dims: [ 2 ]' in text
+    assert 'name: "category_000"\n  data_type: TYPE_INT64\n  dims: [ 1 ]\n  reshape { shape: [ ] }' in text
+
+
+def test_the_chosen_model_can_be_trained_on(everything):
+    _, out = everything
+    assert (out / "model" / "training" / "weights.h5").exists()
+    assert (out / "model" / "Format-Serving" / "saved_model.pb").exists()
+
+
+def test_a_branch_that_lost_its_quality_is_dropped(trained, tmp_path):
+    changes = {
+        "variants": ["structured_pruned+frozen"],
+        "structured": {"keep_neurons_fraction": 0.02},
+        "fine_tuning": {"epochs": 0.02, "max_steps": 1},
+    }
+    variant = run(job(trained, tmp_path, **changes), tmp_path / "log").variant("structured_pruned+frozen")
+    assert variant.status == "not_tried"
+    assert "its branch was dropped: structured_pruned: auc may be worse" in variant.reason
+
+
+def test_what_may_be_pushed_where():
+    assert pushable("frozen", "tf_serving", "cpu") == ""
+    assert "edge" in pushable("tflite_int8", "tf_serving", "cpu")
+    assert pushable("tflite_int8", "tf_serving_tflite", "cpu") == ""
+    assert "GPU" in pushable("tensorrt_fp16", "tf_serving", "cpu")
+    assert pushable("tensorrt_fp16", "tf_serving", "gpu") == ""
+    assert pushable("tensorrt_engine_int8", "triton", "gpu") == ""

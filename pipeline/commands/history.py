@@ -19,9 +19,16 @@ def register(app: typer.Typer) -> None:
 def runs(
     root: options.Root = DEFAULT_ROOT,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 20,
+    host: Annotated[str, typer.Option("--host", help="Instead: the runs of this Kubeflow Pipelines server.")] = "",
+    namespace: options.Namespace = "",
     json: options.Json = False,
 ) -> None:
     """Lists the runs, newest first: state, duration, gates, metric, variant, version."""
+    if host:
+        from pipeline.kubeflow import following
+
+        following.print_runs(host, namespace, limit, json)
+        return
     from pipeline import history, output
 
     found = history.runs(Root.at(root), limit)

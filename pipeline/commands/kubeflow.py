@@ -33,9 +33,10 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("compile", rich_help_panel=PANEL)(compile_)
     app.command("emulate", rich_help_panel=PANEL)(emulate)
+    app.command("submit", rich_help_panel=PANEL)(submit)
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Before TFX is imported: what its libraries say at import is of no use to who compiles."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     warnings.filterwarnings("ignore", module=r"google\.|tensorflow|tfx|kfp|apache_beam")
@@ -51,7 +52,7 @@ def compile_(
 
     What the target would refuse ends it with every reason and exit code 2.
     """
-    _quiet()
+    quiet()
     from pipeline.kubeflow import commands
 
     commands.compile_to(output, config, overrides or (), target.value)
@@ -90,5 +91,34 @@ def emulate(
             in_containers=in_containers,
             volumes=tuple(volumes or ()),
             json=json,
+        )
+    )
+
+
+def submit(
+    package: Annotated[Path, typer.Argument(help="What `taxiway compile` wrote.")],
+    host: Annotated[str, typer.Option("--host", help="URL of the API server.")],
+    namespace: options.Namespace = "",
+    experiment: Annotated[str, typer.Option("--experiment", help="Found or made by its name.")] = "taxiway",
+    service_account: Annotated[str, typer.Option("--service-account", help="Under which the pods run.")] = "",
+    revision: Annotated[
+        str, typer.Option("--revision", help="Name of the version.", show_default="digest of the file")
+    ] = "",
+    parameters: Parameters = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end; print the logs of failed nodes.")] = (
+        False
+    ),
+    json: options.Json = False,
+) -> int:
+    """Uploads a compiled pipeline as a new version and runs it.
+
+    Credentials come from TAXIWAY_KFP_TOKEN or TAXIWAY_KFP_COOKIES, or from where kfp's own client takes them.
+    """
+    quiet()
+    from pipeline.kubeflow import following
+
+    return following.submit(
+        following.Request(
+            package, host, namespace, experiment, service_account, revision, tuple(parameters or ()), wait, json
         )
     )

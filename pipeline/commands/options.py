@@ -24,3 +24,4 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change one key, such as training.epochs=3. May be given again.", metavar="A.B=VALUE"),
 ]
+Namespace = Annotated[str, typer.Option("--namespace", help="In installations of Kubeflow with several users.")]

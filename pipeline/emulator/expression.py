@@ -36,7 +36,7 @@ def holds(executor_input: dict[str, Any], condition: str) -> bool:
     except (CELParseError, CELEvalError) as error:
         raise TaskFailedError(f"evaluation error: {condition}: {_plain(error)}", refusals.EXPRESSION) from error
     if not isinstance(result, celtypes.BoolType):
-        raise TaskFailedError(f"evaluation error: return type is not bool, got {result}", refusals.EXPRESSION)
+        raise TaskFailedError(f"evaluation error: return type is not bool, got {result!r}", refusals.EXPRESSION)
     return bool(result)
 
 
@@ -89,7 +89,7 @@ def _unequal(left: Any, right: Any) -> Any:
     return same if isinstance(same, CELEvalError) else celtypes.BoolType(not same)
 
 
-_FUNCTIONS = {"parseJson": _parse_json, "_==_": _equal, "_!=_": _unequal}
+_FUNCTIONS: dict[str, Any] = {"parseJson": _parse_json, "_==_": _equal, "_!=_": _unequal}
 
 
 def _plain(error: Exception) -> str:

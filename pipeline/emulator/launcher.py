@@ -229,7 +229,7 @@ def _executor_output(file: Path) -> dict[str, Any]:
 
 def _as_stored(metadata: dict[str, Any]) -> dict[str, Any]:
     """`StructValueToMLMDValue` and back: booleans become numbers, lists are wrapped."""
-    stored = {}
+    stored: dict[str, Any] = {}
     for name, value in metadata.items():
         if isinstance(value, bool):
             stored[name] = float(value)

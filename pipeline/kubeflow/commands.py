@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from components.errors import UsageError
+from components.errors import UsageError, close_matches
 from pipeline import output
 from pipeline.config import load
 from pipeline.kubeflow import checks, compiler
@@ -18,7 +18,7 @@ from pipeline.run import make_importable
 _MARKS = {"refused": "[bold red]refused[/]", "ignored": "[yellow]ignored[/]", "note": "note"}
 
 
-def compile_to(file: Path, config: Path | None, overrides: Iterable[str], target: compiler.Target) -> None:
+def compile_to(file: Path, config: Path | None, overrides: Iterable[str], target: str) -> None:
     """Compiles, checks and writes.
 
     Raises:
@@ -35,8 +35,14 @@ def compile_to(file: Path, config: Path | None, overrides: Iterable[str], target
     output.console(stderr=True).print(f"Compiled for {target}: {escape(str(file))}")
 
 
-def examine(config: Path | None, overrides: Iterable[str], target: compiler.Target) -> list[checks.Finding]:
-    """What the target would refuse or ignore."""
+def examine(config: Path | None, overrides: Iterable[str], target: str) -> list[checks.Finding]:
+    """What the target would refuse or ignore.
+
+    Raises:
+        UsageError: There is no such target.
+    """
+    if target not in compiler.TARGETS:
+        raise UsageError(f"--target {target!r} is not known.", close_matches(target, compiler.TARGETS))
     return checks.examine(_compiled(config, overrides, target))
 
 
@@ -49,10 +55,10 @@ def findings_table(findings: Iterable[checks.Finding]) -> Table:
     return output.table("", ("", "node", "what", "source"), rows)
 
 
-def _compiled(config: Path | None, overrides: Iterable[str], target: compiler.Target) -> compiler.Compiled:
+def _compiled(config: Path | None, overrides: Iterable[str], target: str) -> compiler.Compiled:
     configuration = load(config, overrides)
     make_importable(configuration)
-    return compiler.compile_pipeline(configuration, target)
+    return compiler.compile_pipeline(configuration, target)  # type: ignore[arg-type]
 
 
 def _write(file: Path, text: str) -> None:

@@ -36,6 +36,7 @@ from pipeline.layout import Root
 from pipeline.resources import NodeResources
 
 Target = Literal["kfp", "vertex"]
+TARGETS = ("kfp", "vertex")
 ENTRY_POINT = ("python", "-m", "pipeline.kubeflow.entrypoint")
 RUN_ID = "{{$.pipeline_job_uuid}}"
 """The backend's driver puts the run's id here (`backend/src/v2/driver/resolve.go`)."""

@@ -161,7 +161,8 @@ def _tfx() -> RunExecutor:
 
     for own in vars(artifacts).values():
         if isinstance(own, type) and issubclass(own, artifact.Artifact) and own.__module__ == artifacts.__name__:
-            compiler_utils.TITLE_TO_CLASS_PATH[own.TYPE_NAME] = f"{own.__module__}.{own.__qualname__}"
+            title = str(own().type_name)
+            compiler_utils.TITLE_TO_CLASS_PATH[title] = f"{own.__module__}.{own.__qualname__}"
     return kubeflow_v2_run_executor._run_executor  # type: ignore[no-any-return]
 
 
@@ -187,6 +188,8 @@ def _restore(arguments: Arguments, uris: dict[str, str]) -> dict[str, tuple[reco
     for key, value in content.get("artifacts", {}).items():
         for artifact in value.get("artifacts", []):
             artifact["uri"] = uris.get(artifact.get("uri", ""), artifact.get("uri", ""))
+            for name, text in artifact.get("metadata", {}).items():  # a blessing names the models that it compared
+                artifact["metadata"][name] = uris.get(text, text) if isinstance(text, str) else text
             artifact["type"] = types[key][0].get("type", {}) if key in types else {}
     written = _recorded({key: value.get("artifacts", []) for key, value in content.get("artifacts", {}).items()}, uris)
     for value in content.get("artifacts", {}).values():

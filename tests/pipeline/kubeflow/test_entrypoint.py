@@ -71,7 +71,11 @@ def trains(namespace, beam):
     )
     assert json.loads(given["inputs"]["parameterValues"]["custom_config"]) == {"training": {"epochs": 2.0}}
     assert beam == ["--direct_num_workers=1"]
-    out = {"artifacts": {"model": {"artifacts": [{"uri": model["uri"], "metadata": {"steps": 5.0}}]}}}
+    out = {
+        "artifacts": {
+            "model": {"artifacts": [{"uri": model["uri"], "metadata": {"steps": 5.0, "current_model": model["uri"]}}]}
+        }
+    }
     Path(given["outputs"]["outputFile"]).write_text(json.dumps(out))
 
 
@@ -79,7 +83,8 @@ def test_the_executor_sees_files_types_and_parameters_and_the_backend_its_uris(t
     content = invocation(tmp_path, tmp_path / "root")
     run(arguments(content), trains)
     [written] = json.loads((tmp_path / "output_metadata.json").read_text())["artifacts"]["model"]["artifacts"]
-    assert written == {"uri": "minio://mlpipeline/tw/taxi/run-7/Trainer/salt/model", "metadata": {"steps": 5.0}}
+    uri = "minio://mlpipeline/tw/taxi/run-7/Trainer/salt/model"
+    assert written == {"uri": uri, "metadata": {"steps": 5.0, "current_model": uri}}
     assert (tmp_path / "model" / "weights").exists()
 
 

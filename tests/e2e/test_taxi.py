@@ -160,9 +160,15 @@ def test_raw_rows_through_both_signatures_equal_transformed_rows_through_the_mod
     np.testing.assert_allclose(np.sort(trained_scores), np.sort(everything), atol=2e-5)
 
     np.testing.assert_allclose(ask_raw(taxi.live, raw), served, atol=1e-5)
-    chosen = json.loads((taxi.artifact("ModelOptimizer", "report") / "report.json").read_text())
-    tolerance = 1e-5 if chosen["decision"]["chosen"] in ("reference", "frozen") else 5e-2
-    np.testing.assert_allclose(served, trained_scores[:1000], atol=tolerance)
+    stated = stated_error(taxi) + 1e-5
+    np.testing.assert_allclose(served, trained_scores[:1000], atol=stated)
+
+
+def stated_error(taxi):
+    """The largest difference from the trained model's scores that the optimizer admits for what it chose."""
+    report = json.loads((taxi.artifact("ModelOptimizer", "report") / "report.json").read_text())
+    (chosen,) = [v for v in report["variants"] if v["name"] == report["decision"]["chosen"]]
+    return chosen["output_error"]["max"]
 
 
 def ask_raw(folder, raw):
@@ -177,9 +183,8 @@ def ask_raw(folder, raw):
     tensors = {}
     for name, entry in inputs.items():
         column = parsed[entry["column"]]
-        default = entry["default"]
-        missing = float("nan") if default in (None, "NaN", "nan") else default
-        dense = tf.sparse.to_dense(tf.sparse.reset_shape(column, [rows, 1]), tf.constant(missing, column.dtype))
+        default = tf.constant(entry["default"], column.dtype)
+        dense = tf.sparse.to_dense(tf.sparse.reset_shape(column, [rows, 1]), default)
         tensors[name] = tf.reshape(dense, [rows])
     return model.signatures["serving_raw"](**tensors)["probabilities"].numpy()[:, 0]
 

@@ -49,18 +49,19 @@ class Comparison:
         return {"version": FORMAT_VERSION, **asdict(self)}
 
 
-def compare(root: Root, before: str, after: str) -> Comparison:
+def compare(root: Root, first: str, second: str) -> Comparison:
     """Compares two runs, each named by its id or the start of it.
 
     Raises:
         UsageError: There is no such run.
         StoreError: `metadata.db` or a record is damaged.
     """
-    old, new = RunSources.of(root, before), RunSources.of(root, after)
+    old, new = RunSources.of(root, first), RunSources.of(root, second)
+    before, after = _outcome(old.run), _outcome(new.run)
     return Comparison(
         before=old.run.run_id,
         after=new.run.run_id,
-        outcome=[(name, value, _outcome(new.run)[name]) for name, value in _outcome(old.run).items()],
+        outcome=[(name, value, after[name]) for name, value in before.items()],
         rows=_rows(old, new),
         drift=drift(old, new),
         schema=changes(old.schema, new.schema),
@@ -76,7 +77,7 @@ def _outcome(run: record.RunRecord) -> dict[str, Any]:
     return {
         "state": run.state,
         "reason": run.reason or None,
-        run.main_metric or "metric": run.main_value(),
+        "metric": None if run.main_value() is None else f"{run.main_metric} {run.main_value():.4f}",
         "variant": chosen,
         "version": run.push.version if run.push and run.push.pushed else None,
         "seconds": run.seconds,

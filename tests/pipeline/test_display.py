@@ -91,7 +91,9 @@ def test_a_reader_that_left_does_not_end_a_run(tmp_path):
     )
     read, write = os.pipe()
     os.close(read)
-    child = subprocess.run([sys.executable, "-c", code, str(tmp_path / "log.txt")], stdout=write, timeout=120, check=False)
+    child = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "log.txt")], stdout=write, timeout=120, check=False
+    )
     os.close(write)
     assert child.returncode == 0
     assert (tmp_path / "log.txt").read_text() == "whole"

@@ -7,6 +7,8 @@ import pytest
 
 from pipeline.bench import pipeline as bench
 from pipeline.bench import quality
+from pipeline.layout import Root
+from pipeline.record import NodeRecord, RunRecord
 
 
 def side(scale, auc):
@@ -45,3 +47,34 @@ def test_auc_is_the_share_of_pairs_in_the_right_order():
     expected = sum((a > b) + 0.5 * (a == b) for a, b in pairs) / len(pairs)
     assert quality.area_under_curve(truth, scores) == pytest.approx(expected)
     assert np.isnan(quality.area_under_curve(np.ones(3, bool), np.arange(3.0)))
+
+
+def test_a_round_hands_our_rows_to_the_other_side(tmp_path, monkeypatch):
+    """The runs themselves take minutes; here only what is passed from one to the other."""
+    jobs = []
+
+    def child(name, folder, job):
+        jobs.append((name, dict(job)))
+        theirs = {"seconds": {"Trainer": 4.0}, "train_rows": 1280, "model": "their-model", "examples": "their-eval"}
+        return {"quality": {"auc": 0.9, "rows": 7, "positives": 2}, "peer": theirs}.get(name, {})
+
+    history = tmp_path / "model" / "training" / "history.json"
+    history.parent.mkdir(parents=True)
+    history.write_text('{"version": 1, "evaluations": [{"step": 5}, {"step": 10}]}')
+    run = RunRecord(run_id="r", state="live", started=0, nodes=(NodeRecord(node="Trainer", state="done", seconds=3.0),))
+    monkeypatch.setattr(bench, "_child", child)
+    monkeypatch.setattr(bench, "_run_ours", lambda *_: (run, 30.0, Root.at(tmp_path)))
+    monkeypatch.setattr(bench, "_outputs", lambda *_: ("our-examples", str(tmp_path / "model")))
+    ours, peer = bench.Side(), bench.Side()
+    rows = bench._round(tmp_path / "round", None, (), ours, peer)
+
+    assert [name for name, _ in jobs] == ["quality", "export", "peer", "quality"]
+    assert jobs[1][1] == {
+        "examples": "our-examples",
+        "target": str(tmp_path / "round" / "csv"),
+        "leave_out": ["big_tipper"],
+    }
+    assert jobs[2][1]["data"] == jobs[1][1]["target"]
+    assert jobs[2][1]["train_rows"] == 10 * 128
+    assert rows == {"train_rows_seen": {"ours": 1280, "tfx": 1280}, "eval_rows": 7}
+    assert (ours.seconds, ours.wall, peer.seconds) == ({"Trainer": [3.0]}, [30.0], {"Trainer": [4.0]})

@@ -1,0 +1,64 @@
+"""The serving directory from the command line: versions, rollback, labels, predictions' errors."""
+
+import json
+
+import pytest
+
+from components.serving.directory import ServingDirectory
+from pipeline import cli
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A root with two pushed versions of other bytes."""
+    clock = iter((100.0, 200.0, 300.0, 400.0))
+    directory = ServingDirectory(tmp_path / "root" / "serving" / "taxi", clock=lambda: next(clock))
+    for content in (b"first", b"second"):
+        source = tmp_path / content.decode()
+        source.mkdir()
+        (source / "saved_model.pb").write_bytes(content)
+        directory.push(source, {"version": 1, "run_id": f"run-{content.decode()}", "variant": "frozen"})
+    return tmp_path / "root"
+
+
+def listed(root, capfd):
+    capfd.readouterr()
+    assert cli.run(["versions", "--root", str(root), "--json"]) == 0
+    return json.loads(capfd.readouterr().out)
+
+
+def test_newest_first_with_their_origin(root, capfd):
+    found = listed(root, capfd)
+    assert [(version["version"], version["live"]) for version in found] == [(200, True), (100, False)]
+    assert cli.run(["versions", "--root", str(root)]) == 0
+    printed = capfd.readouterr().out
+    assert "run run-second" in printed
+    assert "frozen" in printed
+
+
+def test_a_rollback_is_live_under_a_new_number(root, capfd):
+    assert cli.run(["rollback", "--root", str(root), "--reason", "wrong prices", "--json"]) == 0
+    made = json.loads(capfd.readouterr().out)
+    assert made["not_recorded"] == "there is no metadata store"
+    found = listed(root, capfd)
+    assert found[0]["version"] == made["version"]
+    assert found[0]["digest"] == found[-1]["digest"]
+    assert cli.run(["versions", "--root", str(root)]) == 0
+    assert "rollback of 200" in capfd.readouterr().out
+
+
+def test_a_label_names_a_version(root, capfd):
+    assert cli.run(["promote", "100", "--label", "canary", "--root", str(root)]) == 0
+    assert listed(root, capfd)[1]["labels"] == ["canary"]
+    assert cli.run(["promote", "7", "--label", "canary", "--root", str(root)]) == 1
+    assert "has no version 7" in capfd.readouterr().err
+
+
+def test_wrong_requests_are_sentences(root, tmp_path, capfd):
+    assert cli.run(["rollback", "7", "--root", str(root)]) == 1
+    assert cli.run(["verify", str(tmp_path / "nothing")]) == 2
+    assert cli.run(["predict", str(tmp_path / "nothing.csv"), "--root", str(root)]) == 2
+    printed = capfd.readouterr().err
+    assert "There is no folder" in printed
+    assert "There is no file" in printed
+    assert "Traceback" not in printed

@@ -52,7 +52,8 @@ def _blessing(node: str, artifact: ArtifactRecord, others: Mapping[str, Artifact
     reason = "" if passed else "; ".join(failures[:3]) or "the evaluator did not bless the model"
     if len(failures) > 3:
         reason += f" (and {len(failures) - 3} more)"
-    return GateRecord(gate=node, passed=passed, reason=reason, numbers={"failures": failures} if failures else {})
+    numbers = {**(judged(evaluation.uri) if evaluation else {}), **({"failures": failures} if failures else {})}
+    return GateRecord(gate=node, passed=passed, reason=reason, numbers=numbers)
 
 
 def _infra(node: str, artifact: ArtifactRecord, others: Mapping[str, ArtifactRecord]) -> GateRecord:
@@ -166,6 +167,40 @@ def threshold_failures(uri: str) -> list[str]:
         failures.append("no threshold is set, and TFMA blesses nothing without one: set evaluation.thresholds")
     failures += [f"no rows in the slice {_spec(spec)}, which has a threshold" for spec in result.missing_slices]
     return failures
+
+
+def judged(uri: str) -> dict[str, str]:
+    """The metrics that have a threshold over all rows: the candidate's value, the baseline's, and what was asked."""
+    import tensorflow_model_analysis as tfma
+
+    config = tfma.load_eval_result(uri).config
+    overall = next((values for values in evaluation(uri) if values.slice == OVERALL), MetricValues(slice=OVERALL))
+    found = {}
+    for metric in (metric for spec in config.metrics_specs for metric in spec.metrics):
+        name = json.loads(metric.config or "{}").get("name", metric.class_name)
+        asked = [
+            word for bound in metric.per_slice_thresholds if _is_overall(bound) for word in _asked(bound.threshold)
+        ]
+        if asked:
+            found[name] = f"{_shown(overall.candidate.get(name))} ({', '.join(asked)})"
+    return found
+
+
+def _is_overall(bound: Any) -> bool:
+    return any(not spec.feature_keys and not spec.feature_values for spec in bound.slicing_specs)
+
+
+def _asked(threshold: Any) -> list[str]:
+    value, change = threshold.value_threshold, threshold.change_threshold
+    words = [f"at least {value.lower_bound.value:g}"] if value.HasField("lower_bound") else []
+    words += [f"at most {value.upper_bound.value:g}"] if value.HasField("upper_bound") else []
+    if change.HasField("absolute"):
+        words.append(f"at worst {change.absolute.value:+.4g} against the baseline")
+    return words
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
 
 
 def _missed(failure: Any) -> str:

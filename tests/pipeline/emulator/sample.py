@@ -13,8 +13,9 @@ invocation = json.loads(sys.argv[1])
 outputs = {}
 for key, found in invocation["outputs"]["artifacts"].items():
     artifact = found["artifacts"][0]
-    os.makedirs(artifact["customPath"], exist_ok=True)
-    open(os.path.join(artifact["customPath"], "data"), "w").write(sys.argv[2])
+    path = artifact.get("customPath") or artifact["uri"].replace("minio://", "/minio/")
+    os.makedirs(path, exist_ok=True)
+    open(os.path.join(path, "data"), "w").write(sys.argv[2])
     outputs[key] = {"artifacts": [{"uri": artifact["uri"], "metadata": {"passed": float(sys.argv[3])}}]}
 json.dump({"artifacts": outputs}, open(invocation["outputs"]["outputFile"], "w"))
 """
@@ -24,9 +25,11 @@ invocation = json.loads(sys.argv[1])
 [source] = invocation["inputs"]["artifacts"]["model"]["artifacts"]
 [target] = invocation["outputs"]["artifacts"]["copy"]["artifacts"]
 assert source["type"] == {"instanceSchema": ""}, source
-os.makedirs(target["customPath"])
-text = open(os.path.join(source["customPath"], "data")).read()
-open(os.path.join(target["customPath"], "data"), "w").write(text + " copied")
+path = {"source": source, "target": target}
+path = {k: a.get("customPath") or a["uri"].replace("minio://", "/minio/") for k, a in path.items()}
+os.makedirs(path["target"])
+text = open(os.path.join(path["source"], "data")).read()
+open(os.path.join(path["target"], "data"), "w").write(text + " copied")
 """
 TYPE = {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}}
 

@@ -1,0 +1,61 @@
+"""The image, run for real: needs podman or docker, and an image that `make image` made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from pipeline.emulator.containers import ENGINES, Containers
+from pipeline.emulator.run import Settings, emulate
+from tests.pipeline.emulator.sample import text, two_tasks
+
+VARIABLE = "TAXIWAY_TEST_IMAGE"
+
+pytestmark = pytest.mark.container
+
+
+@pytest.fixture(scope="module")
+def image() -> tuple[str, str]:
+    """Engine and image; a skip says what is missing."""
+    engine = next((name for name in ENGINES if shutil.which(name)), "")
+    if not engine:
+        pytest.skip("neither podman nor docker is on the PATH")
+    name = os.environ.get(VARIABLE, "")
+    if not name:
+        pytest.skip(f"{VARIABLE} names no image: run `make image` and set it")
+    found = subprocess.run([engine, "image", "inspect", name], capture_output=True, text=True, timeout=60, check=False)
+    if found.returncode:
+        pytest.skip(f"{engine} has no image {name}: {found.stderr.strip()[-200:]}")
+    return engine, name
+
+
+def in_image(image: tuple[str, str], *arguments: str) -> str:
+    options = ["run", "--rm", "--network=none", f"--entrypoint={arguments[0]}", image[1], *arguments[1:]]
+    done = subprocess.run([image[0], *options], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_it_is_not_root_and_knows_its_keras(image):
+    assert in_image(image, "id", "-u").strip() == "1000"
+    assert in_image(image, "printenv", "TF_USE_LEGACY_KERAS").strip() == "1"
+
+
+def test_the_command_works(image):
+    assert "compile" in in_image(image, "taxiway", "--help")
+
+
+def test_a_pipeline_runs_in_it(image, tmp_path):
+    spec = two_tasks()
+    for executor in spec["deploymentSpec"]["executors"].values():
+        executor["container"]["image"] = image[1]
+    # The pods write to folders of this machine as the image's own user.
+    runtime = Containers({}, image[0], ("--network=none", "--user=0"))
+    result = emulate(text(spec), Settings(folder=tmp_path, runtime=runtime))
+    logs = {name: task.log.read_text() if task.log else "" for name, task in result.tasks.items()}
+    assert {task.state for task in result.tasks.values()} == {"succeeded"}, (result, logs)
+    uri = result.outputs["use"]["copy"]["uri"]
+    assert (tmp_path / "objects" / uri.replace("://", "/") / "data").read_text() == "hello copied"

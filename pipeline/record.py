@@ -124,6 +124,8 @@ class RunRecord(Section):
     variants: tuple[VariantRecord, ...] = ()
     push: PushRecord | None = None
     log: str = ""
+    report: str = ""
+    """Path of the run's page, or why there is none."""
 
     @property
     def seconds(self) -> float | None:

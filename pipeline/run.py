@@ -26,7 +26,7 @@ from pipeline import config as configuration
 from pipeline import display, output, record, recovery, summary, uptodate
 from pipeline.layout import DEFAULT_ROOT, Root
 from pipeline.record import RunRecord
-from pipeline.recorder import Recorder
+from pipeline.recorder import Recorder, paragraph
 from pipeline.store import Store, check_file
 
 EXIT_LIVE, EXIT_FAILED, EXIT_BLOCKED, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 3, 130, 143
@@ -105,7 +105,7 @@ def execute(request: Request) -> int:
             for damage in damaged:
                 console.print(f"[yellow]{damage.uri} is {damage.what}; what wrote it runs again.[/]", soft_wrap=True)
             console.print(f"[dim]run {run.run_id}, log {folder / record.LOG_FILE}[/]", soft_wrap=True)
-            run = _run(request, config, root, run, console)
+            run = _with_report(root, _run(request, config, root, run, console))
             console.print(summary.at_the_end(run))
         if request.json:
             output.print_json(run.model_dump(mode="json"))
@@ -144,6 +144,21 @@ def _run(request: Request, config: configuration.Config, root: Root, run: RunRec
         shown.close()
         del os.environ[progress.ENVIRONMENT_VARIABLE]
     return recorder.record
+
+
+def _with_report(root: Root, run: RunRecord) -> RunRecord:
+    """Writes the run's page. Whatever becomes of it does not change how the run ended; the log has the traceback."""
+    if run.state == "interrupted":
+        return run  # whoever interrupts does not want to wait
+    from pipeline import report
+
+    try:
+        run = run.model_copy(update={"report": str(report.write(root, run.run_id))})
+    except Exception as error:
+        traceback.print_exc()
+        run = run.model_copy(update={"report": f"not written: {paragraph(error)}"})
+    record.write(run, root.run(run.run_id))
+    return run
 
 
 def _launch(request: Request, config: configuration.Config, root: Root, recorder: Recorder) -> None:

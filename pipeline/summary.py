@@ -154,6 +154,8 @@ def verdict(run: RunRecord) -> Text:
         text.append(f"{run.push.path}\n")
     if run.resume:
         text.append(f"Go on with: {run.resume}\n")
+    if run.report:
+        text.append(f"report: {run.report}\n")
     return text.append(f"log: {run.log}", style="dim")
 
 

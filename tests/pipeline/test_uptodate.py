@@ -94,7 +94,7 @@ def test_a_version_of_unknown_origin_is_not_up_to_date(root, config):
 
 def test_the_command_says_so_at_once(root, config):
     command = [sys.executable, "-c", LIGHT, "run", str(config), "--root", str(root.path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "mine version 7 is from the same inputs" in done.stdout
     assert float(done.stdout.split()[-1]) < 2.0

@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command("lineage", rich_help_panel=PANEL)(lineage)
     app.command("compare", rich_help_panel=PANEL)(compare)
     app.command("report", rich_help_panel=PANEL)(report)
+    app.command("gc", rich_help_panel=PANEL)(gc)
 
 
 def lineage(
@@ -83,3 +84,21 @@ def report(
     print(path)
     if open_:
         typer.launch(str(path))
+
+
+def gc(
+    root: options.Root = DEFAULT_ROOT,
+    keep_runs: Annotated[int, typer.Option("--keep-runs", min=1, help="The newest so many runs keep all.")] = 10,
+    older_than: Annotated[float | None, typer.Option("--older-than", help="What is younger, in days, stays.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Deletes artifacts and checkpoints that nothing live, labelled, blessed or recent needs. Lineage stays."""
+    from pipeline import output
+    from pipeline.care import gc as care
+
+    done = care.collect(Root.at(root), keep_runs=keep_runs, older_than_days=older_than, dry_run=dry_run)
+    if json:
+        output.print_json(done.to_json())
+    else:
+        output.print_table(care.rendered(done))

@@ -156,7 +156,9 @@ class Reader:
 
     def _names(self, execution_id: int) -> tuple[str, str]:
         """Node and run of one execution."""
-        contexts = {c.type: c.name for c in self.mlmd.get_contexts_by_execution(execution_id)}
+        contexts: dict[str, str] = {}
+        with contextlib.suppress(mlmd_errors.NotFoundError):  # another program may record executions of no run
+            contexts = {c.type: c.name for c in self.mlmd.get_contexts_by_execution(execution_id)}
         return _node_name(contexts.get(store.NODE_CONTEXT, "")), contexts.get(store.RUN_CONTEXT, "")
 
     def _all_names(self) -> dict[int, tuple[str, str]]:

@@ -129,15 +129,13 @@ def test_in_a_real_browser(page, pages, run, width):
 def test_the_lineage_graph_answers_a_click_a_search_and_keys(page, pages):
     page.open(pages["run-live"])
     page.click("document.querySelector('.lineage [data-zoom=fit]')")
-    page.click(
-        "[...document.querySelectorAll('.lineage .node.execution')].find(n => n.textContent.includes('Trainer')).querySelector('rect')"
-    )
+    nodes = "[...document.querySelectorAll('.lineage .node.execution')]"
+    page.click(f"{nodes}.find(n => n.textContent.includes('Trainer')).querySelector('rect')")
     page.wait("document.querySelector('.lineage-side h4')?.textContent === 'Trainer'")
     assert page.run("document.querySelectorAll('.lineage .edge.lit').length") > 3
     assert page.run("document.querySelectorAll('.lineage .node.faded').length") > 0
-    page.run(
-        "(() => { const s = document.querySelector('.lineage input'); s.value = 'pusher'; s.dispatchEvent(new Event('input')); })()"
-    )
+    search = "document.querySelector('.lineage input')"
+    page.run(f"(() => {{ const s = {search}; s.value = 'pusher'; s.dispatchEvent(new Event('input')); }})()")
     assert page.run("document.querySelectorAll('.lineage .node:not(.faded)').length") == 1
     page.run("document.querySelector('.lineage svg').focus()")
     page.call("Input.dispatchKeyEvent", type="keyDown", key="Escape")

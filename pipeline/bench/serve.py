@@ -28,6 +28,8 @@ from pipeline.layout import DEFAULT_ROOT, Root
 MODEL = "bench"
 WARMUP = "tf_serving_warmup_requests"
 CLIENTS = 4
+RELOAD_RATE = 50.0
+"""Requests a second while versions come and go."""
 SIDES = ("trained", "pushed")
 
 
@@ -113,9 +115,10 @@ class Bench:
 
     def _rounds(self, targets: Mapping[str, str], seconds: float, batch: int, rate: float) -> dict[str, Any]:
         found: dict[str, list[dict[str, Any]]] = {side: [] for side in targets}
-        for turn in range(3):
-            for side in SIDES if turn % 2 else reversed(SIDES):
-                found[side].append(self._load(targets[side], seconds, batch, rate))
+        turns = [side for turn in range(3) for side in (SIDES if turn % 2 else reversed(SIDES))]
+        measured = self._loads([_step(targets[side], seconds, batch, rate) for side in turns])
+        for side, figures in zip(turns, measured, strict=True):
+            found[side].append(figures)
         medians: dict[str, Any] = {side: _median(rounds) for side, rounds in found.items()}
         medians["speedup"] = {
             name: statistics.median(t[name] / p[name] for t, p in zip(found["trained"], found["pushed"], strict=True))
@@ -128,7 +131,7 @@ class Bench:
         found = {}
         for name, side in (("warm", "pushed"), ("cold", "cold")):
             with self._server(self._base(side)) as target:
-                found[name] = self._load(target, 0.001, 1, 0.0, clients=1)["max_ms"]
+                found[name] = self._loads([_step(target, 0.001, 1, 0.0, clients=1)])[0]["max_ms"]
         return found
 
     def reloads(self, seconds: float) -> dict[str, Any]:
@@ -148,7 +151,7 @@ class Bench:
             pusher = threading.Thread(target=push)
             pusher.start()
             try:
-                found = self._load(target, seconds, 1, 50.0)
+                (found,) = self._loads([_step(target, seconds, 1, RELOAD_RATE)])
             finally:
                 done.set()
                 pusher.join()
@@ -184,12 +187,17 @@ class Bench:
             process.terminate()
             process.wait(60)
 
-    def _load(self, target: str, seconds: float, batch: int, rate: float, clients: int = CLIENTS) -> dict[str, Any]:
-        job = {"target": target, "model": MODEL, "warmup": str(self._models["pushed"]), "batch": batch}
-        job |= {"clients": clients, "seconds": seconds, "rate": rate}
-        outcome = subprocesses.run("pipeline.bench.serve_load", job, self._log, timeout_seconds=seconds + 120)
+    def _loads(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Runs the steps one after the other, in one process."""
+        job = {"model": MODEL, "warmup": str(self._models["pushed"]), "steps": steps}
+        limit = sum(step["seconds"] for step in steps) * 3 + 300
+        outcome = subprocesses.run("pipeline.bench.serve_load", job, self._log, timeout_seconds=limit)
         subprocesses.raise_again(outcome, TaxiwayError)
-        return outcome.result or {}
+        return list((outcome.result or {})["steps"])
+
+
+def _step(target: str, seconds: float, batch: int, rate: float, clients: int = CLIENTS) -> dict[str, Any]:
+    return {"target": target, "seconds": seconds, "batch": batch, "rate": rate, "clients": clients}
 
 
 def _median(rounds: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The load of `taxiway bench serve`, from a process of its own: closed loop, or at a fixed rate.
 
-The job: `target` (`host:port` of gRPC), `model`, `warmup` (a warm-up file's folder: real rows), `batch`, `clients`,
-`seconds`, `rate` (requests a second; 0: closed loop). The result: percentiles in milliseconds, throughput, failures.
+The job: `model`, `warmup` (the folder of a version with warm-up requests: real rows), and `steps`, one after the other,
+each with `target` (`host:port` of gRPC), `batch`, `clients`, `seconds`, `rate` (requests a second; 0: closed loop). The
+result: for each step percentiles in milliseconds, throughput, failures.
 At a fixed rate a latency counts from when the request was due, so a stalled server is not forgiven its queue.
 """
 
@@ -23,8 +24,8 @@ from components.serving.client import GrpcClient, ServerError
 class Load:
     """Clients that ask until the time is over, and what they saw."""
 
-    def __init__(self, job: dict[str, Any], inputs: list[dict[str, np.ndarray]]) -> None:
-        self._job, self._inputs = job, inputs
+    def __init__(self, model: str, step: dict[str, Any], inputs: list[dict[str, np.ndarray]]) -> None:
+        self._model, self._step, self._inputs = model, step, inputs
         self._lock = threading.Lock()
         self.milliseconds: list[float] = []
         self.failures: list[str] = []
@@ -32,7 +33,7 @@ class Load:
     def run(self) -> float:
         """Runs all clients and returns the seconds it took."""
         started = time.perf_counter()
-        clients = self._job["clients"]
+        clients = self._step["clients"]
         threads = [threading.Thread(target=self._client, args=(number, started)) for number in range(clients)]
         for thread in threads:
             thread.start()
@@ -41,9 +42,9 @@ class Load:
         return time.perf_counter() - started
 
     def _client(self, number: int, started: float) -> None:
-        client = GrpcClient(self._job["target"], self._job["model"])
-        rate, clients, sent = self._job["rate"], self._job["clients"], 0
-        while time.perf_counter() - started < self._job["seconds"]:
+        client = GrpcClient(self._step["target"], self._model)
+        rate, clients, sent = self._step["rate"], self._step["clients"], 0
+        while sent == 0 or time.perf_counter() - started < self._step["seconds"]:
             due = started + (number + sent * clients) / rate if rate else time.perf_counter()
             time.sleep(max(0.0, due - time.perf_counter()))
             self._ask(client, self._inputs[(number + sent * clients) % len(self._inputs)], due)
@@ -75,14 +76,19 @@ def requests_of(folder: str, batch: int) -> list[dict[str, np.ndarray]]:
 
 def main(job: dict[str, Any]) -> dict[str, Any]:
     """The child."""
-    load = Load(job, requests_of(job["warmup"], job["batch"]))
+    return {"steps": [run_step(job["model"], job["warmup"], step) for step in job["steps"]]}
+
+
+def run_step(model: str, warm: str, step: dict[str, Any]) -> dict[str, Any]:
+    """One load and its figures."""
+    load = Load(model, step, requests_of(warm, step["batch"]))
     seconds = load.run()
     found = {"requests": len(load.milliseconds), "failures": len(load.failures), "first_failure": load.failures[:1]}
     if load.milliseconds:
         p50, p95, p99 = (float(value) for value in np.percentile(load.milliseconds, [50, 95, 99]))
         found |= {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "max_ms": max(load.milliseconds)}
     answered = len(load.milliseconds) / seconds
-    return {**found, "requests_per_second": answered, "rows_per_second": answered * job["batch"], "batch": job["batch"]}
+    return {**found, "requests_per_second": answered, "rows_per_second": answered * step["batch"]}
 
 
 if __name__ == "__main__":

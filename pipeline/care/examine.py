@@ -31,6 +31,10 @@ class Trouble(Section):
     mends: str = ""
     """What `--fix` does about it; empty where a person must decide."""
 
+    def sentence(self) -> str:
+        """What it is, and what `--fix` does about it."""
+        return f"{self.what} (--fix: {self.mends})" if self.mends else self.what
+
 
 def examine(root: Root) -> list[Trouble]:
     """Looks at everything under a root without changing it. While a run works, its own open nodes are reported too.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pipeline.commands import options
-from pipeline.layout import DEFAULT_ROOT
+from pipeline.layout import DEFAULT_ROOT, Root
 
 
 def register(app: typer.Typer) -> None:
@@ -23,20 +23,37 @@ def doctor(
         str, typer.Option("--target", help="Instead: what kfp or vertex would refuse or ignore of the pipeline.")
     ] = "",
     overrides: options.Overrides = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what is safe to mend in the root's store.")] = False,
     json: options.Json = False,
 ) -> int:
-    """Says what this machine can and cannot do, and why. Exit code 1 where it cannot run the pipeline."""
+    """Says what this machine can and cannot do, and what in the root's store is not as it should be.
+
+    Exit code 1 where this machine cannot run the pipeline.
+    """
     if target:
         return _of_target(config, overrides, target, json)
     from pipeline import doctor as examination
     from pipeline import output
 
-    findings = examination.examine(root)
+    findings = [*examination.examine(root), *_of_store(root, fix)]
     if json:
         output.print_json([finding.model_dump() for finding in findings])
     else:
         output.print_table(examination.table(findings))
     return 0 if all(finding.ok or not finding.needed for finding in findings) else 1
+
+
+def _of_store(root: Path, fix: bool) -> list[Any]:
+    """Troubles of the root's store as findings; none where there is no store yet."""
+    from pipeline.care import examine
+    from pipeline.doctor import Finding
+
+    place = Root.at(root)
+    if not place.metadata.exists():
+        return []
+    troubles = examine.fix(place) if fix else examine.examine(place)
+    sound = [] if troubles else [Finding(name="store", ok=True, detail="everything is as it should be")]
+    return [*sound, *(Finding(name=f"store: {each.kind}", ok=False, detail=each.sentence()) for each in troubles)]
 
 
 def _of_target(config: Path | None, overrides: list[str] | None, target: str, json: bool) -> int:

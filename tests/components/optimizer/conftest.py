@@ -18,7 +18,7 @@ from components.optimizer.job import OptimizerJob
 def _make(module: str, folder: Path) -> None:
     environment = {**os.environ, **subprocesses.CHILD_ENVIRONMENT}
     command = [sys.executable, "-m", f"tests.components.optimizer.{module}", str(folder)]
-    subprocess.run(command, check=True, timeout=180, env=environment, capture_output=True)
+    subprocess.run(command, check=True, timeout=600, env=environment, capture_output=True)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def child(do: str, log: Path, **content: Any) -> dict[str, Any]:
     """Calls a function of `children` in a process of its own."""
-    outcome = subprocesses.run("tests.components.optimizer.children", {"do": do, **content}, log, timeout_seconds=240)
+    outcome = subprocesses.run("tests.components.optimizer.children", {"do": do, **content}, log, timeout_seconds=600)
     assert outcome.ok, f"{outcome.error}\n{log.read_text()[-4000:]}"
     return outcome.result or {}
 
@@ -58,7 +58,7 @@ def job(small: Path, out: Path, **config: Any) -> OptimizerJob:
             "label": "label",
             "metric": "auc",
             "slices": [["company"], ["company", "hour"]] if "small" in small.name else [["kind"]],
-            "config": {"measuring": measuring, "batch_sizes": [1, 16], "budget_seconds": 60, **config},
+            "config": {"measuring": measuring, "batch_sizes": [1, 16], "budget_seconds": 600, **config},
             "chosen_uri": str(out / "model"),
             "report_uri": str(out / "report"),
             "exports_uri": str(out / "exports"),

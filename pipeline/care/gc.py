@@ -121,7 +121,7 @@ def of_runs(reader: Reader, run_ids: Iterable[str]) -> set[int]:
     """Artifacts that runs read, wrote or took from the cache, with everything that these came from."""
     executions = [each for run_id in run_ids for each in reader.run_executions(run_id)]
     events = reader.events_of_executions(executions, INPUTS | OUTPUTS)
-    return reader.upstream({event.artifact_id for event in events}).artifacts
+    return _whole(reader, {event.artifact_id for event in events})
 
 
 def of_versions(root: Root) -> set[int]:
@@ -129,14 +129,20 @@ def of_versions(root: Root) -> set[int]:
     sources = Sources(root)
     present = tuple(node for node in sources.versions if node.type != "gone")
     graph = sources.upstream(Target(versions=present))
-    return {node.id for node in graph.where(kind="artifact") if node.id}
+    return _whole(sources.reader, {node.id for node in graph.where(kind="artifact") if node.id})
 
 
 def of_newest_blessing(reader: Reader) -> set[int]:
     """Everything behind the newest blessed model: what a later evaluation may be measured against."""
     blessed = [node.id for node in reader.artifacts_of_type("ModelBlessing") if node.properties.get("blessed") == 1]
-    newest = [each for each in blessed[-1:] if each]
-    return reader.upstream(newest).artifacts if newest else set()
+    return _whole(reader, {each for each in blessed[-1:] if each})
+
+
+def _whole(reader: Reader, artifacts: set[int]) -> set[int]:
+    """Artifacts, what they came from, and what the same executions wrote beside it: the cache wants all or nothing."""
+    walked = reader.upstream(artifacts)
+    beside = reader.events_of_executions(walked.executions, OUTPUTS)
+    return walked.artifacts | {event.artifact_id for event in beside}
 
 
 def _may_go(artifact: pb.Artifact, root: Root, before: float) -> bool:

@@ -107,16 +107,19 @@ class Root:
         nothing is written beside the store; without `push` the Pusher refuses."""
         for node in nodes:
             if node in cached:
-                self._execute(run_id, node, pb.Execution.CACHED, [self.made[key] for key in self._keys(node)])
+                self._execute(run_id, node, pb.Execution.CACHED, [self.made[key] for key in self.keys(node)])
             else:
                 artifacts = [self._artifact(run_id, node, output, kind, span, files) for output, kind in DAG[node][2]]
                 if node == "Pusher" and push:
                     self._push(run_id, artifacts[0], files)
                 ids = self._execute(run_id, node, pb.Execution.COMPLETE, artifacts, span)
-                self.made.update(zip(self._keys(node), ids, strict=True))
+                self.made.update(zip(self.keys(node), ids, strict=True))
         return {key: artifact.id if hasattr(artifact, "id") else artifact for key, artifact in self.made.items()}
 
-    def _keys(self, node):
+    def folder(self, key):
+        return Path(self._known[self.made[key]].uri)
+
+    def keys(self, node):
         return [f"{node}.{output}" for output, _ in DAG[node][2]]
 
     def _artifact(self, run_id, node, output, kind, span, files):

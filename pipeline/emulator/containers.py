@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -49,6 +50,7 @@ class Containers:
         with pod.log.open("ab") as log:
             process = subprocess.Popen(
                 self._command(pod),
+                env={**os.environ, **pod.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -59,11 +61,13 @@ class Containers:
     def _command(self, pod: Pod) -> list[str]:
         mounts = [f"--volume={pod.folder / name}:/{name}" for name in ("gcs", "s3", "minio")]
         mounts += [f"--volume={self._folder(claim)}:{path}" for claim, path in sorted((pod.mounts or {}).items())]
-        # The values of secrets stay out of the command line, which every user of the machine can read.
-        variables = [f"--env={name}={value}" for name, value in sorted(pod.environment.items())]
+        # Without a value the engine takes its own variable: command lines, which hold no secrets so, are public.
+        variables = [f"--env={name}" for name in sorted(pod.environment)]
         # Kubernetes' `command` replaces the image's entry point.
         entry = [f"--entrypoint={pod.command[0]}", *self.options, pod.image, *pod.command[1:]]
-        return [self.command, "run", "--rm", "--init", *mounts, *variables, *entry]
+        # Files on this machine belong to whoever emulates; such a user has no home folder in the image.
+        user = [f"--user={os.getuid()}:{os.getgid()}", "--env=HOME=/tmp"]
+        return [self.command, "run", "--rm", *user, *mounts, *variables, *entry]
 
     def _folder(self, claim: str) -> Path:
         if claim not in self.volumes:

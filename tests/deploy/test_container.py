@@ -52,8 +52,7 @@ def test_a_pipeline_runs_in_it(image, tmp_path):
     spec = two_tasks()
     for executor in spec["deploymentSpec"]["executors"].values():
         executor["container"]["image"] = image[1]
-    # The pods write to folders of this machine as the image's own user.
-    runtime = Containers({}, image[0], ("--network=none", "--user=0"))
+    runtime = Containers({}, image[0], ("--network=none",))
     result = emulate(text(spec), Settings(folder=tmp_path, runtime=runtime))
     logs = {name: task.log.read_text() if task.log else "" for name, task in result.tasks.items()}
     assert {task.state for task in result.tasks.values()} == {"succeeded"}, (result, logs)

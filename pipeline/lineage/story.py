@@ -145,7 +145,8 @@ def _blessing(node: Node, execution: Node) -> Facts:
 def _optimization(node: Node, execution: Node) -> Facts:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         decision = json.loads(Path(node.uri, "report.json").read_text(encoding="utf-8")).get("decision", {})
-        return {"chosen": decision.get("chosen"), "decision": "; ".join(decision.get("reasons", ()))}
+        chosen, reasons = decision.get("chosen"), decision.get("reasons") or [""]
+        return {"chosen": chosen, "decision": str(reasons[0]).removeprefix(f"{chosen}: ")}  # the first is the choice's
     return {"chosen": node.properties.get("chosen")}
 
 
@@ -279,7 +280,11 @@ def _judgement(told: Mapping[str, Step], version: Node) -> str:
 def _variant(told: Mapping[str, Step], version: Node) -> str:
     facts = told["ModelOptimizer"].facts if "ModelOptimizer" in told else {}
     chosen = facts.get("chosen") or version.properties.get("variant")
-    return f"The optimizer chose {chosen}{': ' + facts['decision'] if facts.get('decision') else ''}." if chosen else ""
+    return (
+        f"The optimizer chose {chosen}{': ' + facts['decision'].rstrip('.') if facts.get('decision') else ''}."
+        if chosen
+        else ""
+    )
 
 
 def _numbers(version: Node, told: Mapping[str, Step]) -> Facts:

@@ -38,7 +38,11 @@ def tree(graph: LineageGraph, steps: Iterable[Step], *, downstream: bool) -> Tre
 
 def why(answer: Why) -> str:
     """The paragraph and its numbers."""
-    lines = [f"  [dim]{name}[/]  {escape(_value(name, value))}" for name, value in answer.numbers.items() if value]
+    lines = [
+        f"  [dim]{name}[/]  {escape(_value(name, value))}"
+        for name, value in answer.numbers.items()
+        if value not in (None, "", {})
+    ]
     return "\n".join([escape(answer.paragraph), "", *lines])
 
 

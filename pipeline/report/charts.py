@@ -98,7 +98,7 @@ def pareto(points: Sequence[Mapping[str, Any]], metric: str, batch_size: int) ->
     dots = {
         "x": [point["p50"] for point in points],
         "y": [point["quality"] for point in points],
-        "text": [point["name"] for point in points],
+        "text": [point["name"] if point["chosen"] or point["front"] else "" for point in points],
         "customdata": [point["words"] for point in points],
         "hovertemplate": "%{customdata}<extra></extra>",
         "mode": "markers+text",

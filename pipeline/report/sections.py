@@ -403,8 +403,12 @@ def lineage(sources: RunSources) -> Section:
     if not sources.executions:
         return None
     graph = LineageGraph.open(sources.root.path, sources.run.run_id)
-    pushed = [node.key for node in graph.where(type="PushedModel")]
-    graph = LineageGraph(graph.nodes.values(), graph.edges, pushed or graph.focus[-1:])
+    push = sources.run.push
+    focus = [node.key for node in graph.where(type="PushedModel")] or list(graph.focus[-1:])
+    if push and push.pushed:
+        version = LineageGraph.open(sources.root.path, f"{sources.run.model}/{push.version}")
+        graph, focus = graph.merged(version), list(version.focus)
+    graph = LineageGraph(graph.nodes.values(), graph.edges, focus)
     return {"widget": page.widget(graph), "nodes": len(graph)}
 
 

@@ -1,6 +1,8 @@
+import contextlib
 import itertools
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -178,10 +180,14 @@ def test_a_bad_store_gives_a_plain_message(tmp_path):
         LineageGraph.open(tmp_path)
 
 
-def test_reading_writes_nothing_and_works_while_another_writes(root):
+def test_reading_writes_nothing_and_a_locked_store_gives_a_plain_message(root):
     before = (root.path / "metadata.db").read_bytes()
     LineageGraph.whole(root.path)
     assert (root.path / "metadata.db").read_bytes() == before
+    with contextlib.closing(sqlite3.connect(root.path / "metadata.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="locked by another process"):
+            LineageGraph.open(root.path)
 
 
 SPEED = """

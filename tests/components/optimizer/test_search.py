@@ -100,9 +100,11 @@ def test_an_optimizers_slots_do_not_fake_compression(small, tmp_path):
     child("with_slots", tmp_path / "log", folder=str(model))
     asked = job(small, tmp_path, variants=["frozen"]).model_copy(update={"model": str(tmp_path / "input" / "model")})
     found = run(asked, tmp_path / "log")
-    on_disk = folder_bytes(model)
-    assert found.reference.size.bytes < 0.6 * on_disk  # slots are twice the weights
-    assert found.variant("frozen").size.ratio < 1.5
+    assert found.reference.size.bytes == folder_bytes(model)
+    assert found.reference.size.ratio < 0.6  # against itself without the slots, which are twice the weights
+    frozen = found.variant("frozen").size
+    assert found.reference.size.bytes / frozen.bytes > 3  # what a comparison with the slots would claim
+    assert frozen.ratio < 2
 
 
 def test_xla_only_signatures_load_and_fail_on_the_first_request(tmp_path):

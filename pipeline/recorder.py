@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from components.errors import TaxiwayError
@@ -18,11 +18,20 @@ from pipeline.store import ArtifactRecord, Store
 class Recorder:
     """The runner's hooks. `record` is the run as it stands; every change is on the disk at once."""
 
-    def __init__(self, run: RunRecord, root: Root, display: Display) -> None:
+    def __init__(
+        self, run: RunRecord, root: Root, display: Display, before_node: Callable[[], None] = lambda: None
+    ) -> None:
+        """Args:
+        run: The run as it begins.
+        root: Where everything that it writes goes.
+        display: Told of every change.
+        before_node: Called before a node starts; what it raises ends the run.
+        """
         self.record = run
         self.display = display
         self._root = root
         self._memory = PeakMemory()
+        self._before_node = before_node
 
     def __enter__(self) -> Recorder:
         self._memory.__enter__()
@@ -40,6 +49,7 @@ class Recorder:
     # ---- what the runner says ----
 
     def node_started(self, node: str) -> None:
+        self._before_node()
         self._memory.restart()
         self._change_node(node, state="running", started=time.time())
         self.display.started(node)

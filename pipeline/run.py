@@ -91,7 +91,7 @@ def execute(request: Request) -> int:
     """
     config = configuration.load(request.config, request.overrides)
     root = prepare_root(Root.at(request.root))
-    with hold(root, request.wait), _signals():
+    with hold(root, request.wait), _signals() as stop:
         digest = uptodate.inputs_digest(config)
         if request.whole and not request.force and (same := uptodate.same_inputs(root, config, digest)):
             return _nothing_to_do(request, *same)
@@ -105,7 +105,7 @@ def execute(request: Request) -> int:
             for damage in damaged:
                 console.print(f"[yellow]{damage.uri} is {damage.what}; what wrote it runs again.[/]", soft_wrap=True)
             console.print(f"[dim]run {run.run_id}, log {folder / record.LOG_FILE}[/]", soft_wrap=True)
-            run = _with_report(root, _run(request, config, root, run, console))
+            run = _with_report(root, _run(request, config, root, run, console, stop))
             console.print(summary.at_the_end(run))
         if request.json:
             output.print_json(run.model_dump(mode="json"))
@@ -126,12 +126,14 @@ def _nothing_to_do(request: Request, live: Version, run: RunRecord) -> int:
     return EXIT_LIVE
 
 
-def _run(request: Request, config: configuration.Config, root: Root, run: RunRecord, console: Any) -> RunRecord:
+def _run(
+    request: Request, config: configuration.Config, root: Root, run: RunRecord, console: Any, stop: _Stop
+) -> RunRecord:
     """Runs it; every way in which it can end is in the record that comes back."""
     folder = root.run(run.run_id)
     os.environ[progress.ENVIRONMENT_VARIABLE] = str(folder / record.PROGRESS_FILE)
     shown = display.make_display(console)
-    recorder = Recorder(run, root, shown)
+    recorder = Recorder(run, root, shown, stop.check)
     try:
         with recorder, display.Follower(folder / record.PROGRESS_FILE, shown.message):
             _launch(request, config, root, recorder)
@@ -273,18 +275,40 @@ def _new_folder(root: Root, name: str) -> Path:
     raise TaxiwayError(f"{root.runs} holds a thousand runs of the same second.", "Is the clock right?")
 
 
+class _Stop:
+    """SIGINT and SIGTERM become `Interrupted`, raised where the main thread is.
+
+    Where a library swallows that (a callback whose exceptions are ignored), the run must still end: the next node does
+    not start. A second signal right after the first one counts nothing, so that cleaning up is not interrupted.
+    """
+
+    PATIENCE_SECONDS = 5.0
+
+    def __init__(self) -> None:
+        self._error: Interrupted | None = None
+        self._raised = 0.0
+
+    def asked(self, number: int, _: object) -> None:
+        """The signal handler."""
+        if self._error and time.monotonic() - self._raised < self.PATIENCE_SECONDS:
+            return
+        self._error = self._error or Interrupted(number)
+        self._raised = time.monotonic()
+        raise self._error
+
+    def check(self) -> None:
+        """Raises again what a library has swallowed."""
+        if self._error:
+            raise self._error
+
+
 @contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """SIGINT and SIGTERM become `Interrupted` in this block; a second one while it is handled counts nothing."""
-
-    def interrupt(number: int, _: object) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(number)
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+def _signals() -> Iterator[_Stop]:
+    """While this block runs, SIGINT and SIGTERM go to the `_Stop`."""
+    stop = _Stop()
+    before = {number: signal.signal(number, stop.asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -15,6 +15,7 @@ from components.serving.component import Pusher, ServingValidator
 from components.trainer.component import Trainer
 from components.transform.component import Transform
 from pipeline.config import Config
+from pipeline.fingerprint import pipeline_fingerprint
 from pipeline.layout import Root
 
 BEAM_ARGS = ("--direct_running_mode=in_memory", "--direct_num_workers=1")
@@ -169,6 +170,7 @@ def _to_serving(
         serving_directory=str(root.serving / config.name),
         model_name=config.name,
         run_id=run_id,
+        code_fingerprint=pipeline_fingerprint(),
         config=config.serving.model_dump_json(),
         force=force,
     )

@@ -19,6 +19,11 @@ _HOME = Path(__file__).parent.parent
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
+def pipeline_fingerprint() -> str:
+    """The digest of our code behind the pipeline's page: what the provenance of a pushed model names."""
+    return code_fingerprint(("pipeline.dag",), (_HOME,))
+
+
 def node_fingerprints(
     executors: Mapping[str, str], functions: Iterable[str], user_folder: Path | None
 ) -> dict[str, str]:

@@ -56,11 +56,6 @@ def test_the_same_model_is_blessed(taxi_model: Path, eval_file: str, tmp_path: P
     assert len(warmup.read(tmp_path / "extra")) == 4
 
 
-def test_without_sockets(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
-    report = run(taxi_model, taxi_model, eval_file, tmp_path=tmp_path, validate_over="process")
-    assert report["blessed"] and not any("REST" in finding["check"] for finding in report["findings"])
-
-
 def test_a_program_that_reads_files_is_refused_unloaded(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
     module = tf.Module()
     module.serve = tf.function(tf.io.read_file, input_signature=[tf.TensorSpec([], tf.string, "examples")])
@@ -100,8 +95,10 @@ def test_raw_inputs_that_differ_from_the_file_are_refused(taxi_model: Path, eval
     assert not run(other, taxi_model, eval_file, tmp_path=tmp_path)["blessed"]
 
 
-def test_limits_are_judged(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
-    report = run(taxi_model, taxi_model, eval_file, tmp_path=tmp_path, max_p99_ms=1e-6, max_load_seconds=600)
+def test_limits_are_judged_also_without_sockets(taxi_model: Path, eval_file: str, tmp_path: Path) -> None:
+    limits = {"validate_over": "process", "max_p99_ms": 1e-6, "max_load_seconds": 600}
+    report = run(taxi_model, taxi_model, eval_file, tmp_path=tmp_path, **limits)
+    assert not any("REST" in finding["check"] for finding in report["findings"])
     assert not report["blessed"] and "p99 latency of one row" in report["reason"]
     assert "load time" not in report["reason"]
 

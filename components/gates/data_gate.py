@@ -13,6 +13,7 @@ from components.gates.config import GatesConfig
 from components.gates.verdict import Finding, VerdictRecord
 
 GATE = "DataGate"
+EXPLANATION_CHARACTERS = 240
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,17 @@ def _anomalies(split: str, anomalies: anomalies_pb2.Anomalies, config: GatesConf
                     rule=rule,
                     split=split,
                     column=column,
-                    explanation=f"{reason.description.strip()} (split {split!r}, rule {rule})",
+                    explanation=f"{_some_examples(reason.description)} (split {split!r}, rule {rule})",
                     blocking=severe and rule not in config.allow_anomalies,
                 )
             )
     return findings
+
+
+def _some_examples(description: str) -> str:
+    """TFDV names every unexpected value; a person needs a few, and how many more there are."""
+    text = description.strip().rstrip(".")
+    if len(text) <= EXPLANATION_CHARACTERS:
+        return text
+    shown = text[:EXPLANATION_CHARACTERS].rsplit(", ", 1)[0]
+    return f"{shown} and {text[len(shown) :].count(', ')} more"

@@ -79,7 +79,7 @@ def test_an_error_blocks_a_warning_does_not():
     stats = {"train": statistics(), "eval": statistics()}
     error = judge(stats, {"eval": anomalies()})
     assert not error.passed
-    assert error.reason.startswith("fare: The fare was no number.")
+    assert error.reason.startswith("fare: The fare was no number (split")
     warning = judge(stats, {"eval": anomalies(anomalies_pb2.AnomalyInfo.WARNING)})
     assert warning.passed
     assert len(warning.findings) == 1
@@ -105,3 +105,14 @@ def test_a_moved_class_order_blocks():
     assert "the schema yes, no" in record.reason
     same = data_gate.ClassOrder(data=("no", "yes"), schema=("no", "yes"))
     assert data_gate.judge({"train": statistics()}, {}, "label", "binary", config, same).passed
+
+
+def test_a_few_examples_stand_for_many():
+    found = anomalies()
+    values = ", ".join(f"garbage {i} (<1%)" for i in range(500))
+    found.anomaly_info["fare"].reason[0].description = f"Examples contain values missing from the schema: {values}. "
+    reason = judge({"train": statistics()}, {"train": found}).reason
+    assert len(reason) < 400
+    assert reason.startswith("fare: Examples contain values missing from the schema: garbage 0 (<1%), garbage 1")
+    shown = reason.count("garbage")
+    assert f"and {500 - shown} more (split 'train'" in reason

@@ -174,6 +174,8 @@ def judged(uri: str) -> dict[str, str]:
     import tensorflow_model_analysis as tfma
 
     config = tfma.load_eval_result(uri).config
+    if config is None:  # the Evaluator left no result
+        return {}
     overall = next((values for values in evaluation(uri) if values.slice == OVERALL), MetricValues(slice=OVERALL))
     found = {}
     for metric in (metric for spec in config.metrics_specs for metric in spec.metrics):

@@ -133,3 +133,24 @@ def test_a_push(tmp_path):
     )
     assert (found.pushed, found.version, found.path) == (True, 7, str(tmp_path / "serving" / "7"))
     assert not found.already_live
+
+
+def test_what_was_asked_stands_beside_what_was_found(evaluation, monkeypatch):
+    from types import SimpleNamespace
+
+    from components.evaluation.config import EvaluationConfig
+    from components.evaluation.eval_config import eval_config
+
+    config = EvaluationConfig.model_validate(
+        {
+            "thresholds": {"auc": {"min": 0.7, "max_drop": 0.01}, "calibration": {"min": 0.8, "max": 1.2}},
+            "slice_thresholds": {"accuracy": [{"columns": ["day"], "min": 0.5}]},
+        }
+    )
+    made = eval_config(config, "y", "binary")
+    monkeypatch.setattr(tfma, "load_eval_result", lambda uri: SimpleNamespace(config=made))
+    evaluation(metrics(auc=0.91, calibration=1.05, accuracy=0.9), metrics([("day", 1)], auc=0.2))
+    assert results.judged("anywhere") == {
+        "auc": "0.9100 (at least 0.7, at worst -0.01 against the baseline)",
+        "calibration": "1.0500 (at least 0.8, at most 1.2)",
+    }

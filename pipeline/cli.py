@@ -13,7 +13,7 @@ import typer
 from typer.main import get_command
 
 from components.errors import TaxiwayError
-from pipeline.commands import bench, doctor, history, init, kubeflow, lineage, running, serving
+from pipeline.commands import bench, doctor, history, init, kubeflow, lineage, optimize, running, serving
 
 WrongUsage: Any = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
 """What typer raises for wrong usage: click's class, or that of the copy of click that newer typers bring."""
@@ -35,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for module in (init, running, history, lineage, serving, kubeflow, doctor):
+for module in (init, running, history, lineage, optimize, serving, kubeflow, doctor):
     module.register(app)
 app.add_typer(bench.app, name="bench", rich_help_panel="Benchmarks")
 

@@ -123,3 +123,17 @@ def test_every_listing_takes_json():
     for command in ("runs", "show", "versions", "predict", "doctor"):
         parameters = cli.get_command(cli.app).commands[command].params
         assert "--json" in {option for parameter in parameters for option in parameter.opts}, command
+
+
+def test_optimize_names_a_report_that_is_not_there(tmp_path):
+    """`--reproduce REPORT VARIANT`, as the page on optimization writes it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "optimize", "--reproduce", str(tmp_path / "none"), "frozen"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "none") in done.stderr

@@ -183,7 +183,10 @@ def run(ir: pipeline_pb2.Pipeline, hooks: Hooks, orchestrator: Literal["local", 
         Exception: What the failed node raised, unchanged. Ctrl-C passes through TFX and leaves the node's execution
             RUNNING in ML Metadata: `pipeline.recovery` ends it.
     """
-    RUNNERS[orchestrator](hooks).run_with_ir(ir)
+    try:
+        RUNNERS[orchestrator](hooks).run_with_ir(ir)
+    finally:
+        _skipped.pop(ir.runtime_spec.pipeline_run_id.field_value.string_value, None)
 
 
 class LocalRunner(local_dag_runner.LocalDagRunner):
@@ -205,6 +208,11 @@ class LocalRunner(local_dag_runner.LocalDagRunner):
 
 _beam_runs: dict[str, tuple[Hooks, list[BaseException]]] = {}
 """Beam copies its functions through pickle; hooks and errors stay here, by run id. The runner is in this process."""
+
+
+_skipped: dict[str, set[str]] = {}
+"""Nodes that were skipped, by run id. What reads from one of them is skipped too: TFX itself judges a node's conditions
+and looks for its inputs in no fixed order, and where it looks for the inputs first, the node would count as failed."""
 
 
 class _NodeDoFn(beam_dag_runner.PipelineNodeAsDoFn):
@@ -278,11 +286,16 @@ class _Node:
         hooks.node_finished(self.id, state, execution_id, time.monotonic() - started)
 
     def _launch(self) -> tuple[Ended, int | None]:
+        skipped = _skipped.setdefault(self._ir.runtime_spec.pipeline_run_id.field_value.string_value, set())
+        if not skipped.isdisjoint(self._node.upstream_nodes):
+            skipped.add(self.id)
+            return "skipped", None
         if self._node.execution_options.run.perform_snapshot:
             with metadata.Metadata(self._connection) as handle:
                 partial_run_utils.snapshot(handle, self._ir)
         info = self._launcher.launch()
         if info is None or not info.execution_id:
+            skipped.add(self.id)
             return "skipped", None
         return self._state(info)
 

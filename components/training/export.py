@@ -16,6 +16,7 @@ from tensorflow_transform.saved import saved_transform_io_v2
 from components import contract
 from components.training.job import TrainingJob
 from components.training.signatures import RawInput, raw_inputs
+from components.training.tracing import keep_keras_unconverted
 
 LOG = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ def save_servable(keras_model: Any, job: TrainingJob, export_dir: str) -> list[R
 
 def servable_module(keras_model: Any, job: TrainingJob) -> Any:
     """A `tf.Module` with the functions `serving_default` and `serving_raw`, and everything that they need."""
+    keep_keras_unconverted()
     module = tf.Module()
     # Variables, not the Keras model itself: Keras would trace and save each layer's call beside the signatures.
     module.model_variables = list(keras_model.variables)
@@ -52,7 +54,7 @@ def servable_module(keras_model: Any, job: TrainingJob) -> Any:
     module.serving_default = tf.function(
         lambda examples: outputs(tf.io.parse_example(examples, parsed)),
         input_signature=[tf.TensorSpec([None], tf.string, contract.EXAMPLES_INPUT)],
-        autograph=False,
+        autograph=bool(job.model.function),  # a user's own layers may need it
     )
     module.serving_raw = _raw_function(inputs, outputs)
     return module
@@ -107,7 +109,8 @@ def _raw_function(inputs: Sequence[RawInput], outputs: _Outputs) -> Any:
         inspect.Parameter(i.tensor, kind, default=i.default_tensor() if i.optional else empty) for i in inputs
     ]
     serving_raw.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return tf.function(serving_raw, input_signature=[i.spec for i in inputs], autograph=False)
+    autograph = bool(outputs.job.model.function)
+    return tf.function(serving_raw, input_signature=[i.spec for i in inputs], autograph=autograph)
 
 
 def _write_inputs(inputs: Sequence[RawInput], export_dir: str) -> None:

@@ -18,6 +18,7 @@ from components.training import schema
 from components.training.config import ModelConfig
 from components.training.job import LabelScale, TrainingJob
 from components.training.layers import Affine, Clip, Dropout, OffsetEmbedding
+from components.training.tracing import keep_keras_unconverted
 
 
 def build_model(job: TrainingJob) -> tf_keras.Model:
@@ -27,6 +28,7 @@ def build_model(job: TrainingJob) -> tf_keras.Model:
         ConfigError: the user's function cannot be imported, or does not return a Keras model.
         DataError: the built-in model cannot read a feature.
     """
+    keep_keras_unconverted()
     features = schema.transformed_features(job.transform_graph)
     features = schema.model_inputs(features, job.label, job.training.sample_weight)
     units = job.classes if job.task == "multiclass" else 1

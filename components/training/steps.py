@@ -20,6 +20,7 @@ from components.training.job import TrainingJob
 from components.training.layers import step_seed
 from components.training.losses import row_loss
 from components.training.strategies import Replicas
+from components.training.tracing import keep_keras_unconverted
 
 FIRST_LOSS_SCALE = 2.0**15
 GOOD_STEPS_BEFORE_DOUBLING = 2000
@@ -43,8 +44,8 @@ class Stepper:
 
     def __init__(self, job: TrainingJob, model: Any, optimizer: Any, replicas: Replicas) -> None:
         self.config: TrainingConfig = job.training
-        # Autograph takes seconds to rewrite Keras and us, who need it not; a user's own layers may.
-        self.autograph = bool(job.model.function)
+        keep_keras_unconverted()  # a model may come from elsewhere than `build_model`
+        self.autograph = bool(job.model.function)  # a user's own layers may need it
         self.job = job
         self.task, self.model, self.optimizer, self.replicas = job.task, model, optimizer, replicas
         self.loss = row_loss(job.task, self.config.label_smoothing, job.label_scale.scale)

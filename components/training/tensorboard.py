@@ -46,7 +46,8 @@ class TensorBoard(Action):
 def _graph(loop: Loop) -> tf.Graph:
     model = loop.stepper.model
     specs = {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in model.input.items()}
-    return tf.function(lambda features: model(features), autograph=False).get_concrete_function(specs).graph
+    trace = tf.function(lambda features: model(features), autograph=loop.stepper.autograph)
+    return trace.get_concrete_function(specs).graph
 
 
 class Profile(Action):

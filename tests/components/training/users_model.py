@@ -1,0 +1,26 @@
+"""A user's own model function, with a layer whose Python `if` only autograph can trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+
+class Halve(tf_keras.layers.Layer):
+    """Halves a batch of large values."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        if tf.reduce_max(tf.abs(inputs)) > 3.0:
+            result = inputs / 2
+        else:
+            result = inputs
+        return result
+
+
+def build(features: list[Any], task: str, units: int, width: int) -> tf_keras.Model:
+    """Dense layers over the numbers alone."""
+    inputs = {f.name: tf_keras.Input(f.shape, name=f.name, dtype=f.dtype) for f in features}
+    hidden = tf_keras.layers.Dense(width, "relu")(Halve()(inputs["numeric"]))
+    return tf_keras.Model(inputs, tf_keras.layers.Dense(units)(hidden))

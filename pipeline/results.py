@@ -1,6 +1,6 @@
 """The numbers of a run, read from the artifacts that its nodes wrote, never from what the code remembers.
 
-TFMA is imported where an evaluation is read; everything else here is light.
+Nothing heavy is imported: evaluations are read without TFMA.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from components import servables
 from components.gates.verdict import VerdictRecord
 from components.optimizer import report as optimizer_report
 from components.serving import manifest
+from pipeline import evaluations
 from pipeline.record import OVERALL, GateRecord, MetricValues, PushRecord, VariantRecord
 from pipeline.store import ArtifactRecord
 
@@ -85,7 +86,7 @@ def push(outputs: Sequence[ArtifactRecord], serving_dir: Path) -> PushRecord | N
     if artifact is None:
         return None
     content = read_json(artifact.uri, "push.json")
-    version = content.get("live_version")
+    version = content.get("live_version") or _number(artifact.properties.get("pushed_version"))
     folder = servables.version_folders(serving_dir).get(version) if isinstance(version, int) else None
     stored = manifest.read_manifest(folder) if folder else None
     return PushRecord(
@@ -97,15 +98,17 @@ def push(outputs: Sequence[ArtifactRecord], serving_dir: Path) -> PushRecord | N
     )
 
 
+def _number(text: Any) -> int | None:
+    return int(text) if str(text).isdigit() else None
+
+
 def evaluation(uri: str) -> tuple[MetricValues, ...]:
     """Every slice of a TFMA evaluation, the whole split first, then by name.
 
     Args:
         uri: Folder of a `ModelEvaluation` artifact.
     """
-    import tensorflow_model_analysis as tfma
-
-    found = (_slice(metrics) for metrics in tfma.load_metrics(uri))
+    found = (_slice(metrics) for metrics in evaluations.metrics(uri))
     slices = [values for values in found if values.candidate]  # TFMA names slices of too few rows, without metrics
     return tuple(sorted(slices, key=lambda values: (values.slice != OVERALL, values.slice)))
 
@@ -153,9 +156,7 @@ def _metric_value(value: Any) -> float | None:
 
 def threshold_failures(uri: str) -> list[str]:
     """Sentences on the thresholds that an evaluation missed: metric, slice, value and bound."""
-    import tensorflow_model_analysis as tfma
-
-    result = tfma.load_validation_result(uri)
+    result = evaluations.validation(uri)
     if result is None:
         return []
     failures = []
@@ -171,33 +172,28 @@ def threshold_failures(uri: str) -> list[str]:
 
 def judged(uri: str) -> dict[str, str]:
     """The metrics that have a threshold over all rows: the candidate's value, the baseline's, and what was asked."""
-    import tensorflow_model_analysis as tfma
-
-    config = tfma.load_eval_result(uri).config
-    if config is None:  # the Evaluator left no result
-        return {}
     overall = next((values for values in evaluation(uri) if values.slice == OVERALL), MetricValues(slice=OVERALL))
     found = {}
-    for metric in (metric for spec in config.metrics_specs for metric in spec.metrics):
-        name = json.loads(metric.config or "{}").get("name", metric.class_name)
-        asked = [
-            word for bound in metric.per_slice_thresholds if _is_overall(bound) for word in _asked(bound.threshold)
-        ]
-        if asked:
-            found[name] = f"{_shown(overall.candidate.get(name))} ({', '.join(asked)})"
+    for spec in evaluations.config(uri).get("metricsSpecs", ()):
+        for metric in spec.get("metrics", ()):
+            name = json.loads(metric.get("config") or "{}").get("name", metric.get("className"))
+            bounds = [bound["threshold"] for bound in metric.get("perSliceThresholds", ()) if _is_overall(bound)]
+            asked = [word for bound in bounds for word in _asked(bound)]
+            if asked:
+                found[name] = f"{_shown(overall.candidate.get(name))} ({', '.join(asked)})"
     return found
 
 
-def _is_overall(bound: Any) -> bool:
-    return any(not spec.feature_keys and not spec.feature_values for spec in bound.slicing_specs)
+def _is_overall(bound: Mapping[str, Any]) -> bool:
+    return any(not spec.get("featureKeys") and not spec.get("featureValues") for spec in bound.get("slicingSpecs", ()))
 
 
-def _asked(threshold: Any) -> list[str]:
-    value, change = threshold.value_threshold, threshold.change_threshold
-    words = [f"at least {value.lower_bound.value:g}"] if value.HasField("lower_bound") else []
-    words += [f"at most {value.upper_bound.value:g}"] if value.HasField("upper_bound") else []
-    if change.HasField("absolute"):
-        words.append(f"at worst {change.absolute.value:+.4g} against the baseline")
+def _asked(threshold: Mapping[str, Any]) -> list[str]:
+    value, change = threshold.get("valueThreshold", {}), threshold.get("changeThreshold", {})
+    words = [f"at least {value['lowerBound']:g}"] if "lowerBound" in value else []
+    words += [f"at most {value['upperBound']:g}"] if "upperBound" in value else []
+    if "absolute" in change:
+        words.append(f"at worst {change['absolute']:+.4g} against the baseline")
     return words
 
 
@@ -220,7 +216,7 @@ def _missed(failure: Any) -> str:
 
 
 def _spec(spec: Any) -> str:
-    return ", ".join([*spec.feature_keys, *(f"{k}={v}" for k, v in spec.feature_values.items())]) or OVERALL
+    return ", ".join([*spec.feature_keys, *(f"{each.key}={each.value}" for each in spec.feature_values)]) or OVERALL
 
 
 def variants(uri: str) -> tuple[VariantRecord, ...]:

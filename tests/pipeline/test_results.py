@@ -3,11 +3,12 @@
 import json
 
 import pytest
-import tensorflow_model_analysis as tfma
-from google.protobuf import wrappers_pb2
+import tensorflow as tf
+from google.protobuf import json_format, wrappers_pb2
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2 as proto
 from tensorflow_model_analysis.proto import validation_result_pb2
 
+from components.errors import StoreError
 from components.gates.verdict import Finding, VerdictRecord
 from pipeline import results
 from pipeline.store import ArtifactRecord
@@ -32,11 +33,19 @@ def metrics(slices=(), **values):
     return message
 
 
+def write_records(file, *messages):
+    with tf.io.TFRecordWriter(str(file)) as out:
+        for each in messages:
+            out.write(each.SerializeToString())
+
+
 @pytest.fixture
-def evaluation(monkeypatch):
+def evaluation(tmp_path):
+    """Writes files as TFMA does, with its own messages, and reads them as we do."""
+
     def write(*slices):
-        monkeypatch.setattr(tfma, "load_metrics", lambda uri: iter(slices))
-        return results.evaluation("anywhere")
+        write_records(tmp_path / "metrics-00000-of-00001.tfrecord", *slices)
+        return results.evaluation(str(tmp_path))
 
     return write
 
@@ -76,7 +85,7 @@ def failure(name, value, *, lower=None, upper=None, change=None):
     return found
 
 
-def test_missed_thresholds_are_sentences_with_numbers(monkeypatch):
+def test_missed_thresholds_are_sentences_with_numbers(tmp_path):
     result = validation_result_pb2.ValidationResult()
     result.validation_details.slicing_details.add(num_matching_slices=2)
     overall = result.metric_validations_per_slice.add()
@@ -85,21 +94,32 @@ def test_missed_thresholds_are_sentences_with_numbers(monkeypatch):
     part = result.metric_validations_per_slice.add()
     part.slice_key.single_slice_keys.add(column="pay", bytes_value=b"Cash")
     part.failures.append(failure("calibration", 2.24, lower=0.8, upper=1.2))
-    monkeypatch.setattr(tfma, "load_validation_result", lambda uri: result)
-    assert results.threshold_failures("anywhere") == [
+    result.missing_slices.add(feature_keys=["day"], feature_values={"pay": "Cash"})
+    write_records(tmp_path / "validations.tfrecord", result)
+    assert results.threshold_failures(str(tmp_path)) == [
         "auc is 0.6100; asked for is at least 0.7",
         "auc changed by -0.0500 against the baseline; allowed is -0.0100",
         "calibration is 2.2400; asked for is at least 0.8 and at most 1.2 in pay=Cash",
+        "no rows in the slice day, pay=Cash, which has a threshold",
     ]
-    gate = results.gate("Evaluator", [artifact("ModelBlessing", blessed=0), artifact("ModelEvaluation", "anywhere")])
+    gate = results.gate("Evaluator", [artifact("ModelBlessing", blessed=0), artifact("ModelEvaluation", tmp_path)])
     assert not gate.passed
     assert gate.reason.startswith("auc is 0.6100")
 
 
-def test_no_threshold_is_said_to_be_the_reason(monkeypatch):
-    monkeypatch.setattr(tfma, "load_validation_result", lambda uri: validation_result_pb2.ValidationResult())
-    [reason] = results.threshold_failures("anywhere")
+def test_no_threshold_is_said_to_be_the_reason(tmp_path):
+    assert results.threshold_failures(str(tmp_path)) == []
+    write_records(tmp_path / "validations.tfrecord", validation_result_pb2.ValidationResult())
+    [reason] = results.threshold_failures(str(tmp_path))
     assert "no threshold is set" in reason
+
+
+def test_a_damaged_evaluation_is_said_to_be(tmp_path):
+    file = tmp_path / "metrics-00000-of-00001.tfrecord"
+    write_records(file, metrics(auc=0.5))
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(StoreError, match="is damaged"):
+        results.evaluation(str(tmp_path))
 
 
 def test_a_verdict(tmp_path):
@@ -135,9 +155,7 @@ def test_a_push(tmp_path):
     assert not found.already_live
 
 
-def test_what_was_asked_stands_beside_what_was_found(evaluation, monkeypatch):
-    from types import SimpleNamespace
-
+def test_what_was_asked_stands_beside_what_was_found(evaluation, tmp_path):
     from components.evaluation.config import EvaluationConfig
     from components.evaluation.eval_config import eval_config
 
@@ -148,9 +166,10 @@ def test_what_was_asked_stands_beside_what_was_found(evaluation, monkeypatch):
         }
     )
     made = eval_config(config, "y", "binary")
-    monkeypatch.setattr(tfma, "load_eval_result", lambda uri: SimpleNamespace(config=made))
+    content = {"evalConfig": json_format.MessageToDict(made)}
+    (tmp_path / "eval_config.json").write_text(json.dumps(content))
     evaluation(metrics(auc=0.91, calibration=1.05, accuracy=0.9), metrics([("day", 1)], auc=0.2))
-    assert results.judged("anywhere") == {
+    assert results.judged(str(tmp_path)) == {
         "auc": "0.9100 (at least 0.7, at worst -0.01 against the baseline)",
         "calibration": "1.0500 (at least 0.8, at most 1.2)",
     }

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 from components.configuration import Section
 from components.errors import ConfigError, close_matches
 from components.evaluation.config import EvaluationConfig
-from components.example_gen.config import DataConfig, LabelConfig
+from components.example_gen.config import SPAN_PLACEHOLDER, DataConfig, LabelConfig
 from components.gates.config import GatesConfig
 from components.optimizer.config import OptimizationConfig
 from components.serving.config import ServingConfig
@@ -92,9 +92,19 @@ def parse(content: Mapping[str, Any], where: str = "the configuration") -> Confi
     try:
         config = Config.model_validate(content)
         config.evaluation.check_metrics(config.label.task)
+        check_spans(config)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_sentences(error)}", "Mend the key and run again.") from error
     return config
+
+
+def check_spans(config: Config) -> None:
+    """Raises `ConfigError` where drift is to be judged against spans that the data does not have."""
+    if config.gates.drift.against == "previous_span" and SPAN_PLACEHOLDER not in config.data.path:
+        raise ConfigError(
+            f"gates.drift.against is previous_span, but data.path {config.data.path!r} holds no {SPAN_PLACEHOLDER}.",
+            "Write {SPAN} where the path has the number of the span, or set gates.drift.against to live.",
+        )
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -63,6 +63,9 @@ def create_pipeline(
         label=label,
         task=task,
         config=config.gates.model_dump_json(),
+        kept=str(root.statistics / config.name),
+        serving_directory=str(root.serving / config.name),
+        left_out=sorted(config.features.leave_out),
     )
     nodes: list[base_node.BaseNode] = [example_gen, statistics_gen, schema_gen, example_validator, data_gate]
 

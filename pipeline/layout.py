@@ -32,6 +32,11 @@ class Root:
         return self.path / "serving"
 
     @property
+    def statistics(self) -> Path:
+        """Training statistics of the data that passed the gate, by model."""
+        return self.path / "statistics"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 

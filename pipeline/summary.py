@@ -79,7 +79,7 @@ def _numbers(gate: GateRecord) -> str:
 
 def _short(value: object) -> str:
     if isinstance(value, dict):
-        return " ".join(f"{name} {_short(inner)}" for name, inner in value.items())
+        return " ".join(f"{name} {_short(inner)}" for name, inner in value.items() if name != "distances")
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -156,7 +156,7 @@ def verdict(run: RunRecord) -> Text:
         text.append(f"Go on with: {run.resume}\n")
     if run.report:
         text.append(f"report: {run.report}\n")
-    return text.append(f"log: {run.log}", style="dim")
+    return text.append(f"log: {run.log}", style="dim") if run.log else text
 
 
 def _headline(run: RunRecord) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components import artifacts
+from components.gates.driver import ReferenceDriver
 from components.gates.executor import DataGateExecutor, SchemaExecutor
 
 
@@ -61,6 +65,9 @@ class DataGateSpec(component_spec.ComponentSpec):
         "label": component_spec.ExecutionParameter(type=str),
         "task": component_spec.ExecutionParameter(type=str),
         "config": component_spec.ExecutionParameter(type=str),
+        "kept": component_spec.ExecutionParameter(type=str),
+        "serving_directory": component_spec.ExecutionParameter(type=str),
+        "left_out": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
@@ -76,6 +83,7 @@ class DataGate(base_component.BaseComponent):
 
     SPEC_CLASS = DataGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(DataGateExecutor)
+    DRIVER_CLASS = ReferenceDriver
 
     def __init__(
         self,
@@ -87,6 +95,9 @@ class DataGate(base_component.BaseComponent):
         label: str,
         task: str,
         config: str,
+        kept: str,
+        serving_directory: str,
+        left_out: Sequence[str] = (),
     ) -> None:
         """Args:
         statistics: TFDV's statistics of the splits.
@@ -96,6 +107,9 @@ class DataGate(base_component.BaseComponent):
         label: The label's column.
         task: `binary`, `multiclass` or `regression`.
         config: `GatesConfig` as JSON.
+        kept: Folder of the training statistics of data that passed; see `components.gates.kept`. Absolute.
+        serving_directory: The model's own folder, `<root>/serving/<model>`; absolute. It need not exist.
+        left_out: Columns that the model does not see.
         """
         verdict = types.Channel(type=artifacts.Verdict)
         spec = DataGateSpec(
@@ -106,6 +120,9 @@ class DataGate(base_component.BaseComponent):
             label=label,
             task=task,
             config=config,
+            kept=kept,
+            serving_directory=serving_directory,
+            left_out=json.dumps(sorted(left_out), ensure_ascii=False),
             verdict=verdict,
         )
         super().__init__(spec)

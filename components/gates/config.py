@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from components.configuration import Section
+
+
+class Distances(Section):
+    """Largest distances between two distributions of a column, for columns whose schema states none."""
+
+    infinity_norm: float | None = Field(0.1, gt=0, le=1)
+    """For text: the largest change of one value's share. `null`: only where the schema has a threshold."""
+    jensen_shannon: float | None = Field(0.1, gt=0, le=1)
+    """For numbers: the Jensen-Shannon divergence of the histograms. `null`: only where the schema has a threshold."""
+
+
+class DriftConfig(Distances):
+    """Whether the training data is like earlier training data. The schema's `drift_comparator` comes first."""
+
+    against: Literal["none", "previous_span", "live"] = "none"
+    """`previous_span`: the span before this one that passed the gate; `live`: what the live version was trained on."""
+
+
+class SkewConfig(Distances):
+    """Whether a model is asked about data like that it was trained on. The schema's `skew_comparator` comes first."""
+
+    against: Literal["none", "eval", "live"] = "none"
+    """`eval`: this run's training data against its evaluation data, the latest rows with `data.split.by: time`;
+    `live`: the live version's training data against this run's data, which is what it is asked about now."""
 
 
 class GatesConfig(Section):
@@ -14,3 +40,5 @@ class GatesConfig(Section):
     """Fewest rows that each split must hold."""
     allow_anomalies: tuple[str, ...] = ()
     """Anomaly types of TFDV that are reported but do not stop the run, such as `ENUM_TYPE_UNEXPECTED_STRING_VALUES`."""
+    drift: DriftConfig = DriftConfig()
+    skew: SkewConfig = SkewConfig()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.contract import Task
 from components.gates.config import GatesConfig
+from components.gates.drift import Compared
 from components.gates.verdict import Finding, VerdictRecord
 
 GATE = "DataGate"
@@ -31,6 +32,7 @@ def judge(
     task: Task,
     config: GatesConfig,
     classes: ClassOrder | None = None,
+    compared: Collection[Compared] = (),
 ) -> VerdictRecord:
     """Says whether the data may be trained on.
 
@@ -41,9 +43,11 @@ def judge(
         task: `binary`, `multiclass` or `regression`.
         config: What is let pass.
         classes: The label's classes, as numbered in the examples and as the schema fixes them.
+        compared: Drift and skew, where configured.
 
     Returns:
-        The verdict. Its numbers: `rows` by split, `label` by split (`classes` and counts, or `mean` and spread).
+        The verdict. Its numbers: `rows` by split, `label` by split (`classes` and counts, or `mean` and spread),
+        `drift` and `skew` where they were asked for.
     """
     findings: list[Finding] = []
     numbers: dict[str, Any] = {"rows": {}, "label": {}}
@@ -59,6 +63,9 @@ def judge(
     findings += _class_order(label, classes)
     for split in sorted(anomalies):
         findings += _anomalies(split, anomalies[split], config)
+    for comparison in compared:
+        findings += comparison.findings
+        numbers[comparison.kind] = comparison.numbers
     return VerdictRecord(gate=GATE, findings=tuple(findings), numbers=numbers)
 
 

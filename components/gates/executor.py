@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
 from components import progress, schemas
-from components.gates import data_gate, schema
+from components.errors import TaxiwayError
+from components.gates import data_gate, drift, driver, kept, schema
 from components.gates.config import GatesConfig
 
 
 class DataGateExecutor(base_executor.BaseExecutor):
-    """Reads anomalies and statistics, writes the verdict."""
+    """Reads anomalies and statistics, compares with earlier data, writes the verdict."""
 
     def Do(  # noqa: N802
         self,
@@ -27,6 +29,8 @@ class DataGateExecutor(base_executor.BaseExecutor):
     ) -> None:
         anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
         statistics = _read_statistics(input_dict)
+        curated = schemas.read(artifact_utils.get_single_uri(input_dict["schema"]))
+        data = driver.data_id(artifact_utils.get_single_instance(input_dict["examples"]))
         record = data_gate.judge(
             statistics,
             {split: _read_anomalies(anomalies.uri, split) for split in statistics},
@@ -35,16 +39,17 @@ class DataGateExecutor(base_executor.BaseExecutor):
             GatesConfig.model_validate_json(exec_properties["config"]),
             data_gate.ClassOrder(
                 data=_classes(input_dict),
-                schema=schemas.class_labels(
-                    schemas.read(artifact_utils.get_single_uri(input_dict["schema"])), exec_properties["label"]
-                ),
+                schema=schemas.class_labels(curated, exec_properties["label"]),
             ),
+            _compared(statistics, curated, exec_properties, data),
         )
         verdict = artifact_utils.get_single_instance(output_dict["verdict"])
         Path(verdict.uri).mkdir(parents=True, exist_ok=True)
         record.write(verdict.uri)
         verdict.set_int_custom_property("passed", int(record.passed))
         verdict.set_string_custom_property("reason", record.reason)
+        if record.passed:
+            _keep(Path(exec_properties["kept"]), data, statistics["train"], exec_properties)
 
 
 class SchemaExecutor(base_executor.BaseExecutor):
@@ -67,6 +72,41 @@ class SchemaExecutor(base_executor.BaseExecutor):
         uri = artifact_utils.get_single_uri(output_dict["schema"])
         Path(uri).mkdir(parents=True, exist_ok=True)
         Path(uri, schemas.SCHEMA_FILE).write_text(text, encoding="utf-8")
+
+
+def _compared(
+    statistics: Mapping[str, Any], curated: Any, properties: dict[str, Any], data: kept.DataId
+) -> list[drift.Compared]:
+    """Drift and skew, as configured."""
+    config = GatesConfig.model_validate_json(properties["config"])
+    left_out = frozenset(json.loads(properties["left_out"]))
+    train, made = statistics["train"], []
+    for kind, reference in driver.references(properties, data).items():
+        if reference.file is None:
+            made.append(drift.without_reference(kind, reference))
+        elif kind == "drift":
+            made.append(
+                drift.compare("drift", train, reference.statistics(), curated, config, reference.what, left_out)
+            )
+        else:
+            made.append(drift.compare("skew", reference.statistics(), train, curated, config, reference.what, left_out))
+    if config.skew.against == "eval":
+        made.append(drift.compare("skew", train, statistics["eval"], curated, config, "the split 'eval'", left_out))
+    return made
+
+
+def _keep(folder: Path, data: kept.DataId, train: Any, properties: dict[str, Any]) -> None:
+    """Keeps the training statistics for later runs. Where nothing is compared they are not worth failing for."""
+    try:
+        kept.keep(folder, data, train)
+    except OSError as error:
+        config = GatesConfig.model_validate_json(properties["config"])
+        if config.drift.against != "none" or config.skew.against == "live":
+            raise TaxiwayError(
+                f"The training statistics cannot be kept in {folder}: {error.strerror or error}.",
+                "Make the folder writable, or set gates.drift.against and gates.skew.against to none.",
+            ) from error
+        progress.report("DataGate", f"statistics not kept in {folder}: {error.strerror or error}")
 
 
 def _classes(input_dict: dict[str, list[Artifact]]) -> tuple[str, ...]:

@@ -130,22 +130,22 @@ class Repository:
         Raises:
             ApiError: NOT_FOUND or INVALID_ARGUMENT with TensorFlow Serving's words.
         """
-        version = self._acquire(number, label)
+        version, servable = self._acquire(number, label)
         try:
-            assert version.servable is not None
-            yield version.number, version.servable
+            yield version.number, servable
         finally:
             with version.idle:
                 version.users -= 1
                 version.idle.notify_all()
 
-    def _acquire(self, number: int | None, label: str) -> Loaded:
+    def _acquire(self, number: int | None, label: str) -> tuple[Loaded, Servable]:
         with self._lock:
             if label:
                 if label not in self._labels:
                     raise ApiError(Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {label}")
                 number = self._labels[label]
-            available = [n for n, version in self._versions.items() if version.status is Status.AVAILABLE]
+            known = self._versions.items()
+            available = {n: v.servable for n, v in known if v.status is Status.AVAILABLE and v.servable}
             wanted = max(available, default=None) if number is None else number
             if wanted is None or wanted not in available:
                 asked = f"Latest({self.name})" if number is None else f"Specific({self.name}, {number})"
@@ -153,7 +153,7 @@ class Repository:
             version = self._versions[wanted]
             with version.idle:
                 version.users += 1
-            return version
+            return version, available[wanted]
 
     def statuses(self) -> dict[int, tuple[Status, str]]:
         """State and error of every version known, by number."""

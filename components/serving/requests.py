@@ -69,11 +69,12 @@ def read_examples(files: Sequence[str | Path], limit: int) -> list[tf.train.Exam
         DataError: There is no row.
     """
     readers = [iter(_records(str(file))) for file in sorted(map(str, files))]
-    rows = [row for turn in itertools.zip_longest(*readers) for row in turn if row is not None]
+    turns = (row for turn in itertools.zip_longest(*readers) for row in turn if row is not None)
+    rows = list(itertools.islice(turns, limit))
     if not rows:
         where = ", ".join(map(str, files)) or "the evaluation split"
         raise DataError(f"No rows in {where}.", "Look at ExampleGen's output.")
-    return [tf.train.Example.FromString(row) for row in rows[:limit]]
+    return [tf.train.Example.FromString(row) for row in rows]
 
 
 def _records(file: str) -> Iterable[bytes]:
@@ -175,5 +176,6 @@ class RequestMaker:
 
     def batches(self, signature: str, size: int) -> Iterator[dict[str, np.ndarray]]:
         """All rows in requests of `size` rows, the last one shorter."""
+        whole = self.request(signature, slice(None))
         for start in range(0, len(self.examples), size):
-            yield self.request(signature, slice(start, start + size))
+            yield {alias: values[start : start + size] for alias, values in whole.items()}

@@ -87,38 +87,27 @@ class Trial:
         state, error = server.repository.statuses()[1]
         if state is not Status.AVAILABLE:
             raise ServingError(error)
-        self._connect(server.grpc_port, server.rest_port)
+        self.signatures = _declared(self._connect(server.grpc_port, server.rest_port))
 
     def _container(self) -> None:
         ports = {"grpc_port": _free_port(), "rest_port": _free_port()}
         started = serve.command(self._name, self._directory(), kind="container", **ports)  # type: ignore[arg-type]
         process = subprocess.Popen(started.argv, stdin=subprocess.DEVNULL)
         self._stack.callback(_end, process)
-        self._connect(**ports)
+        rest = self._connect(**ports)
         deadline = time.monotonic() + CONTAINER_SECONDS
-        while not self._ready():
+        while not _ready(rest):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ServingError("the container did not make the model available; its output is in the log")
             time.sleep(0.2)
-        self.signatures = self._declared()
+        self.signatures = _declared(rest)
 
-    def _connect(self, grpc_port: int, rest_port: int) -> None:
+    def _connect(self, grpc_port: int, rest_port: int) -> RestClient:
         self.grpc = GrpcClient(f"{LOOPBACK}:{grpc_port}", self._name)
-        self.rest = RestClient(f"http://{LOOPBACK}:{rest_port}", self._name)
+        self.rest = rest = RestClient(f"http://{LOOPBACK}:{rest_port}", self._name)
         self._stack.callback(self.grpc.close)
-        self._stack.callback(self.rest.close)
-        if self._over == "network":
-            self.signatures = self._declared()
-
-    def _declared(self) -> dict[str, set[str]]:
-        assert self.rest is not None
-        return {name: set(entry["inputs"]) for name, entry in self.rest.metadata().items()}
-
-    def _ready(self) -> bool:
-        assert self.rest is not None
-        with contextlib.suppress(ServingError):
-            return any(version["state"] == "AVAILABLE" for version in self.rest.status())
-        return False
+        self._stack.callback(rest.close)
+        return rest
 
     def _directory(self) -> Path:
         """A serving directory of one version: the candidate with its warm-up requests, as it would be pushed."""
@@ -126,6 +115,16 @@ class Trial:
         shutil.copytree(self._candidate, base / "1")
         shutil.copytree(self._extra, base / "1", dirs_exist_ok=True)
         return base
+
+
+def _declared(rest: RestClient) -> dict[str, set[str]]:
+    return {name: set(entry["inputs"]) for name, entry in rest.metadata().items()}
+
+
+def _ready(rest: RestClient) -> bool:
+    with contextlib.suppress(ServingError):
+        return any(version["state"] == "AVAILABLE" for version in rest.status())
+    return False
 
 
 def _memory_mb() -> float:

@@ -138,10 +138,11 @@ class Bench:
         """A version pushed every second, every fifth one rolled back, under a fixed rate of requests."""
         base = self._base("reloads")
         directory, done, pushes = ServingDirectory(base), threading.Event(), [0]
+        warm = {WARMUP: self._models["pushed"] / EXTRA / WARMUP}  # a push brings them; the trainer's folder has none
 
         def push() -> None:
             while not done.wait(1.0):
-                directory.push(self._models[SIDES[pushes[0] % 2]], {}, force=True)
+                directory.push(self._models[SIDES[pushes[0] % 2]], {}, extra_files=warm, force=True)
                 pushes[0] += 1
                 if pushes[0] % 5 == 0:
                     directory.rollback()

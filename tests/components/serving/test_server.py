@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -33,7 +34,7 @@ from components.serving.directory import ServingDirectory
 from components.serving.manifest import EXTRA
 from components.serving.repository import Repository, Status
 from components.serving.requests import RequestMaker
-from components.serving.server import EmbeddedServer, ServerOptions
+from components.serving.server import EmbeddedServer, ServerOptions, _listen
 from tests.components.serving import models
 
 OPTIONS = ServerOptions(rest_port=0, grpc_port=0, poll_seconds=0.05, drain_seconds=2.0, max_request_mb=2.0)
@@ -282,6 +283,13 @@ def test_a_taken_port_is_said(server: EmbeddedServer) -> None:
         EmbeddedServer("taxi", "/nowhere", ServerOptions(rest_port=server.rest_port, grpc_port=0)).start()
     with pytest.raises(ServingError, match=f"port {server.grpc_port}"):
         EmbeddedServer("taxi", "/nowhere", ServerOptions(rest_port=0, grpc_port=server.grpc_port)).start()
+
+
+def test_no_answer_waits_for_a_delayed_acknowledgement() -> None:
+    """asyncio switches Nagle's algorithm off for sockets that say that they are TCP, and only for those."""
+    sock = _listen("127.0.0.1", 0)
+    assert sock.proto == socket.IPPROTO_TCP
+    sock.close()
 
 
 def test_the_process_serves_and_stops_on_a_signal(tmp_path: Path, two_models: tuple[Path, Path]) -> None:

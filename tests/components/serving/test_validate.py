@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from components.errors import TaxiwayError
-from components.serving import manifest, validation, warmup
+from components.serving import manifest, requests, validation, warmup
 from components.serving.config import ServingConfig
 from tests.components.serving import models
 
@@ -101,6 +102,25 @@ def test_limits_are_judged_also_without_sockets(taxi_model: Path, eval_file: str
     assert not any("REST" in finding["check"] for finding in report["findings"])
     assert not report["blessed"] and "p99 latency of one row" in report["reason"]
     assert "load time" not in report["reason"]
+
+
+def test_no_more_rows_are_read_than_asked_for(tmp_path: Path) -> None:
+    """From all files in turn; a split of a hundred million rows is not read to its end."""
+    files = [models.write_examples(tmp_path / f"{n}.gz", [{"n": n * 100 + i} for i in range(50)]) for n in range(3)]
+    whole = files[2].read_bytes()
+    files[2].write_bytes(whole[: len(whole) - 8])  # damaged, after the rows that are wanted
+    read = requests.read_examples(files, 7)
+    assert [row.features.feature["n"].int64_list.value[0] for row in read] == [0, 100, 200, 1, 101, 201, 2]
+
+
+def test_requests_of_any_size_hold_the_same_rows(taxi_model: Path) -> None:
+    made = requests.RequestMaker.of([models.example(row) for row in models.rows(10)], taxi_model, "tip")
+    for signature in made.signatures:
+        whole = made.request(signature, slice(None))
+        batches = list(made.batches(signature, 4))
+        assert [len(next(iter(batch.values()))) for batch in batches] == [4, 4, 2]
+        for alias, values in whole.items():
+            np.testing.assert_array_equal(np.concatenate([batch[alias] for batch in batches]), values)
 
 
 def test_no_rows_is_an_error_not_a_verdict(taxi_model: Path, tmp_path: Path) -> None:

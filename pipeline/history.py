@@ -11,24 +11,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.errors import UsageError, close_matches
-from pipeline import output, record
+from pipeline import output, record, retold
 from pipeline.layout import Root
-from pipeline.record import NodeRecord, NodeState, RunRecord, RunState
-from pipeline.store import ExecutionRecord, Store
+from pipeline.record import RunRecord
+from pipeline.store import Store, knows_runs
 
 CLOCK_TOLERANCE_SECONDS = 2.0
 """By so much a process's start may differ between two readings."""
 
 REASON_WIDTH = 90
-
-_NODE_STATES: dict[str, NodeState] = {
-    "COMPLETE": "done",
-    "CACHED": "cached",
-    "FAILED": "failed",
-    "CANCELED": "interrupted",
-    "RUNNING": "running",
-    "NEW": "running",
-}
+ID_WIDTH, ID_SHOWN = 24, 13
+"""Longer ids, such as those of a cluster, are cut in a list."""
 
 
 def runs(root: Root, limit: int | None = None) -> list[RunRecord]:
@@ -38,7 +31,8 @@ def runs(root: Root, limit: int | None = None) -> list[RunRecord]:
         UsageError: There is no root.
         StoreError: A summary or `metadata.db` is damaged.
     """
-    return [_load(root, run_id) for run_id in run_ids(root)[:limit]]
+    store = _store(root)
+    return [_load(root, run_id, store) for run_id in _newest_first(root, store)[:limit]]
 
 
 def run_ids(root: Root) -> list[str]:
@@ -48,10 +42,19 @@ def run_ids(root: Root) -> list[str]:
         UsageError: There is no root.
         StoreError: `metadata.db` is damaged.
     """
+    return _newest_first(root, _store(root))
+
+
+def _store(root: Root) -> Store | None:
+    """What a root knows; None where it knows nothing yet."""
     if not root.path.is_dir():
         raise UsageError(f"There is no root {root.path}.", "Name the --root of a run, or make one with: taxiway run")
+    return Store.of(root) if knows_runs(root) else None
+
+
+def _newest_first(root: Root, store: Store | None) -> list[str]:
     folders = {path.name for path in root.runs.iterdir() if path.is_dir()} if root.runs.is_dir() else set()
-    times = Store(root.metadata).run_times() if root.metadata.exists() else {}
+    times = store.run_times() if store else {}
     began = {**{name: times.get(name) or _folder_time(root, name) for name in folders}, **times}
     return sorted(began, key=lambda name: (began[name], name), reverse=True)
 
@@ -68,23 +71,24 @@ def find(root: Root, run: str | None) -> RunRecord:
     Raises:
         UsageError: There is none, or several begin so.
     """
-    known = run_ids(root)
+    store = _store(root)
+    known = _newest_first(root, store)
     if not known:
         raise UsageError(f"Nothing has run under {root.path} yet.", "Make a run with: taxiway run")
     if run is None:
-        return _load(root, known[0])
+        return _load(root, known[0], store)
     matches = [name for name in known if name == run] or [name for name in known if name.startswith(run)]
     if len(matches) == 1:
-        return _load(root, matches[0])
+        return _load(root, matches[0], store)
     if matches:
         raise UsageError(f"{len(matches)} runs begin with {run!r}: {', '.join(matches[:5])}.", "Give more of the id.")
     raise UsageError(f"There is no run {run!r} under {root.path}.", close_matches(run, known) or "See: taxiway runs")
 
 
-def _load(root: Root, run_id: str) -> RunRecord:
+def _load(root: Root, run_id: str, store: Store | None) -> RunRecord:
     found = record.read(root.run(run_id))
     if found is None:
-        return _from_store(root, run_id)
+        return retold.run(root, run_id, store)
     return died(found) if found.state == "running" and not alive(found) else found
 
 
@@ -106,54 +110,26 @@ def died(run: RunRecord) -> RunRecord:
     return run.model_copy(update=changes)
 
 
-def _from_store(root: Root, run_id: str) -> RunRecord:
-    """A run that left no summary: of another tool, or from before its first word."""
-    executions = Store(root.metadata).executions(run_id) if root.metadata.exists() else []
-    nodes = tuple(_node(execution) for execution in executions)
-    return RunRecord(
-        run_id=run_id,
-        state=_run_state({node.state for node in nodes}),
-        orchestrator="",
-        reason="" if nodes else "it ended before its first node",
-        started=executions[0].started if executions else _folder_time(root, run_id),
-        ended=max((execution.ended for execution in executions), default=None),
-        nodes=nodes,
-    )
-
-
-def _run_state(nodes: set[NodeState]) -> RunState:
-    if "failed" in nodes:
-        return "failed"
-    return "interrupted" if not nodes or nodes & {"running", "interrupted"} else "done"
-
-
-def _node(execution: ExecutionRecord) -> NodeRecord:
-    return NodeRecord(
-        node=execution.node,
-        state=_NODE_STATES.get(execution.state, "interrupted"),
-        seconds=round(execution.seconds, 3),
-        execution_id=execution.id,
-        started=execution.started,
-    )
-
-
 def artifacts(root: Root, run: RunRecord) -> list[dict[str, Any]]:
     """What the run's nodes wrote or took from the cache: node, output, type, id, URI."""
-    if not root.metadata.exists():
-        return []
-    store = Store(root.metadata)
+    store = _store(root)
+    nodes = {node.execution_id: node.node for node in run.nodes if node.execution_id}
     return [
-        {"node": node.node, "output": each.key, "type": each.type, "id": each.id, "uri": each.uri, "state": each.state}
-        for node in run.nodes
-        if node.execution_id
-        for each in store.outputs(node.execution_id)
+        {"node": nodes[execution], "output": a.key, "type": a.type, "id": a.id, "uri": a.uri, "state": a.state}
+        for execution, written in (store.outputs_of(list(nodes)) if store else {}).items()
+        for a in written
     ]
 
 
-def artifacts_table(found: Iterable[dict[str, Any]]) -> Table:
-    """The artifacts as a table."""
-    rows = [(each["node"], each["output"], each["type"], each["id"], escape(each["uri"])) for each in found]
+def artifacts_table(found: Iterable[dict[str, Any]], root: Root) -> Table:
+    """The artifacts as a table; what lies under the root is named from there."""
+    rows = [(each["node"], each["output"], each["type"], each["id"], escape(_below(each, root))) for each in found]
     return output.table("Artifacts", ("node", "output", "type", "id", "where"), rows, right=("id",))
+
+
+def _below(artifact: dict[str, Any], root: Root) -> str:
+    place = str(artifact["uri"]).removeprefix(f"{root.path}/")
+    return place if artifact["state"] == "LIVE" else f"{place} ({artifact['state'].lower()})"
 
 
 def runs_table(found: Iterable[RunRecord]) -> Table:
@@ -163,7 +139,7 @@ def runs_table(found: Iterable[RunRecord]) -> Table:
     columns = ("run", "state", "began", "time", "metric", "variant", "version", "why")
     rows = [
         (
-            run.run_id,
+            short(run.run_id),
             f"[{COLOURS[run.state]}]{run.state}[/]",
             output.moment(run.started),
             output.seconds(run.seconds),
@@ -175,6 +151,11 @@ def runs_table(found: Iterable[RunRecord]) -> Table:
         for run in found
     ]
     return output.table("", columns, rows, right=("time",))
+
+
+def short(run_id: str) -> str:
+    """So much of a run's id as a line has room for: every command takes the start of one."""
+    return run_id if len(run_id) <= ID_WIDTH else run_id[:ID_SHOWN]
 
 
 def _short(reason: str) -> str:

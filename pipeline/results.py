@@ -23,6 +23,7 @@ from pipeline.store import ArtifactRecord
 CANDIDATE = frozenset({"", "candidate"})
 BASELINE = "baseline"
 ROWS = "example_count"
+UNTOLD = "it did not pass; its files are not on this machine"
 
 
 def gate(node: str, outputs: Sequence[ArtifactRecord]) -> GateRecord | None:
@@ -36,6 +37,16 @@ def gate(node: str, outputs: Sequence[ArtifactRecord]) -> GateRecord | None:
         read = _GATES.get(artifact.type)
         if read:
             return read(node, artifact, {other.type: other for other in outputs})
+    return None
+
+
+def gate_of_properties(node: str, outputs: Sequence[ArtifactRecord]) -> GateRecord | None:
+    """The same from the artifact's properties alone, where its files are not on this machine."""
+    for artifact in outputs:
+        if artifact.type in _GATES:
+            known = artifact.properties
+            passed = known.get("passed" if artifact.type == "taxiway.Verdict" else "blessed") == 1
+            return GateRecord(gate=node, passed=passed, reason=str(known.get("reason") or ("" if passed else UNTOLD)))
     return None
 
 

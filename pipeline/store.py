@@ -1,4 +1,5 @@
-"""Read-only questions to `metadata.db`, through ML Metadata alone: neither TFX nor TensorFlow is imported.
+"""Read-only questions to what a root knows of its runs: `metadata.db`, through ML Metadata alone, and the records of
+nodes that ran elsewhere. Neither TFX nor TensorFlow is imported.
 
 The file is looked at before ML Metadata opens it, because the library would make an empty store where there is none,
 and answers a foreign file with a protocol error.
@@ -14,11 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format
 from ml_metadata import errors as mlmd_errors
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.errors import StoreError
+from pipeline import recorded
+from pipeline.layout import Root
 
 RUN_CONTEXT = "pipeline_run"
 NODE_CONTEXT = "node"
@@ -58,6 +62,7 @@ class ExecutionRecord:
         id: In ML Metadata.
         type: The component's class.
         node: The node's id in the pipeline.
+        pipeline: The pipeline's name.
         state: `COMPLETE`, `CACHED`, `FAILED`, `RUNNING`, `CANCELED`, ...
         started, ended: Seconds since 1970; `ended` is the last change where it did not end.
         properties: Execution properties.
@@ -70,6 +75,7 @@ class ExecutionRecord:
     started: float
     ended: float
     properties: dict[str, Any] = field(default_factory=dict)
+    pipeline: str = ""
 
     @property
     def seconds(self) -> float:
@@ -77,20 +83,25 @@ class ExecutionRecord:
 
 
 class Store:
-    """A metadata store, opened for reading.
+    """What a root's runs did, opened for reading.
 
     Raises:
         StoreError: There is none, or the file is no metadata store, or it is locked.
     """
 
     def __init__(self, path: str | Path) -> None:
+        """Args:
+        path: Of `metadata.db` alone; `Store.of` knows the records of emulated and Kubeflow runs too.
+        """
         self.path = Path(path)
-        check_file(self.path)
-        config = pb.ConnectionConfig()
-        config.sqlite.filename_uri = str(self.path)
-        config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
-        with self._plain_errors():
-            self._store = metadata_store.MetadataStore(config)
+        self._store = connect(self.path)
+
+    @classmethod
+    def of(cls, root: Root) -> Store:
+        """Everything that a root knows: `metadata.db` and the records under `executions/`."""
+        made = cls.__new__(cls)
+        made.path, made._store = root.metadata, everything(root)
+        return made
 
     def run_ids(self) -> list[str]:
         """Ids of all runs, oldest first."""
@@ -102,16 +113,16 @@ class Store:
 
     def executions(self, run_id: str) -> list[ExecutionRecord]:
         """The executions of one run, in the order in which they began; empty where the store knows no such run."""
-        with self._plain_errors():
+        with plain_errors(self.path):
             context = self._store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
             if context is None:
                 return []
             found = self._store.get_executions_by_context(context.id)
-            return sorted((self._execution(execution) for execution in found), key=lambda execution: execution.id)
+            return sorted((self._execution(execution) for execution in found), key=_began)
 
     def execution(self, execution_id: int) -> ExecutionRecord | None:
         """One execution, or None."""
-        with self._plain_errors():
+        with plain_errors(self.path):
             found = self._store.get_executions_by_id([execution_id])
             return self._execution(found[0]) if found else None
 
@@ -119,12 +130,24 @@ class Store:
         """What an execution wrote, or took from the cache."""
         return self._artifacts_of(execution_id, _OUTPUT_EVENTS)
 
+    def outputs_of(self, execution_ids: Sequence[int]) -> dict[int, list[ArtifactRecord]]:
+        """What many executions wrote, or took from the cache, by execution."""
+        with plain_errors(self.path):
+            asked = self._store.get_events_by_execution_ids(execution_ids) if execution_ids else []
+            events = [event for event in asked if event.type in _OUTPUT_EVENTS]
+            found = {a.id: a for a in self._store.get_artifacts_by_id(sorted({e.artifact_id for e in events}))}
+        written: dict[int, list[ArtifactRecord]] = {execution_id: [] for execution_id in execution_ids}
+        for event in events:
+            if event.artifact_id in found:
+                written[event.execution_id].append(artifact_record(found[event.artifact_id], _key(event)))
+        return written
+
     def inputs(self, execution_id: int) -> list[ArtifactRecord]:
         """What an execution read."""
         return self._artifacts_of(execution_id, _INPUT_EVENTS)
 
     def _run_contexts(self) -> list[pb.Context]:
-        with self._plain_errors():
+        with plain_errors(self.path):
             return sorted(self._store.get_contexts_by_type(RUN_CONTEXT), key=lambda context: context.id)
 
     def _execution(self, execution: pb.Execution) -> ExecutionRecord:
@@ -134,6 +157,7 @@ class Store:
             id=execution.id,
             type=execution.type,
             node=name.rpartition(".")[2],  # the context is called <pipeline>.<node>
+            pipeline=name.rpartition(".")[0],
             state=pb.Execution.State.Name(execution.last_known_state),
             started=execution.create_time_since_epoch / 1000,
             ended=execution.last_update_time_since_epoch / 1000,
@@ -141,22 +165,55 @@ class Store:
         )
 
     def _artifacts_of(self, execution_id: int, kinds: Sequence[int]) -> list[ArtifactRecord]:
-        with self._plain_errors():
+        with plain_errors(self.path):
             events = [e for e in self._store.get_events_by_execution_ids([execution_id]) if e.type in kinds]
             keys = {event.artifact_id: _key(event) for event in events}
             found = self._store.get_artifacts_by_id(sorted(keys))
         return [artifact_record(artifact, keys[artifact.id]) for artifact in found]
 
-    @contextlib.contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (mlmd_errors.AbortedError, mlmd_errors.UnavailableError) as error:
-            raise StoreError(f"{self.path} is locked by another process.", "Try again in a moment.") from error
-        except mlmd_errors.StatusError as error:
-            raise StoreError(
-                f"{self.path} cannot be read: {error.message}", "Restore it from a copy, or give another --root."
-            ) from error
+
+def connect(path: Path) -> metadata_store.MetadataStore:
+    """ML Metadata's own store, opened for reading.
+
+    Raises:
+        StoreError: There is none, or the file is no metadata store, or it is locked.
+    """
+    check_file(path)
+    config = pb.ConnectionConfig()
+    config.sqlite.filename_uri = str(path)
+    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
+    with plain_errors(path):
+        return metadata_store.MetadataStore(config)
+
+
+def everything(root: Root) -> Any:
+    """What answers a `MetadataStore`'s questions for a root: `metadata.db`, records, or both.
+
+    Raises:
+        StoreError: There is neither, or one of them is damaged, or locked.
+    """
+    if not recorded.any_under(root.path):
+        return connect(root.metadata)
+    records = recorded.Recorded(root.path)
+    return recorded.Both(connect(root.metadata), records) if root.metadata.exists() else records
+
+
+def knows_runs(root: Root) -> bool:
+    """Whether a root holds `metadata.db` or records."""
+    return root.metadata.exists() or recorded.any_under(root.path)
+
+
+@contextlib.contextmanager
+def plain_errors(path: Path) -> Iterator[None]:
+    """ML Metadata's errors as sentences about its file."""
+    try:
+        yield
+    except (mlmd_errors.AbortedError, mlmd_errors.UnavailableError) as error:
+        raise StoreError(f"{path} is locked by another process.", "Try again in a moment.") from error
+    except mlmd_errors.StatusError as error:
+        raise StoreError(
+            f"{path} cannot be read: {error.message}", "Restore it from a copy, or give another --root."
+        ) from error
 
 
 def artifact_record(artifact: pb.Artifact, key: str = "") -> ArtifactRecord:
@@ -210,6 +267,11 @@ def _tables(path: Path) -> set[str]:
         raise StoreError(f"{path} is damaged: {error}.", "Restore it from a copy, or give another --root.") from error
 
 
+def _began(execution: ExecutionRecord) -> tuple[float, bool, int]:
+    """In the order in which executions began; what a run took from the cache comes before what it did."""
+    return execution.started, execution.state != "CACHED", execution.id
+
+
 def _key(event: pb.Event) -> str:
     return next((step.key for step in event.path.steps if step.HasField("key")), "")
 
@@ -218,7 +280,9 @@ def _value(value: pb.Value) -> Any:
     kind = value.WhichOneof("value")
     if kind != "struct_value":
         return getattr(value, kind) if kind else None
-    text = value.struct_value.fields["__value__"].string_value  # so TFX wraps JSON values; "" where there is none
+    if "__value__" not in value.struct_value.fields:
+        return json_format.MessageToDict(value.struct_value) or None
+    text = value.struct_value.fields["__value__"].string_value  # so TFX wraps other JSON values; "" where there is none
     with contextlib.suppress(ValueError):
         return json.loads(text)
     return text or None

@@ -17,6 +17,7 @@ from pipeline import integrity, output, recovery, run
 from pipeline.care import gc
 from pipeline.layout import Root
 from pipeline.lineage.reader import Reader
+from pipeline.recorded import FIRST_ID
 
 Kind = Literal["artifact", "execution", "left-over", "version"]
 STAGING = ".taxiway/staging"
@@ -42,7 +43,7 @@ def examine(root: Root) -> list[Trouble]:
     Raises:
         StoreError: `metadata.db` is missing, damaged, locked or of another program.
     """
-    reader = Reader(root.metadata)
+    reader = Reader.of(root)
     return [*_artifacts(reader), *_executions(reader), *_left_overs(root), *_versions(root)]
 
 
@@ -57,25 +58,30 @@ def fix(root: Root) -> list[Trouble]:
         StoreError: See `examine`.
     """
     with run.hold(root, wait=False):
-        recovery.end_open_executions(root, "FAILED")
-        mlmd = gc.writable(root)
-        integrity.set_aside_damaged(mlmd)
-        gone = [artifact for artifact in mlmd.get_artifacts() if _damage(artifact) == "gone"]
-        for artifact in gone:
-            artifact.state = pb.Artifact.DELETED
-        if gone:
-            mlmd.put_artifacts(gone)
+        if root.metadata.exists():
+            _mend_store(root)
         for folder in _serving(root):
             ServingDirectory(folder).write_server_files({})  # whoever takes the lock tidies the staging folder
         shutil.rmtree(root.path / gc.TRASH, ignore_errors=True)
     return examine(root)
 
 
+def _mend_store(root: Root) -> None:
+    recovery.end_open_executions(root, "FAILED")
+    mlmd = gc.writable(root)
+    integrity.set_aside_damaged(mlmd)
+    gone = [artifact for artifact in mlmd.get_artifacts() if _damage(artifact) == "gone"]
+    for artifact in gone:
+        artifact.state = pb.Artifact.DELETED
+    if gone:
+        mlmd.put_artifacts(gone)
+
+
 def _artifacts(reader: Reader) -> Iterator[Trouble]:
     for artifact in reader.mlmd.get_artifacts():
         what = _damage(artifact)
         if what:
-            mends = "marked as deleted, so that the next run makes it again"
+            mends = "" if artifact.id >= FIRST_ID else "marked as deleted, so that the next run makes it again"
             yield Trouble(kind="artifact", what=f"{artifact.type} {artifact.id} is {what}: {artifact.uri}", mends=mends)
 
 

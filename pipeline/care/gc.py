@@ -76,12 +76,17 @@ def collect(
         dry_run: Only says what would go.
 
     Raises:
-        UsageError: `keep_runs` is less than one.
+        UsageError: `keep_runs` is less than one, or the root holds runs of a cluster only.
         TaxiwayError: A run holds the root.
         StoreError: `metadata.db` is missing, damaged, locked or of another program.
     """
     if keep_runs < 1:
         raise UsageError(f"--keep-runs {keep_runs} is less than 1.", "The newest run always keeps its artifacts.")
+    if not root.metadata.exists() and store.knows_runs(root):
+        raise UsageError(
+            f"{root.path} holds emulated or Kubeflow runs only: their artifacts are the object store's.",
+            "Give its buckets a lifecycle rule; an emulation's lie in kfp/objects, with their cache in kfp/state.json.",
+        )
     store.check_file(root.metadata)
     with run.hold(root, wait=False):
         plan = _plan(root, keep_runs, older_than_days)

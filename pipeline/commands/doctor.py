@@ -45,11 +45,12 @@ def doctor(
 
 def _of_store(root: Path, fix: bool) -> list[Any]:
     """Troubles of the root's store as findings; none where there is no store yet."""
+    from pipeline import store
     from pipeline.care import examine
     from pipeline.doctor import Finding
 
     place = Root.at(root)
-    if not place.metadata.exists():
+    if not store.knows_runs(place):
         return []
     troubles = examine.fix(place) if fix else examine.examine(place)
     sound = [] if troubles else [Finding(name="store", ok=True, detail="everything is as it should be")]

@@ -53,4 +53,4 @@ def show(
         output.print_json({**record.model_dump(mode="json"), "artifacts": artifacts})
         return
     output.console().print(summary.full(record))
-    output.print_table(history.artifacts_table(artifacts))
+    output.print_table(history.artifacts_table(artifacts, place))

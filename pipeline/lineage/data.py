@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.lineage.nodes import Edge, Node
+from pipeline.recorded import PARAMETERS
 
-SOURCE = "ExampleGen"
-"""Types of executions that read files end so, ours and TFX's own."""
-SCHEMA = "CuratedSchema"
+SOURCE = ("ExampleGen", "ExampleGenExecutor")
+"""Types of executions that read files end so, ours and TFX's own; records name the executor, not the component."""
+SCHEMA = ("CuratedSchema", "gates.executor.SchemaExecutor")
 """So those that read the curated schema."""
 
 
@@ -44,6 +45,9 @@ def pattern(execution: Node) -> str:
     """What an ExampleGen was told to read; empty for other executions."""
     properties = execution.properties
     with contextlib.suppress(ValueError, AttributeError):
+        given = json.loads(properties.get(PARAMETERS) or "{}").get("data_path")
+        if given and "data" in properties:
+            return str(given)
         return str(json.loads(properties["data"]).get("path", "")) if "data" in properties else _stock(properties)
     return ""
 

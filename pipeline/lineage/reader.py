@@ -7,17 +7,16 @@ and a lineage subgraph need ZetaSQL, which newer versions lack. Nothing is writt
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ml_metadata import errors as mlmd_errors
-from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.errors import StoreError
 from pipeline import store
+from pipeline.layout import Root
 from pipeline.lineage.nodes import Edge, Node, artifact_key, execution_key
 
 INPUTS = frozenset({pb.Event.INPUT, pb.Event.DECLARED_INPUT, pb.Event.INTERNAL_INPUT})
@@ -46,13 +45,18 @@ class Reader:
     """
 
     def __init__(self, path: str | Path) -> None:
+        """Args:
+        path: Of `metadata.db` alone; `Reader.of` knows the records of emulated and Kubeflow runs too.
+        """
         self.path = Path(path)
-        store.check_file(self.path)
-        config = pb.ConnectionConfig()
-        config.sqlite.filename_uri = str(self.path)
-        config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
-        with self._plain_errors():
-            self.mlmd = metadata_store.MetadataStore(config)
+        self.mlmd: Any = store.connect(self.path)
+
+    @classmethod
+    def of(cls, root: Root) -> Reader:
+        """Everything that a root knows: `metadata.db` and the records under `executions/`."""
+        made = cls.__new__(cls)
+        made.path, made.mlmd = root.metadata, store.everything(root)
+        return made
 
     # ---- walks ----
 
@@ -108,45 +112,45 @@ class Reader:
 
     def artifacts_at(self, uri: str) -> list[Node]:
         """The artifacts whose folder this is."""
-        with self._plain_errors():
+        with store.plain_errors(self.path):
             return [artifact_node(artifact) for artifact in self.mlmd.get_artifacts_by_uri(uri)]
 
     def artifacts_of_type(self, type_name: str) -> list[Node]:
         """All artifacts of one type, oldest first."""
-        with self._plain_errors():
+        with store.plain_errors(self.path):
             found = self.mlmd.get_artifacts_by_type(type_name)
         return [artifact_node(artifact) for artifact in sorted(found, key=lambda artifact: artifact.id)]
 
     def executions(self, ids: Iterable[int]) -> list[Node]:
         """Executions by id, with the node and the run that their contexts name."""
         found = self._batched(self.mlmd.get_executions_by_id, ids)
-        with self._plain_errors():
+        with store.plain_errors(self.path):
             names = self._all_names() if len(found) > MANY else {e.id: self._names(e.id) for e in found}
         return [execution_node(execution, *names.get(execution.id, ("", ""))) for execution in found]
 
     def run_executions(self, run_id: str) -> list[int]:
         """Ids of a run's executions; empty where the store knows no such run."""
-        with self._plain_errors():
+        with store.plain_errors(self.path):
             context = self.mlmd.get_context_by_type_and_name(store.RUN_CONTEXT, run_id)
             found = self.mlmd.get_executions_by_context(context.id) if context else []
         return sorted(execution.id for execution in found)
 
-    def executions_of_type(self, ending: str) -> list[Node]:
-        """All executions of the types whose names end so, such as `ExampleGen`; without their runs."""
-        with self._plain_errors():
+    def executions_of_type(self, ending: tuple[str, ...]) -> list[Node]:
+        """All executions of the types whose names end in one of these, such as `ExampleGen`; without their runs."""
+        with store.plain_errors(self.path):
             names = [each.name for each in self.mlmd.get_execution_types() if each.name.endswith(ending)]
             found = [execution for name in names for execution in self.mlmd.get_executions_by_type(name)]
         return [execution_node(execution) for execution in found]
 
     def run_ids(self) -> list[str]:
         """Ids of all runs, oldest first."""
-        with self._plain_errors():
+        with store.plain_errors(self.path):
             contexts = self.mlmd.get_contexts_by_type(store.RUN_CONTEXT)
         return [context.name for context in sorted(contexts, key=lambda context: context.id)]
 
     def everything(self) -> Walked:
         """Ids and edges of the whole store."""
-        with self._plain_errors():
+        with store.plain_errors(self.path):
             artifacts = {artifact.id for artifact in self.mlmd.get_artifacts()}
             executions = {execution.id for execution in self.mlmd.get_executions()}
         events = self.events_of_executions(executions, INPUTS | OUTPUTS)
@@ -172,21 +176,10 @@ class Reader:
 
     def _batched(self, ask: Any, ids: Iterable[int]) -> list[Any]:
         ordered, found = sorted(set(ids)), []
-        with self._plain_errors():
+        with store.plain_errors(self.path):
             for begin in range(0, len(ordered), BATCH):
                 found += ask(ordered[begin : begin + BATCH])
         return found
-
-    @contextlib.contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (mlmd_errors.AbortedError, mlmd_errors.UnavailableError) as error:
-            raise StoreError(f"{self.path} is locked by another process.", "Try again in a moment.") from error
-        except mlmd_errors.StatusError as error:
-            raise StoreError(
-                f"{self.path} cannot be read: {error.message}", "Restore it from a copy, or give another --root."
-            ) from error
 
 
 def artifact_node(artifact: pb.Artifact) -> Node:

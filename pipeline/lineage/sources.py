@@ -43,7 +43,7 @@ class Sources:
 
     def __init__(self, root: Root) -> None:
         self.root = root
-        self.reader = Reader(root.metadata)
+        self.reader = Reader.of(root)
         self.pushes = self.reader.artifacts_of_type(PUSHED)
         there = versions.present(root)
         self.versions = [*there, *versions.gone(self.pushes, there)]

@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import TaxiwayError, UsageError
-from pipeline import output, record
+from pipeline import output, record, retold
 from pipeline.layout import Root
 from pipeline.lineage.graph import LineageGraph
 from pipeline.lineage.nodes import Node
+from pipeline.recorded import ERROR, PARAMETERS
+from pipeline.store import Store
 
 Facts = dict[str, Any]
 HYPER_PARAMETERS = ("epochs", "max_steps", "global_batch_size", "optimizer", "schedule", "precision", "seed")
+SPLITS = ("train", "eval")
+RETOLD = 20
+"""So many runs without a summary, the newest, are told from their artifacts."""
 CODE = ("taxiway_code", "code_fingerprint", "module_file", "preprocessing_fn", "run_fn")
 
 
@@ -68,13 +73,18 @@ def steps(graph: LineageGraph, root: Root) -> list[Step]:
 
 
 def _records(executions: Iterable[Node], root: Root) -> dict[str, record.RunRecord]:
-    """The summaries of the runs that took part; a missing or damaged one costs its figures only."""
+    """The records of the runs that took part; a missing or damaged one costs its figures only."""
     found = {}
-    for run in {node.run for node in executions if node.run}:
+    newest_last = dict.fromkeys(node.run for node in executions if node.run)
+    for run in newest_last:
         with contextlib.suppress(TaxiwayError):
             summary = record.read(root.run(run))
             if summary:
                 found[run] = summary
+    untold = [run for run in newest_last if run not in found][-RETOLD:]
+    with contextlib.suppress(TaxiwayError):
+        store = Store.of(root) if untold else None
+        found |= {run: retold.run(root, run, store) for run in untold}
     return found
 
 
@@ -84,7 +94,7 @@ def _step(graph: LineageGraph, execution: Node, run: record.RunRecord | None) ->
     for node in written:
         reader = FACTS.get(node.type)
         facts |= reader(node, execution) if reader else {}
-    facts |= _read_data(graph, execution) | _code(execution) | _judged(execution.name, run)
+    facts |= _read_data(graph, execution) | _told(execution) | _code(execution) | _judged(execution.name, run)
     return Step(
         node=execution.name,
         run=execution.run,
@@ -102,8 +112,27 @@ def _step(graph: LineageGraph, execution: Node, run: record.RunRecord | None) ->
 
 def _examples(node: Node, execution: Node) -> Facts:
     known = node.properties
-    rows = {name.removeprefix("rows_"): count for name, count in known.items() if name.startswith("rows_")}
+    counts = {name.removeprefix("rows_"): count for name, count in known.items() if name.startswith("rows_")}
+    rows = {name: counts[name] for name in sorted(counts, key=_row_order) if counts[name] or name in SPLITS}
     return {"span": known.get("span"), "fingerprint": known.get("input_fingerprint"), "rows": rows}
+
+
+def _row_order(name: str) -> tuple[int, str]:
+    return (SPLITS.index(name) if name in SPLITS else len(SPLITS)), name
+
+
+def _anomalies(node: Node, execution: Node) -> Facts:
+    blessed = node.properties.get("blessed")
+    if not isinstance(blessed, dict):
+        return {}
+    wrong = [split for split, sound in sorted(blessed.items()) if not sound]
+    return {"anomalies": f"in {', '.join(wrong)}" if wrong else "none"}
+
+
+def _statistics(node: Node, execution: Node) -> Facts:
+    with contextlib.suppress(ValueError, TypeError):
+        return {"splits": json.loads(node.properties.get("split_names") or "[]")}
+    return {}
 
 
 def _schema(node: Node, execution: Node) -> Facts:
@@ -159,7 +188,9 @@ def _pushed(node: Node, execution: Node) -> Facts:
 
 FACTS: Mapping[str, Callable[[Node, Node], Facts]] = {
     "Examples": _examples,
+    "ExampleStatistics": _statistics,
     "Schema": _schema,
+    "ExampleAnomalies": _anomalies,
     "taxiway.Verdict": _verdict,
     "TransformGraph": _transform,
     "Model": _model,
@@ -172,6 +203,15 @@ FACTS: Mapping[str, Callable[[Node, Node], Facts]] = {
 
 def _read_data(graph: LineageGraph, execution: Node) -> Facts:
     return {"files": [node.uri for node in graph.parents(execution.key) if node.type == "rows"]}
+
+
+def _told(execution: Node) -> Facts:
+    """What a cluster told a node beside its own properties, and why it failed."""
+    with contextlib.suppress(ValueError):
+        parameters = dict(json.loads(execution.properties.get(PARAMETERS) or "{}"))
+        parameters.pop("root", None)  # where everybody looks already
+        return {"parameters": parameters, "error": execution.properties.get(ERROR)}
+    return {}
 
 
 def _code(execution: Node) -> Facts:

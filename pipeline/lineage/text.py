@@ -17,6 +17,7 @@ COLOURS = {"COMPLETE": "green", "CACHED": "green", "FAILED": "red", "CANCELED": 
 SHORT = 12
 """Characters of a digest that a terminal shows."""
 DIGESTS = ("fingerprint", "digest", "code")
+COUNTS = ("steps", "rows", "train", "eval", "read", "bad", "left_out", "without_label")
 SHOWN = 8
 """Names of one fact that a terminal shows."""
 VERSIONS = {"live": "[bold green]live[/]", "gone": "[dim]taken away[/]", "quarantined": "[yellow]rolled back[/]"}
@@ -82,6 +83,6 @@ def _value(name: str, value: Any) -> str:
         return ", ".join(map(str, value[:SHOWN])) + (f" and {len(value) - SHOWN} more" if len(value) > SHOWN else "")
     if isinstance(value, float):
         return f"{value:.4g}"
-    words = f"{value:,}" if isinstance(value, int) and name in ("steps", "rows", "train", "eval") else str(value)
+    words = f"{value:,}" if isinstance(value, int) and name in COUNTS else str(value)
     whole = name.rpartition(" ")[2] not in DIGESTS
     return words if whole or len(words) <= SHORT + 8 else words.removeprefix("sha256:")[:SHORT] + "…"

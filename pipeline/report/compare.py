@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from pipeline import output, record
+from pipeline import history, output, record
 from pipeline.layout import Root
 from pipeline.report import statistics
 from pipeline.report.sources import RunSources, changes, flat
@@ -65,11 +65,17 @@ def compare(root: Root, first: str, second: str) -> Comparison:
         rows=_rows(old, new),
         drift=drift(old, new),
         schema=changes(old.schema, new.schema),
-        parameters=changes(flat(old.config), flat(new.config)),
+        parameters=_parameters(old.config, new.config),
         code=changes(old.code, new.code),
         metrics=_metrics(old.run, new.run),
         times=_times(old.run, new.run),
     )
+
+
+def _parameters(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+    """What differs in the sections that both know: a run without a configuration file tells those it came to."""
+    both = [name for name in after if name in before]
+    return changes(flat({name: before[name] for name in both}), flat({name: after[name] for name in both}))
 
 
 def _outcome(run: record.RunRecord) -> dict[str, Any]:
@@ -141,7 +147,7 @@ def rendered(comparison: Comparison) -> RenderableType:
     named = ("split", "column", "moved", "measure")
     parts.append(output.table("drift", named, moved, right=("moved",))) if moved else same.append("statistics")
     metrics = [_metric(row) for row in comparison.metrics[:SHOWN]]
-    columns = ("evaluator", "slice", "metric", comparison.before, comparison.after, "change")
+    columns = ("evaluator", "slice", "metric", *_names(comparison), "change")
     parts.append(output.table("metrics", columns, metrics, right=columns[3:])) if metrics else same.append("metrics")
     spaced = [part for each in parts for part in (each, Text(""))]
     return Group(*spaced, Text(f"The same in both: {', '.join(same)}." if same else ""))
@@ -151,7 +157,11 @@ def _table(title: str, comparison: Comparison, rows: list[Change]) -> Renderable
     shown = [(escape(name), _text(before), _text(after)) for name, before, after in rows[:SHOWN]]
     if len(rows) > SHOWN:
         shown.append((f"and {len(rows) - SHOWN} more", "see --json", ""))
-    return output.table(title, ("", comparison.before, comparison.after), shown)
+    return output.table(title, ("", *_names(comparison)), shown)
+
+
+def _names(comparison: Comparison) -> tuple[str, str]:
+    return history.short(comparison.before), history.short(comparison.after)
 
 
 def _metric(row: tuple[str, str, str, float | None, float | None]) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ from typing import Any
 import yaml
 
 from components.errors import TaxiwayError
-from pipeline import history, record
+from pipeline import history, record, retold
 from pipeline.layout import Root
 from pipeline.report import statistics
-from pipeline.store import ArtifactRecord, ExecutionRecord, Store
+from pipeline.store import ArtifactRecord, ExecutionRecord, Store, knows_runs
 
 
 @dataclass
@@ -45,9 +45,9 @@ class RunSources:
             StoreError: `metadata.db` or the run's record is damaged.
         """
         run = history.find(root, run_id)
-        if not root.metadata.exists():
+        if not knows_runs(root):
             return cls(root, run)
-        store = Store(root.metadata)
+        store = Store.of(root)
         executions = {execution.node: execution for execution in store.executions(run.run_id)}
         outputs = {
             (node, artifact.key): artifact
@@ -82,11 +82,11 @@ class RunSources:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The run's whole configuration."""
+        """The run's whole configuration; what its executions were told where it left no file."""
         with contextlib.suppress(OSError, yaml.YAMLError):
             content = yaml.safe_load((self.root.run(self.run.run_id) / record.CONFIG_FILE).read_text(encoding="utf-8"))
             return content if isinstance(content, dict) else {}
-        return {}
+        return retold.config(self.executions.values())
 
     @cached_property
     def code(self) -> dict[str, str]:
@@ -96,7 +96,7 @@ class RunSources:
 
     def previous(self) -> RunSources | None:
         """The newest earlier run that read other data, else the newest earlier one with statistics."""
-        if not self.root.metadata.exists():
+        if not knows_runs(self.root):
             return None
         mine = self._examples()
         older: RunSources | None = None

@@ -18,6 +18,7 @@ from components.optimizer.config import OptimizationConfig
 from components.serving.config import ServingConfig
 from components.training.config import ModelConfig, TrainingConfig
 from components.transform.config import FeaturesConfig, PreprocessingConfig
+from pipeline.assignments import assignment
 from pipeline.resources import KubeflowConfig
 
 DEFAULT_CONFIG = Path(__file__).parent.parent / "data" / "taxi" / "taxi.yaml"
@@ -128,17 +129,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(
-            f"--set {override!r} is not of the form section.key=value.", "Such as --set training.epochs=3."
-        )
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"--set {key}: {text!r} is not a YAML value.", "Quote what holds colons or brackets."
-        ) from error
+    key, value = assignment("--set", override, "training.epochs=3", ConfigError)
     *sections, last = key.split(".")
     for section in sections:
         inner = content.setdefault(section, {})

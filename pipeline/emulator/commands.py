@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rich.markup import escape
 
 from components.errors import UsageError
 from pipeline import output
+from pipeline.assignments import assignments
 from pipeline.emulator.containers import Containers
 from pipeline.emulator.launcher import Processes
 from pipeline.emulator.run import RunResult, Settings, TaskResult, emulate
@@ -55,7 +55,7 @@ def run(request: Request) -> int:
         color = _COLORS[result.state]
         shown.print(f"[{color}]{result.state:>9}[/] {task}  {output.seconds(result.seconds)}  {escape(result.reason)}")
 
-    parameters = assignments(request.parameters)
+    parameters = assignments("--param", request.parameters, "epochs=3")
     if ROOT_PARAMETER in _declared(text) and not request.in_containers:
         parameters.setdefault(ROOT_PARAMETER, str(root))  # volumes are folders of this machine
     result = emulate(
@@ -92,24 +92,6 @@ def as_json(result: RunResult) -> dict[str, Any]:
         "outputs": {name: dict(outputs) for name, outputs in result.outputs.items()},
         "ignored": list(result.ignored),
     }
-
-
-def assignments(texts: Iterable[str]) -> dict[str, Any]:
-    """`NAME=VALUE`, the value in YAML.
-
-    Raises:
-        UsageError: One is of another form.
-    """
-    found = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--param {text!r} is not of the form NAME=VALUE.", "Such as --param epochs=3.")
-        try:
-            found[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--param {name}: {value!r} is not a YAML value.", "Quote it.") from error
-    return found
 
 
 def _read(file: Path) -> str:

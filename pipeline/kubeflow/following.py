@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
 from rich.markup import escape
 
-from components.errors import UsageError
 from pipeline import output
+from pipeline.assignments import assignments
 from pipeline.kubeflow.remote import FailedTask, RemoteError, Server, Submission
 
 EXIT_FAILED = 1
@@ -43,7 +41,7 @@ def submit(request: Request) -> int:
     run_id = server.submit(
         Submission(
             request.file,
-            _assignments(request.parameters),
+            assignments("--param", request.parameters, "epochs=3"),
             request.experiment,
             request.namespace,
             request.service_account,
@@ -81,16 +79,3 @@ def _log(server: Server, run_id: str, task: FailedTask) -> str:
         return "\n".join(server.log(run_id, task.pod).splitlines()[-LOG_LINES:])
     except RemoteError as error:
         return f"No log: {error.problem}"
-
-
-def _assignments(texts: tuple[str, ...]) -> dict[str, Any]:
-    found = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--param {text!r} is not of the form NAME=VALUE.", "Such as --param epochs=3.")
-        try:
-            found[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--param {name}: {value!r} is not a YAML value.", "Quote it.") from error
-    return found

@@ -53,7 +53,7 @@ def test_a_configuration_is_frozen(write):
         ("training.epochs=many", r"training\.epochs: .*'many'"),
         ("evaluation.thresholds.acc.min=1", r"metric 'acc'"),
         ("evaluation.thresholds.auc={max_drop: 1, max_rise: 1}", r"exclude each other"),
-        ("training", r"not of the form section\.key=value"),
+        ("training", r"not of the form NAME=VALUE"),
         ("training.epochs=[1", r"not a YAML value"),
         ("name.x=1", r"'name' is a value, not a section"),
         ("name='a/b'", r"name: .*'a/b'"),

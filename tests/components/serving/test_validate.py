@@ -108,7 +108,7 @@ def test_no_more_rows_are_read_than_asked_for(tmp_path: Path) -> None:
     """From all files in turn; a split of a hundred million rows is not read to its end."""
     files = [models.write_examples(tmp_path / f"{n}.gz", [{"n": n * 100 + i} for i in range(50)]) for n in range(3)]
     whole = files[2].read_bytes()
-    files[2].write_bytes(whole[: len(whole) - 8])  # damaged, after the rows that are wanted
+    files[2].write_bytes(whole[: len(whole) // 2])  # damaged, after the rows that are wanted
     read = requests.read_examples(files, 7)
     assert [row.features.feature["n"].int64_list.value[0] for row in read] == [0, 100, 200, 1, 101, 201, 2]
 

@@ -38,8 +38,10 @@ def test_the_parameter_root_is_this_machines_root(tmp_path):
 
 @pytest.mark.parametrize("parameter", ["words", "=x", "words=[1"])
 def test_parameters_of_another_form(tmp_path, parameter):
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(text(two_tasks()))
     with pytest.raises(UsageError, match="--param"):
-        commands.assignments((parameter,))
+        commands.run(commands.Request(file, tmp_path / "root", parameters=(parameter,)))
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -1,0 +1,43 @@
+"""`NAME=VALUE` on the command line, the value in YAML: `--set section.key=value`, `--param name=value`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from components.errors import UsageError
+
+
+def assignment(option: str, text: str, example: str, error: type[UsageError] = UsageError) -> tuple[str, Any]:
+    """One name and its value.
+
+    Args:
+        option: As the user typed it, such as `--param`.
+        text: What followed it.
+        example: A right one, for the message.
+        error: What is raised.
+
+    Raises:
+        UsageError: It is of another form, or the value is no YAML.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise error(f"{option} {text!r} is not of the form NAME=VALUE.", f"Such as {option} {example}.")
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as problem:
+        raise error(
+            f"{option} {name}: {value!r} is not a YAML value.", "Quote what holds colons or brackets."
+        ) from problem
+
+
+def assignments(option: str, texts: Iterable[str], example: str) -> dict[str, Any]:
+    """Several of them; of two with one name the last one counts.
+
+    Raises:
+        UsageError: One is of another form, or its value is no YAML.
+    """
+    return dict(assignment(option, text, example) for text in texts)
+

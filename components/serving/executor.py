@@ -124,10 +124,12 @@ def _data(examples: Artifact | None) -> dict[str, Any]:
     """Span and fingerprint of the examples, as ExampleGen recorded them."""
     if examples is None:
         return {}
-    found = {"uri": examples.uri, "id": examples.id}
-    for name in ("span", "input_fingerprint"):
-        if examples.has_custom_property(name):
-            found[name] = examples.get_custom_property(name)
+    found: dict[str, Any] = {"uri": examples.uri, "id": examples.id}
+    # By type: Kubeflow's metadata knows floats only, and TFX's untyped reader takes its zero for nothing.
+    if examples.has_custom_property("span"):
+        found["span"] = examples.get_int_custom_property("span")
+    if examples.has_custom_property("input_fingerprint"):
+        found["input_fingerprint"] = examples.get_string_custom_property("input_fingerprint")
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tfx import types
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import artifacts
@@ -79,6 +80,22 @@ def test_validated_and_pushed(inputs: dict[str, list[Any]], tmp_path: Path) -> N
     again = push(inputs | {"infra_blessing": [blessing]}, tmp_path)
     assert again.get_int_custom_property("pushed") == 0 and "live already" in again.get_string_custom_property("reason")
     assert push(inputs, tmp_path, force=1).get_int_custom_property("pushed") == 1
+
+
+@pytest.mark.parametrize("span", [0, 4])
+def test_span_and_fingerprint_survive_kubeflows_metadata(
+    inputs: dict[str, list[Any]], tmp_path: Path, span: int
+) -> None:
+    """There every number is a float in a JSON value (`kubeflow_v2_entrypoint_utils.py` writes and reads them)."""
+    made = inputs["examples"][0]
+    made.set_int_custom_property("span", span)
+    made.set_string_custom_property("input_fingerprint", "f00")
+    there = kubeflow_v2_entrypoint_utils.to_runtime_artifact(made, {})
+    there.type.schema_title = "tfx.Examples"
+    read = kubeflow_v2_entrypoint_utils._parse_raw_artifact(there, {})
+    push(inputs | {"examples": [read]}, tmp_path)
+    data = ServingDirectory(tmp_path / "serving" / "taxi").live().provenance["data"]
+    assert data["span"] == span and isinstance(data["span"], int) and data["input_fingerprint"] == "f00"
 
 
 def test_a_candidate_that_answers_otherwise_is_not_pushed(inputs: dict[str, list[Any]], tmp_path: Path) -> None:

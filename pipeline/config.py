@@ -92,7 +92,7 @@ def parse(content: Mapping[str, Any], where: str = "the configuration") -> Confi
     """Validates a nested mapping; see `load`."""
     try:
         config = Config.model_validate(content)
-        config.evaluation.check_metrics(config.label.task)
+        config.evaluation.check_metrics(config.label.task, config.label.classes)
         check_spans(config)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_sentences(error)}", "Mend the key and run again.") from error

@@ -8,6 +8,7 @@ from tfx.dsl.components.base import base_node
 from components.baseline.component import Baseline
 from components.evaluation.eval_config import eval_config, optimized_eval_config
 from components.example_gen.component import TabularExampleGen
+from components.gates import statistics
 from components.gates.component import CuratedSchema, DataGate
 from components.gates.schema import edited_content
 from components.optimizer.component import ModelOptimizer
@@ -45,7 +46,9 @@ def create_pipeline(
     example_gen = TabularExampleGen(data=config.data.model_dump_json(), label=config.label.model_dump_json()).with_id(
         "ExampleGen"
     )
-    statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
+    statistics_gen = tfx.components.StatisticsGen(
+        examples=example_gen.outputs["examples"], stats_options=statistics.options(label, task)
+    )
     schema_gen = CuratedSchema(
         statistics=statistics_gen.outputs["statistics"],
         examples=example_gen.outputs["examples"],
@@ -99,7 +102,7 @@ def create_pipeline(
             examples=example_gen.outputs["examples"],
             model=trainer.outputs["model"],
             baseline_model=baseline.outputs["model"],
-            eval_config=eval_config(config.evaluation, label, task),
+            eval_config=eval_config(config.evaluation, label, task, config.label.classes),
             example_splits=["eval"],
         )
         nodes += [transform, trainer, baseline, evaluator]

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 
 OUR_PACKAGES = ("components", "data", "pipeline")
+CALLED_BY_STOCK = {"tfx.components.evaluator.executor.Executor": ("components.evaluation.metrics",)}
+"""Modules of ours that an installed package's executor is told to call."""
 _HOME = Path(__file__).parent.parent
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -35,14 +37,14 @@ def node_fingerprints(
         user_folder: Folder of the configuration, where the user's modules are.
 
     Returns:
-        By node id: a hex digest; nodes whose executor is an installed package's have none.
+        By node id: a hex digest; nodes whose executor is an installed package's have none, unless it calls our code.
     """
     folders = (_HOME, user_folder) if user_folder else (_HOME,)
     own = tuple(_module_of(function) for function in functions)
     return {
-        node: code_fingerprint((_module_of(path), *own), folders)
+        node: code_fingerprint((*CALLED_BY_STOCK.get(path, (_module_of(path), *own)),), folders)
         for node, path in executors.items()
-        if path.split(".", 1)[0] in OUR_PACKAGES
+        if path.split(".", 1)[0] in OUR_PACKAGES or path in CALLED_BY_STOCK
     }
 
 

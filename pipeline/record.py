@@ -62,6 +62,8 @@ class MetricValues(Section):
     rows: int | None = None
     candidate: dict[str, float | None] = Field(default_factory=dict)
     baseline: dict[str, float | None] = Field(default_factory=dict)
+    classes: dict[str, dict[str, float | None]] = Field(default_factory=dict)
+    """The candidate's metrics of single classes, by class and kind: `{"virginica": {"recall": 0.9}}`."""
 
 
 class VariantRecord(Section):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from pipeline.store import ArtifactRecord
 CANDIDATE = frozenset({"", "candidate"})
 BASELINE = "baseline"
 ROWS = "example_count"
+_SINGLE_CLASS = re.compile(r"(?P<kind>[a-z0-9]+)\[(?P<name>.*)\]", re.DOTALL)
 UNTOLD = "it did not pass; its files are not on this machine"
 
 
@@ -126,14 +128,37 @@ def evaluation(uri: str) -> tuple[MetricValues, ...]:
 
 def _slice(metrics: Any) -> MetricValues:
     values: dict[str, dict[str, float | None]] = {"candidate": {}, "baseline": {}}
+    classes: dict[str, dict[str, float | None]] = {}
     for item in metrics.metric_keys_and_values:
         if item.key.is_diff or item.key.HasField("sub_key"):
             continue
         whose = BASELINE if item.key.model_name == BASELINE else "candidate"
-        values[whose][item.key.name] = _metric_value(item.value)
+        single = _SINGLE_CLASS.fullmatch(item.key.name)
+        if single is None:
+            values[whose][item.key.name] = _metric_value(item.value)
+        elif whose != BASELINE:
+            classes.setdefault(single["name"], {})[single["kind"]] = _metric_value(item.value)
     rows = values["candidate"].pop(ROWS, None)
     values["baseline"].pop(ROWS, None)
-    return MetricValues(slice=slice_name(metrics.slice_key), rows=None if rows is None else int(rows), **values)
+    return MetricValues(
+        slice=slice_name(metrics.slice_key), rows=None if rows is None else int(rows), **values, classes=classes
+    )
+
+
+def slices(uri: str) -> dict[str, tuple[tuple[str, str, Any], ...]]:
+    """Every slice of an evaluation by name: column, kind of the value, value; text where the value is bytes.
+
+    Args:
+        uri: Folder of a `ModelEvaluation` artifact.
+    """
+    keys = [metrics.slice_key for metrics in evaluations.metrics(uri)]
+    return {slice_name(key): tuple(_condition(part) for part in key.single_slice_keys) for key in keys}
+
+
+def _condition(part: Any) -> tuple[str, str, Any]:
+    kind = part.WhichOneof("kind")
+    value = getattr(part, kind)
+    return part.column, kind, value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
 def slice_name(key: Any) -> str:
@@ -191,8 +216,13 @@ def judged(uri: str) -> dict[str, str]:
             bounds = [bound["threshold"] for bound in metric.get("perSliceThresholds", ()) if _is_overall(bound)]
             asked = [word for bound in bounds for word in _asked(bound)]
             if asked:
-                found[name] = f"{_shown(overall.candidate.get(name))} ({', '.join(asked)})"
+                found[name] = f"{_shown(_value(overall, name))} ({', '.join(asked)})"
     return found
+
+
+def _value(values: MetricValues, name: str) -> float | None:
+    single = _SINGLE_CLASS.fullmatch(name)
+    return values.classes.get(single["name"], {}).get(single["kind"]) if single else values.candidate.get(name)
 
 
 def _is_overall(bound: Mapping[str, Any]) -> bool:
@@ -205,6 +235,8 @@ def _asked(threshold: Mapping[str, Any]) -> list[str]:
     words += [f"at most {value['upperBound']:g}"] if "upperBound" in value else []
     if "absolute" in change:
         words.append(f"at worst {change['absolute']:+.4g} against the baseline")
+    if "relative" in change:
+        words.append(f"at worst {change['relative']:+.3g} times the baseline's")
     return words
 
 
@@ -218,8 +250,10 @@ def _missed(failure: Any) -> str:
         return f"{metric} could not be computed{': ' + failure.message if failure.message else ''}"
     threshold = failure.metric_threshold
     if threshold.HasField("change_threshold") and failure.metric_key.is_diff:
-        allowed = threshold.change_threshold.absolute.value
-        return f"{metric} changed by {value:+.4f} against the baseline; allowed is {allowed:+.4f}"
+        change = threshold.change_threshold
+        relative = f"{change.relative.value:+.3g} times the baseline's"
+        allowed = relative if change.HasField("relative") else f"{change.absolute.value:+.4f}"
+        return f"{metric} changed by {value:+.4f} against the baseline; allowed is {allowed}"
     bounds = threshold.value_threshold
     asked = [f"at least {bounds.lower_bound.value:g}"] if bounds.HasField("lower_bound") else []
     asked += [f"at most {bounds.upper_bound.value:g}"] if bounds.HasField("upper_bound") else []

@@ -85,7 +85,17 @@ def _short(value: object) -> str:
 
 def metrics(run: RunRecord) -> list[Table]:
     """One table an evaluator: candidate against baseline, the whole split and the slices."""
-    return [_metrics(node, values, run.main_metric) for node, values in run.metrics.items() if values]
+    tables = [_metrics(node, values, run.main_metric) for node, values in run.metrics.items() if values]
+    return tables + [_classes(node, values[0]) for node, values in run.metrics.items() if values and values[0].classes]
+
+
+def _classes(node: str, overall: MetricValues) -> Table:
+    """Each class of a multiclass model, over all rows."""
+    kinds = list(next(iter(overall.classes.values())))
+    rows = [
+        (escape(name), *(output.number(values.get(kind)) for kind in kinds)) for name, values in overall.classes.items()
+    ]
+    return output.table(f"{node}: each class against the others", ("class", *kinds), rows, right=tuple(kinds))
 
 
 def _metrics(node: str, values: tuple[MetricValues, ...], main: str) -> Table:

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import Field, model_validator
 
 from components.configuration import Section
 from components.contract import Task
 from components.errors import ConfigError, close_matches
 
+OWN = "components.evaluation.metrics"
+BINARY = "components.evaluation.binary.BinaryMetric"
 METRICS: dict[Task, dict[str, tuple[str, dict[str, object]]]] = {
     "binary": {
-        "auc": ("AUC", {}),
-        "pr_auc": ("AUCPrecisionRecall", {}),
-        "log_loss": ("BinaryCrossEntropy", {}),
-        "accuracy": ("BinaryAccuracy", {}),
-        "calibration": ("Calibration", {}),
+        "auc": (BINARY, {"kind": "auc"}),
+        "pr_auc": (BINARY, {"kind": "pr_auc"}),
+        "log_loss": (BINARY, {"kind": "log_loss"}),
+        "accuracy": (BINARY, {"kind": "accuracy"}),
+        "calibration": (BINARY, {"kind": "calibration"}),
     },
     "multiclass": {
         "accuracy": ("SparseCategoricalAccuracy", {}),
         "log_loss": ("SparseCategoricalCrossentropy", {}),
+        "macro_precision": (f"{OWN}.ClassMetric", {"kind": "precision"}),
+        "macro_recall": (f"{OWN}.ClassMetric", {"kind": "recall"}),
+        "macro_f1": (f"{OWN}.ClassMetric", {"kind": "f1"}),
+        "macro_auc": (f"{OWN}.ClassMetric", {"kind": "auc"}),
     },
     "regression": {
         "mae": ("MeanAbsoluteError", {}),
         "mse": ("MeanSquaredError", {}),
         "rmse": ("RootMeanSquaredError", {}),
+        "r2": (f"{OWN}.RSquared", {}),
     },
 }
-"""By task: our name of a metric, TFMA's class for it, and the arguments of that class."""
+"""By task: our name of a metric, TFMA's class for it (or a dotted path), and the arguments of that class."""
 
+CLASS_KINDS = ("precision", "recall", "f1", "auc")
+"""What is measured of each class of a multiclass model, under names such as `recall[virginica]`."""
+MOST_CLASSES = 30
+"""With more classes only those are measured one by one that have a threshold."""
+
+OPTIMIZABLE: dict[Task, tuple[str, ...]] = {
+    "binary": ("auc", "pr_auc", "accuracy", "log_loss"),
+    "multiclass": ("accuracy", "log_loss"),
+    "regression": ("mae", "mse", "rmse"),
+}
+"""What the main metric may be: the optimizer measures it too, with an interval."""
 MAIN_METRIC: dict[Task, str] = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
-HIGHER_IS_BETTER = frozenset({"auc", "pr_auc", "accuracy", "r2", "macro_f1", "macro_auc"})
+HIGHER_IS_BETTER = frozenset(
+    {"auc", "pr_auc", "accuracy", "r2", "macro_precision", "macro_recall", "macro_f1", "macro_auc"}
+)
 
 
 class Threshold(Section):
@@ -61,8 +83,8 @@ class EvaluationConfig(Section):
     main_metric: str = ""
     """The metric that is shown first and that the optimizer must keep; by default auc, accuracy or rmse by the task."""
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
-    """By metric. The bar of the first model is a value (`min`, `max`): against the naive model a tolerated change
-    passes trivially."""
+    """By metric, such as `auc`; with more than two classes also for one of them, `recall[virginica]`. The bar of the
+    first model is a value (`min`, `max`): against the naive model a tolerated change passes trivially."""
     slices: tuple[tuple[str, ...], ...] = ()
     """Columns, or combinations of columns, whose values are evaluated apart."""
     slice_thresholds: dict[str, tuple[SliceThreshold, ...]] = Field(default_factory=dict)
@@ -72,17 +94,41 @@ class EvaluationConfig(Section):
         """The main metric of a task."""
         return self.main_metric or MAIN_METRIC[task]
 
-    def check_metrics(self, task: Task) -> None:
-        """Raises `ConfigError` where a threshold or the main metric is none that this task computes."""
-        known = METRICS[task]
-        for key, names in (
-            ("thresholds", self.thresholds),
-            ("slice_thresholds", self.slice_thresholds),
-            ("main_metric", [self.main_metric] if self.main_metric else []),
+    def check_metrics(self, task: Task, classes: Sequence[str] = ()) -> None:
+        """Raises `ConfigError` where a threshold or the main metric is none that this task computes.
+
+        Args:
+            task: `binary`, `multiclass` or `regression`.
+            classes: The label's classes as configured; metrics of single classes need them.
+        """
+        known = [*METRICS[task], *class_metrics(task, classes)]
+        for key, names, accepted in (
+            ("thresholds", self.thresholds, known),
+            ("slice_thresholds", self.slice_thresholds, known),
+            ("main_metric", [self.main_metric] if self.main_metric else [], OPTIMIZABLE[task]),
         ):
             for name in names:
-                if name not in known:
+                if name not in accepted:
                     raise ConfigError(
-                        f"evaluation.{key} names the metric {name!r}, which a {task} model does not have.",
-                        close_matches(name, known),
+                        f"evaluation.{key} names the metric {name!r}, which {_who(key, task, name, known)}.",
+                        _hint(name, accepted, classes),
                     )
+
+
+def class_metrics(task: Task, classes: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Names of the metrics of single classes, such as `recall[virginica]`: the kind, and the class's index."""
+    if task != "multiclass":
+        return {}
+    return {f"{kind}[{name}]": (kind, index) for index, name in enumerate(classes) for kind in CLASS_KINDS}
+
+
+def _who(key: str, task: Task, name: str, known: Sequence[str]) -> str:
+    if key == "main_metric" and name in known:
+        return "the optimizer does not measure"
+    return f"a {task} model does not have"
+
+
+def _hint(name: str, accepted: Sequence[str], classes: Sequence[str]) -> str:
+    if "[" in name and not classes:
+        return "Metrics of single classes need label.classes: name them there, in the order of their indices."
+    return close_matches(name, accepted)

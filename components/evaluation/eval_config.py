@@ -3,35 +3,85 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow_model_analysis as tfma
 from google.protobuf import wrappers_pb2
 
 from components.contract import SERVING_DEFAULT, Task, score_output
-from components.evaluation.config import HIGHER_IS_BETTER, METRICS, EvaluationConfig, SliceThreshold, Threshold
+from components.evaluation.config import (
+    HIGHER_IS_BETTER,
+    METRICS,
+    MOST_CLASSES,
+    OWN,
+    EvaluationConfig,
+    Threshold,
+    class_metrics,
+)
 
 
-def eval_config(config: EvaluationConfig, label: str, task: Task) -> tfma.EvalConfig:
+def eval_config(config: EvaluationConfig, label: str, task: Task, classes: Sequence[str] = ()) -> tfma.EvalConfig:
     """TFMA's configuration of the first Evaluator: candidate against the baseline, all thresholds.
 
     Both models are called through `serving_default`, as TensorFlow Serving will call them, so what is evaluated is what
     is served: the transform graph included.
+
+    Args:
+        config: Thresholds and slices.
+        label: The label's column.
+        task: `binary`, `multiclass` or `regression`.
+        classes: The label's classes, where configured: each is measured, up to `MOST_CLASSES` of them.
     """
-    config.check_metrics(task)
+    config.check_metrics(task, classes)
     metrics = [
-        _metric(name, task, config.thresholds.get(name), config.slice_thresholds.get(name, ()))
-        for name in METRICS[task]
+        _metric(name, class_name, arguments, _bounds(config, name))
+        for name, (class_name, arguments) in _chosen(config, task, classes).items()
     ]
     return _assemble(config, label, task, metrics)
 
 
 def optimized_eval_config(config: EvaluationConfig, label: str, task: Task, max_quality_drop: float) -> tfma.EvalConfig:
-    """The second Evaluator's: the optimized model may lose `max_quality_drop` in the main metric, and nothing else."""
+    """The second Evaluator's: the optimized model may lose `max_quality_drop` in the main metric, and nothing else.
+
+    As the optimizer means it: a difference where more is better, a share of the value for losses and errors.
+    """
     main = config.main(task)
-    bound = Threshold(max_drop=max_quality_drop) if main in HIGHER_IS_BETTER else Threshold(max_rise=max_quality_drop)
-    metrics = [_metric(name, task, bound if name == main else None, ()) for name in METRICS[task]]
+    bound = tfma.PerSliceMetricThreshold(
+        slicing_specs=[tfma.SlicingSpec()],
+        threshold=tfma.MetricThreshold(change_threshold=_quality_drop(main, max_quality_drop)),
+    )
+    metrics = [
+        _metric(name, class_name, arguments, [bound] if name == main else [])
+        for name, (class_name, arguments) in METRICS[task].items()
+    ]
     return _assemble(config, label, task, metrics)
+
+
+def _quality_drop(main: str, allowed: float) -> tfma.GenericChangeThreshold:
+    if main in HIGHER_IS_BETTER:
+        return _change_threshold(Threshold(max_drop=allowed))
+    return tfma.GenericChangeThreshold(
+        direction=tfma.MetricDirection.LOWER_IS_BETTER, relative=wrappers_pb2.DoubleValue(value=allowed + 1e-9)
+    )
+
+
+def _chosen(config: EvaluationConfig, task: Task, classes: Sequence[str]) -> dict[str, tuple[str, dict[str, object]]]:
+    """TFMA's class and its arguments by our name of a metric: the task's, then those of single classes."""
+    bounded = {*config.thresholds, *config.slice_thresholds}
+    single = {
+        name: (f"{OWN}.ClassMetric", {"kind": kind, "index": index})
+        for name, (kind, index) in class_metrics(task, classes).items()
+        if name in bounded or len(classes) <= MOST_CLASSES
+    }
+    return {**METRICS[task], **single}
+
+
+def _bounds(config: EvaluationConfig, name: str) -> list[tfma.PerSliceMetricThreshold]:
+    # TFMA's plain `threshold` holds in every slice that is computed; ours is meant for all rows together.
+    bound = config.thresholds.get(name)
+    bounds = [_per_slice(bound, ())] if bound else []
+    return bounds + [_per_slice(each, each.columns) for each in config.slice_thresholds.get(name, ())]
 
 
 def _assemble(config: EvaluationConfig, label: str, task: Task, metrics: list[tfma.MetricConfig]) -> tfma.EvalConfig:
@@ -58,26 +108,22 @@ def _model(label: str, task: Task, **names: Any) -> tfma.ModelSpec:
     )
 
 
-def _metric(name: str, task: Task, bound: Threshold | None, slices: tuple[SliceThreshold, ...]) -> tfma.MetricConfig:
-    class_name, arguments = METRICS[task][name]
-    # TFMA's plain `threshold` holds in every slice that is computed; ours is meant for all rows together.
-    bounds = [_per_slice(name, bound, ())] if bound else []
+def _metric(
+    name: str, class_name: str, arguments: Mapping[str, object], bounds: list[tfma.PerSliceMetricThreshold]
+) -> tfma.MetricConfig:
+    module, _, plain = class_name.rpartition(".")
     return tfma.MetricConfig(
-        class_name=class_name,
+        module=module,
+        class_name=plain,
         config=json.dumps({"name": name, **arguments}, sort_keys=True),
-        per_slice_thresholds=bounds + [_per_slice(name, bound, bound.columns) for bound in slices],
+        per_slice_thresholds=bounds,
     )
 
 
-def _per_slice(name: str, bound: Threshold, columns: tuple[str, ...]) -> tfma.PerSliceMetricThreshold:
+def _per_slice(bound: Threshold, columns: tuple[str, ...]) -> tfma.PerSliceMetricThreshold:
+    threshold = tfma.MetricThreshold(value_threshold=_value_threshold(bound), change_threshold=_change_threshold(bound))
     return tfma.PerSliceMetricThreshold(
-        slicing_specs=[tfma.SlicingSpec(feature_keys=list(columns))], threshold=_threshold(name, bound)
-    )
-
-
-def _threshold(name: str, bound: Threshold) -> tfma.MetricThreshold:
-    return tfma.MetricThreshold(
-        value_threshold=_value_threshold(bound), change_threshold=_change_threshold(name, bound)
+        slicing_specs=[tfma.SlicingSpec(feature_keys=list(columns))], threshold=threshold
     )
 
 
@@ -90,7 +136,7 @@ def _value_threshold(bound: Threshold) -> tfma.GenericValueThreshold | None:
     )
 
 
-def _change_threshold(name: str, bound: Threshold) -> tfma.GenericChangeThreshold | None:
+def _change_threshold(bound: Threshold) -> tfma.GenericChangeThreshold | None:
     # TFMA wants the change strictly beyond the bound, so a tolerance of 0 would refuse an equal model.
     if bound.max_drop is not None:
         return tfma.GenericChangeThreshold(

@@ -12,6 +12,42 @@ def test_an_unknown_metric_is_refused():
         config.check_metrics("binary")
 
 
+def test_metrics_of_single_classes_need_the_classes():
+    config = EvaluationConfig.model_validate({"thresholds": {"recall[virginica]": {"min": 0.5}}})
+    config.check_metrics("multiclass", ["setosa", "virginica"])
+    with pytest.raises(ConfigError, match=r"label\.classes"):
+        config.check_metrics("multiclass")
+    with pytest.raises(ConfigError, match=r"recall\[virginia\]"):
+        EvaluationConfig.model_validate({"thresholds": {"recall[virginia]": {"min": 0.5}}}).check_metrics(
+            "multiclass", ["setosa", "virginica"]
+        )
+
+
+def test_the_main_metric_is_one_that_the_optimizer_measures():
+    with pytest.raises(ConfigError, match="the optimizer does not measure"):
+        EvaluationConfig(main_metric="r2").check_metrics("regression")
+
+
+def test_many_classes_are_measured_where_a_threshold_asks():
+    from components.evaluation.eval_config import eval_config
+
+    names = [str(n) for n in range(100)]
+    config = EvaluationConfig.model_validate({"thresholds": {"recall[7]": {"min": 0.5}}})
+    made = eval_config(config, "y", "multiclass", names)
+    single = [m for m in made.metrics_specs[0].metrics if "[" in m.config]
+    assert ['"recall[7]"' in m.config for m in single] == [True]
+
+
+def test_the_optimized_model_may_lose_a_share_of_an_error():
+    from components.evaluation.eval_config import optimized_eval_config
+
+    made = optimized_eval_config(EvaluationConfig(), "y", "regression", 0.002)
+    (rmse,) = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
+    change = rmse.per_slice_thresholds[0].threshold.change_threshold
+    assert change.relative.value == pytest.approx(0.002)
+    assert not change.HasField("absolute")
+
+
 def test_a_metric_is_better_one_way():
     with pytest.raises(ValueError, match="exclude each other"):
         Threshold(max_drop=0.1, max_rise=0.1)
@@ -46,7 +82,7 @@ def test_tfma_accepts_the_configuration(task):
 def eval_metrics(task):
     from components.evaluation.config import METRICS
 
-    return {name: class_name for name, (class_name, _) in METRICS[task].items()}
+    return {name: class_name.rpartition(".")[2] for name, (class_name, _) in METRICS[task].items()}
 
 
 def test_an_equal_model_passes_a_tolerance_of_zero():

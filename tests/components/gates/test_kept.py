@@ -71,7 +71,7 @@ def test_why_there_are_none_of_the_live_version(folder, tmp_path):
 
 def test_a_damaged_file_says_what_to_do(folder):
     (folder / "10-content10.pb").write_bytes(b"\xff\xff\xff")
-    with pytest.raises(DataError, match="span 10 in .* cannot be read") as error:
+    with pytest.raises(DataError, match=r"span 10 in .* cannot be read") as error:
         kept.of_previous_span(folder, 11).statistics()
     assert "Delete the file" in error.value.remedy
 

@@ -38,8 +38,13 @@ def pipeline(
     runs: Annotated[int, typer.Option("--runs", min=1, help="Runs of each side, interleaved.")] = 3,
     config: options.ConfigFile = None,
     overrides: options.Overrides = None,
+    rows: Annotated[
+        str, typer.Option("--rows", help="Instead: ours alone on so many flights, such as 15k,100k,337k.")
+    ] = "",
 ) -> int:
-    """The whole pipeline against TFX's own taxi example: seconds by component, ratios, AUC on the same rows."""
+    """The whole pipeline against TFX's own taxi example, or (`--rows`) how its costs grow with the rows."""
+    if rows:
+        return _call("growth", json=json, rows=rows, overrides=tuple(overrides or ()))
     return _call("pipeline", json=json, runs=runs, config=config, overrides=tuple(overrides or ()))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -19,6 +20,7 @@ from components.serving.directory import ServingDirectory
 from components.serving.server import EmbeddedServer, ServerOptions
 
 THREE, TWO, MANY = "saved_model_half_plus_three", "saved_model_half_plus_two_2_versions", "many"
+TYPES = "types"
 
 
 class HalfPlus(tf.Module):
@@ -55,6 +57,15 @@ class Many(tf.Module):
         return {"tenth": x / 10.0, "whole": tf.reduce_sum(x)}
 
 
+def _same(dtype: str) -> Any:
+    """A signature that hands a tensor of any length back."""
+    function = tf.function(lambda x: {"x": tf.identity(x)})
+    return function.get_concrete_function(tf.TensorSpec([None], tf.dtypes.as_dtype(dtype), "x"))
+
+
+INTEGERS = ("int8", "uint8", "int16", "int32", "uint32", "int64", "uint64")
+
+
 def _save(module: tf.Module, folder: Path, **signatures: Any) -> None:
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve, **signatures})
 
@@ -66,9 +77,14 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     _save(HalfPlus(3.0), base / THREE / "00000123")
     _save(HalfPlus(2.0), base / TWO / "00000123")
     _save(many, base / MANY / "1", echo=many.echo, odd=many.odd)
+    types = tf.Module()
+    types.serve = _same("string")
+    types.all = [_same(dtype) for dtype in ("bool", "float32", "float64", *INTEGERS)]
+    named = zip(("bool", "float32", "float64", *INTEGERS), types.all, strict=True)
+    _save(types, base / TYPES / "1", **dict(named))
     ServingDirectory(base / TWO).promote(123, "some_label")
     options = ServerOptions(rest_port=0, grpc_port=0, max_request_mb=1.0)
-    servers = {name: EmbeddedServer(name, base / name, options) for name in (THREE, TWO, MANY)}
+    servers = {name: EmbeddedServer(name, base / name, options) for name in (THREE, TWO, MANY, TYPES)}
     for server in servers.values():
         server.start()
     yield {name: f"http://127.0.0.1:{server.rest_port}" for name, server in servers.items()}
@@ -148,6 +164,47 @@ def test_base64_in_and_out(urls: dict[str, str]) -> None:
         assert ask(urls[MANY], "POST", f"/v1/models/{MANY}:predict", body) == (200, {"predictions": [{"b64": value}]})
     body = {"signature_name": "echo", "inputs": {"image_bytes": [{"b64": "/w"}]}}
     assert ask(urls[MANY], "POST", f"/v1/models/{MANY}:predict", body)[1] == {"outputs": [{"b64": "/w=="}]}
+
+
+def test_one_input_in_row_format(urls: dict[str, str]) -> None:
+    """api_rest.md, "Specifying input tensors in row format": three scalars; two tensors of shape [1, 2]."""
+    answer = ask(urls[TYPES], "POST", f"/v1/models/{TYPES}:predict", '{"instances": [ "foo", "bar", "baz" ]}')
+    assert answer == (200, {"predictions": ["foo", "bar", "baz"]})
+    answer = ask(urls[THREE], "POST", f"/v1/models/{THREE}:predict", '{"instances": [ [[1, 2]], [[3, 4]] ]}')
+    assert answer == (200, {"predictions": [[[3.5, 4.0]], [[4.5, 5.0]]]})
+
+
+def test_the_example_as_it_is_printed(urls: dict[str, str]) -> None:
+    """api_rest.md, same section: the example of three inputs has one bracket too many, which is no JSON."""
+    body = json.dumps(ROWS).replace("[3, 4, 1, 2, 5]", "[3, 4, 1, 2, 5]]")
+    status, answer = ask(urls[MANY], "POST", f"/v1/models/{MANY}:predict", body)
+    assert status == 400 and answer["error"].startswith("JSON Parse error: ")
+
+
+@pytest.mark.parametrize(
+    ("signature", "sent", "expected"),
+    [
+        ("bool", "[true, false]", [True, False]),
+        ("serving_default", '["Hello World!"]', ["Hello World!"]),
+        *((name, "[1, 10, 0]", [1, 10, 0]) for name in INTEGERS),
+        *((name, "[-10]", [-10]) for name in INTEGERS if not name.startswith("u")),
+        ("float32", "[1.5, -10.0, 0, 2.5e-1, 1E2]", [1.5, -10.0, 0.0, 0.25, 100.0]),
+        ("float64", "[1.1, -10.0, 0, 1e-300]", [1.1, -10.0, 0.0, 1e-300]),
+    ],
+)
+def test_json_mapping(urls: dict[str, str], signature: str, sent: str, expected: list[Any]) -> None:
+    """api_rest.md, "JSON mapping": the table's types and examples, exponents among them."""
+    body = f'{{"signature_name": "{signature}", "instances": {sent}}}'
+    assert ask(urls[TYPES], "POST", f"/v1/models/{TYPES}:predict", body) == (200, {"predictions": expected})
+
+
+def test_floating_point_precision(urls: dict[str, str]) -> None:
+    """api_rest.md, "Floating Point Precision": 1435774380 becomes 1435774336 in a float, and stays in a double."""
+    for signature, dtype, expected in (("float32", np.float32, 1435774336), ("float64", np.float64, 1435774380)):
+        body = {"signature_name": signature, "inputs": {"x": [1435774380]}}
+        status, answer = ask(urls[TYPES], "POST", f"/v1/models/{TYPES}:predict", body)
+        # A float is written with no more digits than read it back: 1435774300.0.
+        assert status == 200 and dtype(answer["outputs"][0]) == expected
 
 
 def test_not_finite_numbers_are_tokens(urls: dict[str, str]) -> None:
@@ -269,6 +326,28 @@ def test_metadata(urls: dict[str, str]) -> None:
         "dtype": "DT_INT64",
         "tensor_shape": {"dim": [{"size": "-1", "name": ""}, {"size": "5", "name": ""}], "unknown_rank": False},
     }
+
+
+@pytest.mark.parametrize("path", ["", "/versions/123", "/labels/some_label"])
+def test_metadata_of_a_version_and_a_label(urls: dict[str, str], path: str) -> None:
+    """api_rest.md, "Model Metadata API": the latest, a version's, a label's."""
+    status, answer = ask(urls[TWO], "GET", f"/v1/models/{TWO}{path}/metadata")
+    assert status == 200 and answer["model_spec"]["version"] == "123"
+    assert set(answer["metadata"]["signature_def"]["signature_def"]["serving_default"]["inputs"]) == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "message"),
+    [
+        ("foo/metadata", 404, "Servable not found for request: Latest(foo)"),
+        (f"{TWO}/versions/99/metadata", 404, f"Servable not found for request: Specific({TWO}, 99)"),
+        (f"{TWO}/labels/no_such_label/metadata", 400, "Unrecognized servable version label: no_such_label"),
+        (f"{TWO}/labels/no_such_label", 400, "Unrecognized servable version label: no_such_label"),
+    ],
+)
+def test_metadata_and_status_errors(urls: dict[str, str], path: str, status: int, message: str) -> None:
+    """server_core.cc, ServableRequestFromModelSpec and GetModelVersionForLabel; basic_manager.cc."""
+    assert ask(urls[TWO], "GET", f"/v1/models/{path}") == (status, {"error": message})
 
 
 # ---- json_tensor_test ----

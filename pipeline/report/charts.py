@@ -77,18 +77,28 @@ def slices(metric: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
     """A metric by slice: candidate and baseline, the whole split on top."""
     names = [row["slice"] for row in rows][::-1]
     values = {side: [row[side] for row in rows][::-1] for side in ("candidate", "baseline")}
-    traces = [
-        {
-            "x": values[side],
-            "y": names,
-            "mode": "markers",
-            "name": side,
-            "marker": {"size": 11, "color": colour, "symbol": symbol},
-        }
-        for side, colour, symbol in (("baseline", SOFT, "line-ns-open"), ("candidate", ACCENT, "circle"))
+    marks: tuple[tuple[str, Figure], ...] = (
+        ("baseline", {"size": 15, "color": SOFT, "symbol": "line-ns-open", "line": {"width": 2.5, "color": SOFT}}),
+        ("candidate", {"size": 10, "color": ACCENT, "symbol": "circle"}),
+    )
+    traces: list[Figure] = [
+        {"x": values[side], "y": names, "mode": "markers", "name": side, "marker": marker} for side, marker in marks
     ]
-    extra = {"height": 120 + 30 * len(names), "yaxis": {"automargin": True, "type": "category"}}
+    traces[1]["error_x"] = _limits(values["candidate"], [row.get("limits") for row in rows][::-1])
+    extra = {
+        "height": 130 + 26 * len(names),
+        "yaxis": {"automargin": True, "type": "category"},
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
+    }
     return _figure(f"{metric} by slice", traces, metric, "", extra)
+
+
+def _limits(values: Sequence[float | None], limits: Sequence[Sequence[float] | None]) -> Figure:
+    """Bars to both sides of values; none where there is no interval."""
+    pairs = list(zip(values, limits, strict=True))
+    above = [max(ends[1] - value, 0.0) if ends and value is not None else 0.0 for value, ends in pairs]
+    below = [max(value - ends[0], 0.0) if ends and value is not None else 0.0 for value, ends in pairs]
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": ACCENT, "thickness": 1.5}
 
 
 def pareto(points: Sequence[Mapping[str, Any]], metric: str, batch_size: int) -> Figure:

@@ -1,7 +1,7 @@
-"""The curves of an evaluation: the model that would be served asked for the evaluation split, in a process of its own.
+"""What TFMA keeps no numbers for: curves of the model that would be served, and intervals around every metric.
 
-TFMA keeps single numbers; a report shows curves. TensorFlow is imported in the child only, which writes one JSON file
-beside the run's record; a second report of the run reads that file.
+The models that were compared are asked for the same evaluation rows in a process of its own. TensorFlow is imported in
+that child only, which writes one JSON file beside the run's record; a second report of the run reads that file.
 """
 
 from __future__ import annotations
@@ -10,57 +10,81 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from components.contract import Task, serving_model_dir
+from components.contract import Task
+from pipeline.report import curves, intervals
 
-VERSION = 1
+VERSION = 2
 SCORES_FILE = "scores.json"
 MOST_ROWS = 20_000
-BATCH = 512
-BOOTSTRAPS = 300
+BATCH = 1024
 TIMEOUT_SECONDS = 240.0
-CURVE_POINTS = 201
-CALIBRATION_BINS = 12
-HISTOGRAM_BINS = 25
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+
+Condition = tuple[str, str, Any]
+"""Column; `bytes_value`, `int64_value` or `float_value`; the value, bytes as text with surrogates."""
 
 
-def scores(folder: Path, model: Path, examples: Path, label: str, task: str) -> dict[str, Any]:
-    """The curves, from the run's folder or from a child process.
+@dataclass(frozen=True)
+class Job:
+    """What is asked of which models.
 
-    Args:
-        folder: Of the run; keeps `scores.json`.
-        model: A `Model` artifact's folder.
+    Attributes:
+        served: The model whose curves are drawn: SavedModel folder.
+        evaluators: Evaluator's node to the SavedModels that it compared: candidate and baseline.
         examples: Folder of the raw examples' evaluation split.
         label: The label's column.
         task: `binary`, `multiclass` or `regression`.
+        classes: Names of the classes in the order of the scores.
+        metrics: Metrics that get intervals.
+        slices: Slice to the conditions that its rows meet.
+    """
+
+    served: str
+    examples: str
+    label: str
+    task: Task
+    evaluators: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    slices: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
+
+
+def scores(folder: Path, job: Job) -> dict[str, Any]:
+    """The curves and intervals, from the run's folder or from a child process.
+
+    Args:
+        folder: Of the run; keeps `scores.json`.
+        job: What is asked.
 
     Returns:
-        See `binary`, `multiclass` and `regression`; `{"error": ...}` where the child could not do it.
+        See `curves.binary`, `multiclass` and `regression`; under `intervals`, by evaluator, see `intervals.of_slices`;
+        `{"error": ...}` where the child could not do it.
     """
-    made_from = {"version": VERSION, "model": str(model), "examples": str(examples)}
+    made_from = json.loads(json.dumps({"version": VERSION, **asdict(job)}))
     file = folder / SCORES_FILE
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if known.get("made_from") == made_from:
         return dict(known)
-    job = {"model": serving_model_dir(str(model)), "examples": str(examples), "label": label, "task": task}
-    answer = {"made_from": made_from, **_child(job)}
+    answer = {"made_from": made_from, **_child(made_from)}
     if "error" not in answer:
+        folder.mkdir(parents=True, exist_ok=True)  # a run that another machine recorded has none
         file.write_text(json.dumps(answer), encoding="utf-8")
     return answer
 
 
 def _child(job: dict[str, Any]) -> dict[str, Any]:
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [sys.executable, "-m", "pipeline.report.scoring", json.dumps(job)]
+    command = [sys.executable, "-m", "pipeline.report.scoring"]
+    text = json.dumps(job)
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=environment, check=False
+            command, input=text, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=environment, check=False
         )
     except subprocess.TimeoutExpired:
         return {"error": f"scoring did not end within {TIMEOUT_SECONDS:g} s"}
@@ -72,134 +96,72 @@ def _child(job: dict[str, Any]) -> dict[str, Any]:
 # ---- in the child ----
 
 
-def main(job: dict[str, Any]) -> dict[str, Any]:
+def main(job: Job) -> dict[str, Any]:
     """Scores at most `MOST_ROWS` rows and draws the curves of the task."""
-    labels, values = ask(job["model"], job["examples"], job["label"], job["task"])
-    drawn = {"binary": binary, "multiclass": multiclass, "regression": regression}[job["task"]](labels, values)
-    return {"task": job["task"], "rows": len(labels), **drawn}
+    batches = list(_batches(job.examples))
+    labels = _labels(batches, job.label, job.task)
+    folders = {job.served, *(folder for pair in job.evaluators.values() for folder in pair)}
+    said = {folder: ask(folder, batches, job.task) for folder in sorted(folders)}
+    masks = {name: _meets(batches, conditions, len(labels)) for name, conditions in job.slices.items()}
+    return {
+        "task": job.task,
+        "rows": len(labels),
+        "classes": list(job.classes),
+        **curves.DRAWN[job.task](labels, said[job.served]),
+        "intervals": {
+            evaluator: intervals.of_slices(masks, labels, said[mine], said[other], job.metrics, job.classes)
+            for evaluator, (mine, other) in job.evaluators.items()
+        },
+    }
 
 
-def ask(model: str, examples: str, label: str, task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Labels `[rows]` and scores `[rows, ...]` of the served signature."""
+def ask(model: str, batches: Iterable[Any], task: Task) -> np.ndarray:
+    """Scores `[rows, ...]` of the served signature."""
     import tensorflow as tf
 
     from components.contract import SERVING_DEFAULT, score_output
 
     call = tf.saved_model.load(model).signatures[SERVING_DEFAULT]
-    kind = tf.float32 if task == "regression" else tf.int64
-    labels, values = [], []
-    for records in _batches(tf, examples):
-        parsed = tf.io.parse_example(records, {label: tf.io.FixedLenFeature([], kind)})
-        labels.append(parsed[label].numpy())
-        values.append(call(tf.constant(records))[score_output(task)].numpy())
-    return np.concatenate(labels), np.concatenate(values)
+    return np.concatenate([call(tf.constant(records))[score_output(task)].numpy() for records in batches])
 
 
-def _batches(tf: Any, folder: str) -> Iterator[Any]:
+def _labels(batches: Iterable[Any], label: str, task: Task) -> np.ndarray:
+    import tensorflow as tf
+
+    one = {label: tf.io.FixedLenFeature([], tf.float32 if task == "regression" else tf.int64)}
+    return np.concatenate([tf.io.parse_example(records, one)[label].numpy() for records in batches])
+
+
+def _meets(batches: Iterable[Any], conditions: Iterable[Condition], rows: int) -> np.ndarray:
+    """bool `[rows]`: the rows that one of whose values in each column is the asked one; all rows without conditions."""
+    meets = np.ones(rows, bool)
+    for column, kind, value in conditions:
+        meets &= np.concatenate([_has(records, column, kind, value) for records in batches])
+    return meets
+
+
+def _has(records: Any, column: str, kind: str, value: Any) -> np.ndarray:
+    import tensorflow as tf
+
+    kinds = {"bytes_value": tf.string, "int64_value": tf.int64, "float_value": tf.float32}
+    wanted = value.encode("utf-8", "surrogateescape") if kind == "bytes_value" else value
+    ragged = tf.io.parse_example(records, {column: tf.io.RaggedFeature(kinds[kind])})[column]
+    found = np.zeros(len(records), bool)
+    found[ragged.value_rowids().numpy()[(ragged.values == tf.constant(wanted, kinds[kind])).numpy()]] = True
+    return found
+
+
+def _batches(folder: str) -> list[Any]:
+    """Serialized rows, bytes `[rows]` a batch."""
+    import tensorflow as tf
+
     files = sorted(str(path) for path in Path(folder).iterdir() if path.is_file())
     compression = "GZIP" if files and files[0].endswith(".gz") else ""
     rows = tf.data.TFRecordDataset(files, compression_type=compression).take(MOST_ROWS)
-    return (batch.numpy() for batch in rows.batch(BATCH))
-
-
-def binary(labels: np.ndarray, values: np.ndarray) -> dict[str, Any]:
-    """ROC, precision-recall, calibration, histograms, a table by threshold; the AUC with its bootstrap interval."""
-    positive, score = labels.astype(bool), values.reshape(len(labels)).astype(np.float64)
-    false_rate, true_rate, precision = rates(positive, score)
-    random = np.random.default_rng(1)
-    drawn = [
-        auc(positive[i], score[i]) for i in (random.integers(0, len(score), len(score)) for _ in range(BOOTSTRAPS))
-    ]
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    kept = np.unique(np.linspace(0, len(false_rate) - 1, CURVE_POINTS).astype(int))
-    return {
-        "auc": [auc(positive, score), float(low), float(high)],
-        "roc": {"x": _rounded(false_rate[kept]), "y": _rounded(true_rate[kept])},
-        "pr": {"x": _rounded(true_rate[kept][1:]), "y": _rounded(precision[kept][1:])},
-        "calibration": calibration(positive, score),
-        "histogram": histogram(positive, score),
-        "thresholds": [at_threshold(positive, score, each) for each in THRESHOLDS],
-        "positive_share": float(positive.mean()),
-    }
-
-
-def rates(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """False-positive rate, true-positive rate and precision at every distinct score, from none to all."""
-    order = np.argsort(-score, kind="stable")
-    hits = np.cumsum(positive[order])
-    last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
-    hits, seen = hits[last], last + 1.0
-    true_rate = np.append(0.0, hits / max(positive.sum(), 1))
-    false_rate = np.append(0.0, (seen - hits) / max((~positive).sum(), 1))
-    return false_rate, true_rate, np.append(1.0, hits / seen)
-
-
-def auc(positive: np.ndarray, score: np.ndarray) -> float:
-    """Area under the ROC curve, ties counted half; NaN where one class is missing."""
-    if positive.all() or not positive.any():
-        return float("nan")
-    false_rate, true_rate, _ = rates(positive, score)
-    return float(np.trapz(true_rate, false_rate))
-
-
-def calibration(positive: np.ndarray, score: np.ndarray) -> list[dict[str, float]]:
-    """Bins of equally many rows: mean score, share of positives, rows."""
-    parts = np.array_split(np.argsort(score, kind="stable"), CALIBRATION_BINS)
-    return [
-        {"score": float(score[part].mean()), "positive": float(positive[part].mean()), "rows": len(part)}
-        for part in parts
-        if len(part)
-    ]
-
-
-def histogram(positive: np.ndarray, score: np.ndarray) -> dict[str, list[float]]:
-    """Share of each class's rows by score."""
-    edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
-    sides = {"negative": ~positive, "positive": positive}
-    counts = {name: np.histogram(score[side], edges)[0] / max(side.sum(), 1) for name, side in sides.items()}
-    return {"middle": _rounded((edges[1:] + edges[:-1]) / 2), **{name: _rounded(each) for name, each in counts.items()}}
-
-
-def at_threshold(positive: np.ndarray, score: np.ndarray, threshold: float) -> dict[str, float]:
-    """The four cells, precision, recall and accuracy where scores from `threshold` on count as positive."""
-    said = score >= threshold
-    cells = {
-        "true_positive": int((said & positive).sum()),
-        "false_positive": int((said & ~positive).sum()),
-        "false_negative": int((~said & positive).sum()),
-        "true_negative": int((~said & ~positive).sum()),
-    }
-    hits, alarms, misses, right = cells.values()
-    precision = hits / (hits + alarms) if hits + alarms else 0.0
-    recall = hits / (hits + misses) if hits + misses else 0.0
-    accuracy = (hits + right) / max(len(score), 1)
-    return {"threshold": threshold, **cells, "precision": precision, "recall": recall, "accuracy": accuracy}
-
-
-def multiclass(labels: np.ndarray, values: np.ndarray) -> dict[str, Any]:
-    """The confusion matrix `[truth][decision]`, and the calibration of the largest probability."""
-    decided, classes = values.argmax(axis=1), values.shape[1]
-    matrix = np.zeros((classes, classes), int)
-    np.add.at(matrix, (labels.astype(int), decided), 1)
-    return {"confusion": matrix.tolist(), "calibration": calibration(decided == labels, values.max(axis=1))}
-
-
-def regression(labels: np.ndarray, values: np.ndarray) -> dict[str, Any]:
-    """Residuals: a sample of points, and their histogram."""
-    predicted = values.reshape(len(labels)).astype(np.float64)
-    residual = predicted - labels
-    low, high = np.quantile(residual, [0.005, 0.995])
-    counts, edges = np.histogram(residual, HISTOGRAM_BINS, (low, high if high > low else low + 1))
-    picked = np.random.default_rng(1).permutation(len(labels))[:1500]
-    return {
-        "points": {"label": _rounded(labels[picked]), "predicted": _rounded(predicted[picked])},
-        "residuals": {"middle": _rounded((edges[1:] + edges[:-1]) / 2), "share": _rounded(counts / len(labels))},
-    }
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    return [round(float(value), 6) for value in values]
+    return [batch.numpy() for batch in rows.batch(BATCH)]
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(json.loads(sys.argv[1]))))
+    given = json.load(sys.stdin)
+    given.pop("version")
+    print(json.dumps(main(Job(**given))))

@@ -13,12 +13,13 @@ from typing import Any
 import yaml
 
 from components import servables
-from components.contract import SIGNATURE_INPUTS_FILE, training_dir
+from components.contract import SIGNATURE_INPUTS_FILE, serving_model_dir, training_dir
 from components.evaluation.config import HIGHER_IS_BETTER
-from pipeline import output, record
+from pipeline import output, record, results
 from pipeline.lineage import LineageGraph, page
 from pipeline.report import charts, compare, scoring, statistics
 from pipeline.report.sources import RunSources, changes
+from pipeline.summary import LOWER_IS_BETTER, NO_CHANGE
 
 Section = dict[str, Any] | None
 PACKAGES = ("taxiway", "tfx", "tensorflow", "tf-keras", "tensorflow-transform", "apache-beam", "ml-metadata", "numpy")
@@ -233,43 +234,108 @@ def evaluation(sources: RunSources) -> Section:
     run = sources.run
     if not run.metrics:
         return None
-    tables = [_metrics(node, values, run.main_metric) for node, values in run.metrics.items() if values]
-    by_slice = [
-        {"slice": v.slice, "candidate": v.candidate.get(run.main_metric), "baseline": v.baseline.get(run.main_metric)}
-        for v in (run.metrics.get("Evaluator") or ())[: MOST_SLICES + 1]
-    ]
-    drawn = [charts.slices(run.main_metric, by_slice)] if len(by_slice) > 1 else []
     scored = _scored(sources)
+    limits = scored.get("intervals", {})
+    tables = [
+        _metrics(node, values, run.main_metric, limits.get(node, {})) for node, values in run.metrics.items() if values
+    ]
+    by_slice = _by_slice(run, limits.get("Evaluator", {}))
+    drawn = [charts.slices(run.main_metric, by_slice)] if len(by_slice) > 1 else []
     return {"tables": tables, "figures": [*drawn, *_curves(scored)], "scored": scored, "auc": scored.get("auc")}
 
 
-def _metrics(node: str, values: tuple[record.MetricValues, ...], main: str) -> dict[str, Any]:
+def _by_slice(run: record.RunRecord, limits: Mapping[str, Any]) -> list[dict[str, Any]]:
+    name = run.main_metric
+    return [
+        {
+            "slice": values.slice,
+            "candidate": values.candidate.get(name),
+            "baseline": values.baseline.get(name),
+            "limits": limits.get(values.slice, {}).get(name, {}).get("value"),
+        }
+        for values in (run.metrics.get("Evaluator") or ())[: MOST_SLICES + 1]
+    ]
+
+
+def _metrics(
+    node: str, values: tuple[record.MetricValues, ...], main: str, limits: Mapping[str, Any]
+) -> dict[str, Any]:
     names = sorted(values[0].candidate, key=lambda name: (name != main, name))
     rows = [
-        {"slice": v.slice, "rows": v.rows, "cells": [_cell(name, v) for name in names]}
+        {
+            "slice": v.slice,
+            "rows": v.rows,
+            "cells": [_cell(name, v, limits.get(v.slice, {}).get(name, {})) for name in names],
+        }
         for v in values[: MOST_SLICES + 1]
     ]
     return {"node": node, "names": names, "rows": rows, "hidden": max(len(values) - len(rows), 0)}
 
 
-def _cell(name: str, values: record.MetricValues) -> dict[str, Any]:
+def _cell(name: str, values: record.MetricValues, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """A metric with its change and both intervals; coloured only where the change's interval leaves out zero."""
     mine, other = values.candidate.get(name), values.baseline.get(name)
     change = None if mine is None or other is None else mine - other
-    judged = name in HIGHER_IS_BETTER or "loss" in name or "error" in name
-    better = change is not None and (change > 0) == (name in HIGHER_IS_BETTER)
-    kind = "" if change is None or not judged or abs(change) < 5e-5 else "good" if better else "bad"
-    return {"value": output.number(mine), "change": "" if change is None else f"{change:+.4f}", "kind": kind}
+    judged = (
+        name in HIGHER_IS_BETTER | LOWER_IS_BETTER or "[" in name
+    )  # calibration is best at 1: neither way is better
+    low, high = limits.get("change") or (change or 0.0, change or 0.0)
+    sure = change is not None and abs(change) >= NO_CHANGE and min(low * change, high * change) > 0
+    better = change is not None and (change > 0) == (name not in LOWER_IS_BETTER)
+    return {
+        "value": output.number(mine),
+        "limits": _between(limits.get("value"), ""),
+        "change": "" if change is None else f"{change:+.4f}",
+        "change_limits": _between(limits.get("change"), "+") if change is not None else "",
+        "kind": "" if not judged or not sure else "good" if better else "bad",
+    }
+
+
+def _between(limits: Any, sign: str) -> str:
+    return f"{limits[0]:{sign}.4f} … {limits[1]:{sign}.4f}" if limits else ""
 
 
 def _scored(sources: RunSources) -> dict[str, Any]:
-    """The curves' values; `{"error"}` where the model or the rows are gone."""
-    model = sources.folder("ModelOptimizer", "model") or sources.folder("Trainer", "model")
+    """The curves' values and the intervals; `{"error"}` where the model or the rows are gone."""
+    trained, optimized, baseline = (sources.folder(n, "model") for n in ("Trainer", "ModelOptimizer", "Baseline"))
     examples, label = sources.folder("ExampleGen", "examples"), sources.config.get("label", {})
-    split = examples / "Split-eval" if examples else None
-    if model is None or split is None or not split.is_dir() or not label.get("task"):
+    split, served = examples / "Split-eval" if examples else None, optimized or trained
+    if served is None or split is None or not split.is_dir() or not label.get("task"):
         return {"error": "the model or the evaluation rows are not there any more"}
-    folder = sources.root.run(sources.run.run_id)
-    return scoring.scores(folder, model, split, label["column"], label["task"])
+    compared = {"Evaluator": (trained, baseline), "OptimizedEvaluator": (optimized, trained)}
+    job = scoring.Job(
+        served=_servable(served),
+        examples=str(split),
+        label=label["column"],
+        task=label["task"],
+        evaluators={
+            node: (_servable(mine), _servable(other))
+            for node, (mine, other) in compared.items()
+            if mine and other and node in sources.run.metrics
+        },
+        classes=sources.classes,
+        metrics=tuple(dict.fromkeys(name for each in _overalls(sources.run) for name in each.candidate)),
+        slices=_slices(sources),
+    )
+    return scoring.scores(sources.root.run(sources.run.run_id), job)
+
+
+def _servable(model: Path) -> str:
+    return serving_model_dir(str(model))
+
+
+def _overalls(run: record.RunRecord) -> list[record.MetricValues]:
+    return [found for node in run.metrics if (found := _overall(run, node))]
+
+
+def _slices(sources: RunSources) -> dict[str, Any]:
+    """The slices that the tables show, with the conditions that their rows meet."""
+    shown = {each.slice for values in sources.run.metrics.values() for each in values[: MOST_SLICES + 1]}
+    known: dict[str, Any] = {}
+    for node in sources.run.metrics:
+        folder = sources.folder(node, "evaluation")
+        known |= results.slices(str(folder)) if folder else {}
+    return {name: conditions for name, conditions in known.items() if name in shown}
 
 
 def _curves(scored: Mapping[str, Any]) -> list[charts.Figure]:

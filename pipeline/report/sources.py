@@ -94,6 +94,14 @@ class RunSources:
         known = {node: execution.properties.get("taxiway_code") for node, execution in self.executions.items()}
         return {node: str(value) for node, value in known.items() if value}
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the label's classes in the order of the scores; empty where it has none."""
+        examples = self.outputs.get(("ExampleGen", "examples"))
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            return tuple(str(name) for name in json.loads(examples.properties["classes"])) if examples else ()
+        return ()
+
     def previous(self) -> RunSources | None:
         """The newest earlier run that read other data, else the newest earlier one with statistics."""
         if not knows_runs(self.root):

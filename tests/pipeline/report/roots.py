@@ -1,13 +1,14 @@
 """A root with runs whose artifacts have real files: live, blocked by the data gate, failed in training."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from pipeline import record
 from pipeline.record import GateRecord, MetricValues, NodeRecord, PushRecord, RunRecord, VariantRecord
-from pipeline.report import scoring
+from pipeline.report import curves, scoring
 from tests.pipeline.lineage.stores import DAG, FIRST_NODES, Root
 
 SCHEMA = 'feature { name: "fare" type: FLOAT } feature { name: "company" type: BYTES %s }'
@@ -38,11 +39,25 @@ def write(root, run):
     if run.state == "live":
         labels = np.random.default_rng(0).integers(0, 2, 500)
         values = np.clip(labels * 0.4 + np.random.default_rng(1).uniform(0, 0.6, 500), 0, 1)
-        at = root.path / "artifacts"
-        made_from = {"version": scoring.VERSION, "model": str(at / "ModelOptimizer/model/run-live")}
-        made_from["examples"] = str(at / "ExampleGen/examples/run-live/Split-eval")
-        drawn = {"made_from": made_from, "task": "binary", "rows": 500, **scoring.binary(labels, values)}
+        made_from = {"version": scoring.VERSION, **asdict(job(root.path / "artifacts"))}
+        drawn = {"made_from": made_from, "task": "binary", "rows": 500, **curves.binary(labels, values)}
+        drawn["intervals"] = {"Evaluator": {"overall": {"auc": {"value": [0.9, 0.92], "change": [0.35, 0.47]}}}}
         (folder / "scores.json").write_text(json.dumps(drawn))
+
+
+def job(at):
+    """What the report asks for the live run, so that no model is asked."""
+    model = {
+        node: str(at / node / "model/run-live/Format-Serving") for node in ("Trainer", "ModelOptimizer", "Baseline")
+    }
+    return scoring.Job(
+        served=model["ModelOptimizer"],
+        examples=str(at / "ExampleGen/examples/run-live/Split-eval"),
+        label="big_tipper",
+        task="binary",
+        evaluators={"Evaluator": (model["Trainer"], model["Baseline"])},
+        metrics=("auc",),
+    )
 
 
 def live(version):

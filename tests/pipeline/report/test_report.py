@@ -5,7 +5,7 @@ from sklearn import metrics as sklearn
 from components.errors import UsageError
 from pipeline import report
 from pipeline.layout import Root as Place
-from pipeline.report import compare, scoring
+from pipeline.report import compare, curves
 from tests.pipeline.lineage.stores import memory_folder
 from tests.pipeline.report import browser, roots
 
@@ -38,6 +38,7 @@ def test_a_live_run_has_every_section_in_one_small_file(root, pages):
     assert "cannot be read" not in html
     assert len(html) < 5_000_000
     assert "Live: version" in html and "no converter" in html
+    assert "0.9000 … 0.9200" in html and "+0.3500 … +0.4700" in html
 
 
 def test_values_of_the_data_are_text_never_markup(pages):
@@ -90,7 +91,7 @@ def test_curves_agree_with_scikit_learn():
     random = np.random.default_rng(3)
     labels = random.integers(0, 2, 400)
     values = np.round(labels * 0.3 + random.uniform(0, 0.7, 400), 2)  # rounded: ties
-    drawn = scoring.binary(labels, values)
+    drawn = curves.binary(labels, values)
     assert drawn["auc"][0] == pytest.approx(sklearn.roc_auc_score(labels, values))
     assert drawn["auc"][1] < drawn["auc"][0] < drawn["auc"][2]
     at = next(each for each in drawn["thresholds"] if each["threshold"] == 0.5)
@@ -99,13 +100,13 @@ def test_curves_agree_with_scikit_learn():
     cells = [at[name] for name in ("true_negative", "false_positive", "false_negative", "true_positive")]
     assert cells == [right, wrong, missed, hit]
     assert at["precision"] == pytest.approx(sklearn.precision_score(labels, said))
-    assert np.isnan(scoring.auc(np.ones(3, bool), np.arange(3.0)))
+    assert np.isnan(curves.auc(np.ones(3, bool), np.arange(3.0)))
 
 
 def test_multiclass_and_regression_curves():
-    drawn = scoring.multiclass(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]))
+    drawn = curves.multiclass(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]))
     assert drawn["confusion"] == [[1, 0], [1, 1]]
-    residuals = scoring.regression(np.arange(50.0), np.arange(50.0)[:, None] + 1)["residuals"]
+    residuals = curves.regression(np.arange(50.0), np.arange(50.0)[:, None] + 1)["residuals"]
     assert sum(residuals["share"]) == pytest.approx(1.0)
 
 

@@ -23,6 +23,7 @@ STAGES: dict[str, Stage] = {
     "sparsity_2_4": "structure",
     "quantization_aware": "structure",
     "frozen": "graph",
+    "lean_inputs": "graph",
     "float16": "precision",
     "int8_weights": "precision",
     "int8_dynamic": "precision",
@@ -183,12 +184,18 @@ class OptimizationConfig(Section):
     """The batch size whose latency decides; by default the largest of `batch_sizes`."""
     variants: tuple[str, ...] = (
         "frozen",
+        "lean_inputs",
         "float16",
         "int8_weights",
-        "magnitude_pruned+frozen",
-        "structured_pruned+int8_weights",
+        "magnitude_pruned",
+        "structured_pruned",
     )
-    """Techniques, or chains of them joined by `+`, in the order in which they are tried."""
+    """Techniques, or chains of them joined by `+`, in the order in which they are listed in the report."""
+    combine: bool = True
+    """Whether a structure named alone, once its quality held, is combined with each later technique named alone.
+    Combinations that can buy nothing are not tried, and the report says why. Off: only what `variants` names."""
+    workers: int = Field(0, ge=0)
+    """Variants made at a time, never while latency is measured; 0: one a core, at most 4."""
     budget_seconds: float = Field(90.0, gt=0)
     """Wall time of the whole optimizer. What the budget leaves no time for is recorded as not tried."""
     max_variants: int = Field(24, ge=1)

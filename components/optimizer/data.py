@@ -99,8 +99,8 @@ def read_split(examples: str, split: str) -> NDArray[Any]:
     return rows
 
 
-def transform(rows: NDArray[Any], transform_graph: str, wanted: set[str]) -> dict[str, NDArray[Any]]:
-    """The wanted transformed features of serialized raw rows, `[rows, *shape]` by name, in the rows' order."""
+def transform(rows: NDArray[Any], transform_graph: str) -> dict[str, NDArray[Any]]:
+    """The dense, numeric transformed features of serialized raw rows, `[rows, *shape]` by name, in the rows' order."""
     import tensorflow_transform as tft
     from tensorflow_transform.saved import saved_transform_io_v2
 
@@ -110,8 +110,12 @@ def transform(rows: NDArray[Any], transform_graph: str, wanted: set[str]) -> dic
     parts = []
     for i in range(0, len(rows), 4096):
         out = loader.apply_transform_model(tf.io.parse_example(tf.constant(rows[i : i + 4096]), spec))
-        parts.append({name: out[name].numpy() for name in wanted})
-    return {name: np.concatenate([part[name] for part in parts]) for name in wanted}
+        parts.append({name: value.numpy() for name, value in out.items() if _is_numeric(value)})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, tf.Tensor) and value.dtype != tf.string
 
 
 def _read(files: Sequence[str]) -> NDArray[Any]:

@@ -8,7 +8,6 @@ no checkpoint. Works on any SavedModel, whatever made it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,16 @@ from tensorflow.core.protobuf import (
     meta_graph_pb2,
     rewriter_config_pb2,
     saved_model_pb2,
-    trackable_object_graph_pb2,
 )
 from tensorflow.python.grappler import tf_optimizer
 
+from components.optimizer import nodes
 from components.optimizer.inlining import inline_calls
 
 INIT_SIGNATURE = "__saved_model_init_op"
 _RESOURCE = tf.resource.as_datatype_enum
 _MAIN_OP_COLLECTION = "saved_model_main_op"
-_OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _SHARED_ELEMENTS = 32
-_GRAPH_LIMIT_BYTES = 2**31 - 2**20  # of a protobuf message, less what is around the constants
 
 
 @dataclass(frozen=True)
@@ -93,9 +90,9 @@ def _without_variables(graph_def: Any, values: dict[str, Any]) -> Any:
     for node in graph_def.node:
         dtype = handles.get(_source(node)) if node.input else None
         if node.op == "VarHandleOp" and node.name in handles:
-            result.node.append(const_node(node.name, values[node.name], handles[node.name]))
+            result.node.append(nodes.const_node(node.name, values[node.name], handles[node.name]))
         elif dtype and node.op in ("ReadVariableOp", "Identity"):
-            identity = identity_node(node.name, node.input[0], dtype)
+            identity = nodes.identity_node(node.name, node.input[0], dtype)
             identity.input.extend(node.input[1:])
             result.node.append(identity)
         elif dtype and node.op == "ResourceGather":
@@ -122,7 +119,7 @@ def _handles(graph_def: Any, values: dict[str, Any]) -> dict[str, tf.DType]:
 
 def _gather_nodes(node: Any) -> list[Any]:
     """GatherV2 instead of ResourceGather, with the axis that it needs."""
-    axis = const_node(node.name + "/axis", 0, tf.int32)
+    axis = nodes.const_node(node.name + "/axis", 0, tf.int32)
     gather = tf.compat.v1.NodeDef(name=node.name, op="GatherV2", input=[node.input[0], node.input[1], axis.name])
     gather.input.extend(name for name in node.input[2:] if name.startswith("^"))
     gather.attr["batch_dims"].i = node.attr["batch_dims"].i
@@ -173,9 +170,9 @@ def _with_constant_asset_paths(graph_def: Any, assets: Any) -> Any:
     result.CopyFrom(graph_def)
     for node in result.node:
         if node.name in names:
-            node.CopyFrom(const_node(node.name, names[node.name].encode(), tf.string))
+            node.CopyFrom(nodes.const_node(node.name, names[node.name].encode(), tf.string))
         elif node.op == "ReadVariableOp" and node.input[0] in strings:
-            node.CopyFrom(identity_node(node.name, assigned[node.input[0]], tf.string))
+            node.CopyFrom(nodes.identity_node(node.name, assigned[node.input[0]], tf.string))
         elif node.op == "AssignVariableOp" and node.input[0] in strings:
             node.CopyFrom(tf.compat.v1.NodeDef(name=node.name, op="NoOp"))
     return result
@@ -186,7 +183,7 @@ def optimize(model: FlatModel) -> FlatModel:
     meta_graph = meta_graph_pb2.MetaGraphDef()
     meta_graph.CopyFrom(model.meta_graph)
     fetches = meta_graph.collection_def["train_op"].node_list.value
-    fetches.extend(sorted(_kept_nodes(meta_graph)))
+    fetches.extend(sorted(kept_nodes(meta_graph)))
     config = tf.compat.v1.ConfigProto()
     rewriting = config.graph_options.rewrite_options
     rewriting.min_graph_nodes = -1
@@ -203,7 +200,7 @@ def _with_shared_constants(graph_def: Any) -> Any:
     first: dict[bytes, str] = {}
     other: dict[str, str] = {}
     for node in result.node:
-        if node.op == "Const" and elements(node) >= _SHARED_ELEMENTS:
+        if node.op == "Const" and nodes.elements(node) >= _SHARED_ELEMENTS:
             node.ClearField("input")  # a constant waits for nothing
             value = node.attr["value"].SerializeToString(deterministic=True)
             other[node.name] = first.setdefault(value, node.name)
@@ -229,6 +226,14 @@ def write(model: FlatModel, servable: str) -> None:
     (folder / "saved_model.pb").write_bytes(saved.SerializeToString(deterministic=True))
 
 
+def flat(servable: str) -> FlatModel:
+    """A SavedModel as one flat, optimized graph of constants; one that `write` wrote is only read."""
+    found = read_flat(servable)
+    if found.meta_graph.HasField("object_graph_def") or Path(servable, "variables").exists():
+        return optimize(load_frozen(servable))
+    return found
+
+
 def copy_extra_assets(source: str, target: str) -> None:
     """Copies `assets.extra/`, which no converter knows."""
     if Path(source, "assets.extra").is_dir():
@@ -242,186 +247,16 @@ def read_flat(servable: str) -> FlatModel:
     return FlatModel(saved.meta_graphs[0], servable)
 
 
-def variable_bytes(servable: str) -> int:
-    """Bytes of all variables in a SavedModel's checkpoint; 0 where it has none."""
-    prefix = Path(servable, "variables", "variables")
-    if not prefix.with_name("variables.index").exists():
-        return 0
-    reader = tf.train.load_checkpoint(str(prefix))
-    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    return sum(_elements(shape) * max(dtypes[name].size, 1) for name, shape in shapes.items())
-
-
-def write_slim(servable: str, folder: str) -> int:
-    """Copies a SavedModel without the variables that no signature reads, such as an optimizer's slots.
-
-    Sizes are compared with this copy: against a model saved with its optimizer any variant looks like compression.
-
-    Returns:
-        Bytes left out. Where that is 0 nothing is written.
-    """
-    prefix = Path(servable, "variables", "variables")
-    if not prefix.with_name("variables.index").exists():
-        return 0
-    reader = tf.train.load_checkpoint(str(prefix))
-    used = _used_keys(servable, reader)
-    keys = [key for key in reader.get_variable_to_shape_map() if key != _OBJECT_GRAPH_KEY]
-    unused = [key for key in keys if key not in used]
-    if not unused:
-        return 0
-    shutil.copytree(servable, folder, ignore=shutil.ignore_patterns("variables"))
-    target = Path(folder, "variables", "variables")
-    target.parent.mkdir()
-    kept = [key for key in keys if key in used]
-    tensors = [reader.get_tensor(key) for key in kept]
-    tf.raw_ops.SaveV2(
-        prefix=str(target),
-        tensor_names=kept,
-        shape_and_slices=[""] * len(kept),
-        tensors=tensors,
-    )
-    return sum(reader.get_tensor(key).nbytes for key in unused)
-
-
-def _used_keys(servable: str, reader: Any) -> set[str]:
-    """Checkpoint keys of the variables that a signature reaches."""
-    meta_graph = read_flat(servable).meta_graph
-    reached = _reached(meta_graph.graph_def, sorted(_signature_nodes(meta_graph)))
-    names = {node.attr["shared_name"].s.decode() or node.name for node in reached if node.op == "VarHandleOp"}
-    tracked = trackable_object_graph_pb2.TrackableObjectGraph()
-    tracked.ParseFromString(reader.get_tensor(_OBJECT_GRAPH_KEY))
-    attributes = [attribute for node in tracked.nodes for attribute in node.attributes]
-    return {a.checkpoint_key for a in attributes if a.full_name in names}
-
-
-def too_large_to_freeze(servable: str) -> str:
-    """Why a SavedModel cannot be one graph message; empty where it can."""
-    size = variable_bytes(servable)
-    if size <= _GRAPH_LIMIT_BYTES:
-        return ""
-    return f"its variables are {size / 1e9:.2f} GB, and a graph of constants holds {_GRAPH_LIMIT_BYTES / 1e9:.2f} GB"
-
-
-def nodes(graph_def: Any) -> Iterable[Any]:
-    """All nodes of a graph, those of its functions included."""
-    yield from graph_def.node
-    for function in graph_def.library.function:
-        yield from function.node_def
-
-
-def count_ops(graph_def: Any) -> dict[str, int]:
-    """How often each operation occurs, functions included."""
-    counts: dict[str, int] = {}
-    for node in nodes(graph_def):
-        counts[node.op] = counts.get(node.op, 0) + 1
-    return counts
-
-
-def count_executed_ops(servable: str, signature: str) -> dict[str, int]:
-    """How often each operation occurs on the way to a signature's outputs; a function's body counts at every call."""
-    meta_graph = read_flat(servable).meta_graph
-    functions = {f.signature.name: f.node_def for f in meta_graph.graph_def.library.function}
-    outputs = meta_graph.signature_def[signature].outputs.values()
-    counts: dict[str, int] = {}
-    waiting = _reached(meta_graph.graph_def, [output.name.split(":")[0] for output in outputs])
-    while waiting:
-        node = waiting.pop()
-        counts[node.op] = counts.get(node.op, 0) + 1
-        called = [value.func.name for value in node.attr.values() if value.HasField("func")]
-        waiting += [inner for name in called for inner in functions.get(name, ())]
-    return counts
-
-
-def _reached(graph_def: Any, names: list[str]) -> list[Any]:
-    """The nodes from which the named ones can be reached, each once."""
-    by_name = {node.name: node for node in graph_def.node}
-    found: dict[str, Any] = {}
-    while names:
-        name = names.pop()
-        if name not in found:
-            found[name] = by_name[name]
-            names += [_input_name(text) for text in by_name[name].input]
-    return list(found.values())
-
-
-def _input_name(text: str) -> str:
-    return text.lstrip("^").split(":")[0]
-
-
-def constants(graph_def: Any, dtype: tf.DType, min_elements: int = 0) -> list[Any]:
-    """The Const nodes of a dtype with at least so many elements, functions included."""
-    return [
-        node
-        for node in nodes(graph_def)
-        if node.op == "Const" and node.attr["dtype"].type == dtype.as_datatype_enum and elements(node) >= min_elements
-    ]
-
-
-def elements(node: Any) -> int:
-    """Elements of a Const node's tensor."""
-    return _elements([dim.size for dim in node.attr["value"].tensor.tensor_shape.dim])
-
-
-def rewrite_constants(
-    graph_def: Any, dtype: tf.DType, min_elements: int, rewrite: Callable[[Any], list[Any] | None]
-) -> tuple[Any, list[str]]:
-    """A copy of a graph in which chosen constants are replaced.
-
-    Args:
-        graph_def: The graph; functions are left alone, so optimize first.
-        dtype: Constants of this dtype are offered.
-        min_elements: And with at least so many elements.
-        rewrite: From a Const node to the nodes that replace it, the last of them under the old name; None keeps it.
-
-    Returns:
-        The new graph, and the names of the constants that were replaced.
-    """
-    chosen = {node.name for node in constants(graph_def, dtype, min_elements)}
-    result = tf.compat.v1.GraphDef()
-    result.versions.CopyFrom(graph_def.versions)
-    result.library.CopyFrom(graph_def.library)
-    replaced: list[str] = []
-    for node in graph_def.node:
-        new = rewrite(node) if node.name in chosen else None
-        result.node.extend([node] if new is None else new)
-        if new is not None:
-            replaced.append(node.name)
-    return result, replaced
-
-
-def const_node(name: str, value: Any, dtype: tf.DType) -> Any:
-    """A Const node."""
-    node = tf.compat.v1.NodeDef(name=name, op="Const")
-    node.attr["dtype"].type = dtype.as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, dtype=dtype))
-    return node
-
-
-def identity_node(name: str, source: str, dtype: tf.DType) -> Any:
-    """An Identity node."""
-    node = tf.compat.v1.NodeDef(name=name, op="Identity", input=[source])
-    node.attr["T"].type = dtype.as_datatype_enum
-    return node
-
-
-def cast_node(name: str, source: str, of: tf.DType, to: tf.DType) -> Any:
-    """A Cast node."""
-    node = tf.compat.v1.NodeDef(name=name, op="Cast", input=[source])
-    node.attr["SrcT"].type = of.as_datatype_enum
-    node.attr["DstT"].type = to.as_datatype_enum
-    return node
-
-
-def _kept_nodes(meta_graph: Any) -> set[str]:
+def kept_nodes(meta_graph: Any) -> set[str]:
     """Nodes of every signature's inputs and outputs, and the one that initializes tables."""
-    kept = _signature_nodes(meta_graph)
+    kept = signature_nodes(meta_graph)
     if _main_op(meta_graph):
         kept.add(_main_op(meta_graph))
     kept.update(asset.tensor_info.name.split(":")[0] for asset in meta_graph.asset_file_def)
     return kept
 
 
-def _signature_nodes(meta_graph: Any) -> set[str]:
+def signature_nodes(meta_graph: Any) -> set[str]:
     """Nodes of the inputs and outputs of every signature that answers requests."""
     signatures = [signature for name, signature in meta_graph.signature_def.items() if name != INIT_SIGNATURE]
     tensors = [t for s in signatures for t in (*s.inputs.values(), *s.outputs.values())]
@@ -434,8 +269,16 @@ def _asset_paths(graph_def: Any) -> list[str]:
     return [node.name for node in variables if node.attr["dtype"].type == tf.string.as_datatype_enum]
 
 
-def _elements(shape: Iterable[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
+def count_executed_ops(servable: str, signature: str) -> dict[str, int]:
+    """How often each operation occurs on the way to a signature's outputs; a function's body counts at every call."""
+    meta_graph = read_flat(servable).meta_graph
+    functions = {f.signature.name: f.node_def for f in meta_graph.graph_def.library.function}
+    outputs = meta_graph.signature_def[signature].outputs.values()
+    counts: dict[str, int] = {}
+    waiting = nodes.reached(meta_graph.graph_def, [output.name.split(":")[0] for output in outputs])
+    while waiting:
+        node = waiting.pop()
+        counts[node.op] = counts.get(node.op, 0) + 1
+        called = [value.func.name for value in node.attr.values() if value.HasField("func")]
+        waiting += [inner for name in called for inner in functions.get(name, ())]
+    return counts

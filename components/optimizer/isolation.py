@@ -7,6 +7,7 @@ runtime, threads and a fate of its own. An abort costs that piece only.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
 import os
@@ -48,6 +49,11 @@ def call(work: Callable[[], Any], timeout_seconds: float) -> Ended:
     Returns:
         The value; or the error it raised, the signal that ended it, or that it took too long. Never raises for these.
     """
+    return asyncio.run(run(work, timeout_seconds))
+
+
+async def run(work: Callable[[], Any], timeout_seconds: float) -> Ended:
+    """`call` for several pieces of work at a time: the event loop goes on while the child works."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="taxiway-") as folder:
         answer = Path(folder, "answer.json")
@@ -57,7 +63,7 @@ def call(work: Callable[[], Any], timeout_seconds: float) -> Ended:
         child = os.fork()
         if child == 0:
             _child(work, answer, parent)
-        status = _wait(child, started + timeout_seconds)
+        status = await _wait(child, started + timeout_seconds)
         seconds = time.monotonic() - started
         if status is None:
             return Ended(None, f"It did not end within {timeout_seconds:.0f} s and was killed.", seconds)
@@ -95,19 +101,22 @@ def _die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
-def _wait(child: int, deadline: float) -> int | None:
+async def _wait(child: int, deadline: float) -> int | None:
     """The child's wait status; None where it was killed at the deadline."""
-    pause = 0.002
-    while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return status
-        if time.monotonic() > deadline:
+    pause, status = 0.002, None
+    try:
+        while status is None and time.monotonic() <= deadline:
+            ended, found = os.waitpid(child, os.WNOHANG)
+            if ended:
+                status = found
+            else:
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, 0.05)
+    finally:  # the deadline, or whoever waited gave up
+        if status is None:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return None
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.05)
+    return status
 
 
 def _how(status: int) -> str:

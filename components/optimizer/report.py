@@ -106,13 +106,14 @@ class OutputError(Part):
 
 
 class Start(Part):
-    """What it costs to start answering, in a fresh process."""
+    """What it costs to start answering."""
 
-    load_ms: float
-    first_ms: float
-    """The first request, which optimizes the graph."""
+    load_ms: float | None = None
+    """In the pinned, otherwise idle process that measures latency, after another model was loaded there."""
+    first_ms: float | None = None
+    """The first request, which optimizes the graph; in the same process."""
     memory_mb: float
-    """Resident memory that loading and answering took."""
+    """Resident memory that loading and answering took, in a fresh process."""
 
 
 class Variant(Part):
@@ -120,13 +121,14 @@ class Variant(Part):
 
     name: str
     techniques: list[str]
+    """All that were applied, in order; some bring others along that change no answer."""
     status: Status
     reason: str = ""
     """Why it failed or was not tried: the exact error."""
     runtime: str = "tf_serving"
     hardware: str = "cpu"
     seconds: float = 0.0
-    """Wall time of making it, the techniques before it included."""
+    """Wall time of making it, the techniques before it included; several variants are made at a time."""
     checks: list[Check] = Field(default_factory=list)
     size: Size | None = None
     start: Start | None = None
@@ -161,6 +163,8 @@ class Decision(Part):
     objective: str
     batch_size: int
     reasons: list[str]
+    findings: list[str] = Field(default_factory=list)
+    """Where the time of a call goes, and what was done about it."""
     pareto: list[str] = Field(default_factory=list)
     """Of the variants that may be pushed, those that no other beats in quality, latency and size at once."""
 

@@ -62,7 +62,7 @@ def reproduce(report: str | Path, variant: str, out: str | Path) -> Reproduction
                 f"An input of that report is gone: {path}.", "Reproduce from a report whose artifacts are still there."
             )
     wanted = () if variant == REFERENCE else (variant,)
-    config = asked.config.model_copy(update={"variants": wanted, "exports": (variant,)})
+    config = asked.config.model_copy(update={"variants": wanted, "exports": (variant,), "combine": False})
     folders = {"chosen_uri": str(Path(out, "chosen")), "report_uri": str(out), "exports_uri": str(out)}
     job = asked.job.model_copy(update={"config": config, **folders})
     Path(out).mkdir(parents=True, exist_ok=True)

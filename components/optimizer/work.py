@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,50 +15,61 @@ import psutil
 
 from components.contract import Task
 from components.errors import OptimizationError
-from components.optimizer import data, graphs, measure, runtimes, served
-from components.optimizer.config import OptimizationConfig
+from components.optimizer import data, judging, measure, runtimes, served, slim, variants
+from components.optimizer.config import REFERENCE, OptimizationConfig
 from components.optimizer.job import OptimizerJob
 from components.optimizer.report import Check
-from components.optimizer.variants import technique
 from components.optimizer.variants.base import Piece, Workshop
+from components.training import tracing
+
+LOG = logging.getLogger(__name__)
 
 FEATURES_FILE = "features.npz"
 _BATCHES = 64
 """Different batches that the calls go round."""
 
 
-def prepare(job: OptimizerJob, folder: str, reference: Piece) -> dict[str, Any]:
-    """Writes the evaluation rows and the reference piece; tells what the machine has."""
+def preload(techniques: Iterable[str]) -> None:
+    """Imports, in the process that forks, what the forks would import one by one. Nothing of it starts TensorFlow."""
+    tracing.keep_keras_unconverted()
+    importlib.import_module("components.optimizer.finetuning")
+    for name in techniques:
+        _import(name)
+
+
+def _import(technique: str) -> None:
+    try:
+        variants.technique(technique)
+    except (ImportError, OSError) as error:  # the fork that needs it says so, as its variant's failure
+        LOG.warning("%s could not be imported: %s", technique, error)
+
+
+def prepare_rows(job: OptimizerJob, folder: str) -> dict[str, Any]:
+    """Writes the evaluation rows, raw and transformed; tells what the machine has."""
     import tensorflow as tf
 
     drawn = data.prepare(
         job.examples, job.schema_uri, job.label, job.columns, job.config.quality_rows, job.config.seed, folder
     )
+    if job.transform_graph:
+        np.savez(Path(folder, FEATURES_FILE), **data.transform(data.load_rows(folder), job.transform_graph))
     devices = tf.config.list_physical_devices("GPU")
     gpus = [tf.config.experimental.get_device_details(d).get("device_name", d.name) for d in devices]
-    core = _write_reference(job, folder, reference)
-    slots = graphs.write_slim(Piece(job.model).servable, str(Path(reference.uri, "slim")))
-    return {**drawn, "gpus": gpus, "tensorflow": tf.__version__, "core": core, "unused_bytes": slots}
+    return {**drawn, "gpus": gpus, "tensorflow": tf.__version__}
 
 
-def _write_reference(job: OptimizerJob, folder: str, reference: Piece) -> str:
-    """The trained model as a piece. Returns why its core is not known; empty where it is.
-
-    The core is exported from the Keras model; its features are the same rows as the raw ones, transformed here.
-    """
+def prepare_reference(job: OptimizerJob, folder: str, reference: Piece) -> dict[str, Any]:
+    """Makes the trained model a piece, with its core where it is known, and a copy without what no signature reads."""
     for path in (p for p in Path(job.model).iterdir() if p.name != "core"):
         Path(reference.uri, path.name).symlink_to(path.absolute())
     from components.optimizer import finetuning
 
-    refused = finetuning.refusal(reference)
-    if refused or not job.transform_graph:
-        return refused or "there is no transform graph"
-    workshop = Workshop.of(job, folder)
-    trained = finetuning.load(workshop, reference)
-    finetuning.save_core(trained.keras_model, trained.job, reference.core)
-    features = data.transform(data.load_rows(folder), job.transform_graph, set(trained.keras_model.input_names))
-    np.savez(Path(folder, FEATURES_FILE), **features)
-    return ""
+    refused = finetuning.refusal(reference) or ("" if job.transform_graph else "there is no transform graph")
+    if not refused:
+        trained = finetuning.load(Workshop.of(job, folder), reference)
+        finetuning.save_core(trained.keras_model, trained.job, reference.core)
+    unused = slim.write_slim(Piece(job.model).servable, str(Path(reference.uri, slim.FOLDER)))
+    return {"core": refused, "unused_bytes": unused}
 
 
 def load_features(folder: str) -> runtimes.Features:
@@ -71,7 +84,7 @@ def make(workshop: Workshop, name: str, source: Piece, made: Piece) -> dict[str,
     Returns:
         `refused`: the pre-check's reason, empty where it went on; `checks`: of the post-check; `seconds` it took.
     """
-    method = technique(name)
+    method = variants.technique(name)
     refused = method.pre_check(workshop, source)
     if refused:
         return {"refused": refused, "checks": [], "seconds": 0.0}
@@ -83,31 +96,33 @@ def make(workshop: Workshop, name: str, source: Piece, made: Piece) -> dict[str,
     return {"refused": "", "checks": [check.model_dump() for check in checks], "seconds": seconds}
 
 
-def score(piece: Piece, task: Task, folder: str, scores_file: str, xla: bool) -> dict[str, Any]:
-    """Scores the evaluation rows, loaded afresh: through `serving_default` with XLA disabled unless the server has it
-    enabled, or, where a variant is a core only, in its own runtime.
+def score(piece: Piece, job: OptimizerJob, folder: str, name: str) -> dict[str, Any]:
+    """Scores the evaluation rows, loaded afresh, and judges the scores: through `serving_default` with XLA disabled
+    unless the server has it enabled, or, where a variant is a core only, in its own runtime.
 
     Returns:
-        `load_ms` and `first_ms` of loading and of the first request; `memory_mb` that
-        loading and answering took, resident.
+        `memory_mb` that loading and answering took, resident; `quality` and `output_error` as in the report.
     """
-    if not xla:
+    if not job.config.xla:
         served.disable_xla()
     rows, score_all = _questions(piece, folder)
     resident = psutil.Process().memory_info().rss
-    started = time.perf_counter()
-    call = _opened(piece, task)
-    loaded = time.perf_counter()
+    call = _opened(piece, job.task)
     call(runtimes.first_row(rows))
-    answered = time.perf_counter()
-    scores = score_all(call, rows)
+    memory = (psutil.Process().memory_info().rss - resident) / 1e6
+    scores = np.asarray(score_all(call, rows), np.float64)
     _check_finite(scores)
-    np.save(scores_file, scores)
-    return {
-        "load_ms": (loaded - started) * 1e3,
-        "first_ms": (answered - loaded) * 1e3,
-        "memory_mb": (psutil.Process().memory_info().rss - resident) / 1e6,
-    }
+    np.save(Path(folder, f"{name}.npy"), scores)
+    return {"memory_mb": memory, **_judged(job, folder, scores)}
+
+
+def _judged(job: OptimizerJob, folder: str, scores: Any) -> dict[str, Any]:
+    labels, columns = data.load_columns(folder)
+    slices = list(judging.slices_of(columns, job.slices, job.config.min_slice_rows))
+    reference = np.load(Path(folder, f"{REFERENCE}.npy"))
+    quality = judging.quality(job.metric, labels, scores, reference, slices, job.config)
+    error = judging.output_error(job.task, scores, reference)
+    return {"quality": quality.model_dump(), "output_error": error.model_dump()}
 
 
 def _questions(piece: Piece, folder: str) -> tuple[Any, Callable[..., Any]]:
@@ -129,7 +144,7 @@ def _check_finite(scores: Any) -> None:
 
 def latency(
     pieces: dict[str, Piece], task: Task, config: OptimizationConfig, folder: str, seconds: float
-) -> list[dict[str, Any]]:
+) -> dict[str, Any]:
     """Times variants side by side, in a process pinned to as many cores as threads: the whole path, then the core.
 
     Args:
@@ -140,24 +155,48 @@ def latency(
         seconds: Wall time for all of it; each path and batch size gets its share.
 
     Returns:
-        One record a variant, path and batch size: `name`, `path`, `batch_size`, and what `measure.figures` gives.
+        `records`, one a variant, path and batch size: `name`, `path`, `batch_size`, and what `measure.figures` gives;
+        `starts`: by variant, `load_ms` and `first_ms`.
     """
+    started = time.monotonic()
     measure.pin(config.measuring.threads)
     if not config.xla:
         served.disable_xla()
     threads = config.measuring.threads
-    whole = {n: served.Served(p.servable, task, threads) for n, p in pieces.items() if p.is_whole}
-    core = {n: runtimes.open_core(p, task, threads) for n, p in pieces.items() if p.has_core or p.foreign}
-    make_batches: dict[str, Callable[..., list[Any]]] = {}
-    make_batches["whole"] = partial(measure.batches_of, data.load_rows(folder))
-    if core:
-        make_batches["core"] = partial(runtimes.feature_batches, load_features(folder))
-    share = seconds / (len(make_batches) * len(config.batch_sizes))
+    rows = data.load_rows(folder)
+    served.Served(pieces[REFERENCE].servable, task, threads)(rows[:1]).sum()  # what only a first model costs
+    whole, starts = _loaded({n: p for n, p in pieces.items() if p.is_whole}, _whole, rows, task, threads)
+    cores = {n: p for n, p in pieces.items() if p.has_core or p.foreign}
+    features = load_features(folder) if cores else {}
+    core, core_starts = _loaded(cores, runtimes.open_core, features, task, threads)
+    paths: list[tuple[str, dict[str, Any], Callable[..., list[Any]]]] = [
+        ("whole", whole, partial(measure.batches_of, rows)),
+        ("core", core, partial(runtimes.feature_batches, features)),
+    ]
+    share = (seconds - (time.monotonic() - started)) / (2 * len(config.batch_sizes))
     records = []
-    for path, models in (("whole", whole), ("core", core)):
+    for path, models, make_batches in paths:
         for batch_size in config.batch_sizes if models else ():
-            records += _timed(path, models, make_batches[path], batch_size, config, share)
-    return records
+            records += _timed(path, models, make_batches, batch_size, config, share)
+    return {"records": records, "starts": {**core_starts, **starts}}
+
+
+def _whole(piece: Piece, task: Task, threads: int) -> Callable[..., Any]:
+    return served.Served(piece.servable, task, threads)
+
+
+def _loaded(
+    pieces: dict[str, Piece], open_piece: Callable[..., Any], rows: Any, task: Task, threads: int
+) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+    """The models, and what it took to load each and to answer its first request."""
+    models, starts = {}, {}
+    for name, piece in pieces.items():
+        began = time.perf_counter()
+        models[name] = open_piece(piece, task, threads)
+        loaded = time.perf_counter()
+        models[name](runtimes.first_row(rows))
+        starts[name] = {"load_ms": (loaded - began) * 1e3, "first_ms": (time.perf_counter() - loaded) * 1e3}
+    return models, starts
 
 
 def _timed(

@@ -18,6 +18,7 @@ TECHNIQUES: dict[str, str] = {
     "sparsity_2_4": f"{_HERE}.sparsity_2_4:TECHNIQUE",
     "quantization_aware": f"{_HERE}.quantization_aware:TECHNIQUE",
     "frozen": f"{_HERE}.frozen:TECHNIQUE",
+    "lean_inputs": f"{_HERE}.lean_inputs:TECHNIQUE",
     "float16": f"{_HERE}.float16:TECHNIQUE",
     "int8_weights": f"{_HERE}.int8_weights:TECHNIQUE",
     "int8_dynamic": f"{_HERE}.int8:DYNAMIC",

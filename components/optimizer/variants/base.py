@@ -110,9 +110,11 @@ class Technique:
         pre_check: Why it cannot be applied to this piece; empty where it can. Costs next to nothing.
         transform: Makes the new piece in the empty folder it is given.
         post_check: Looks at what was made and proves that the change is there. A failed check fails the variant.
+        after: Techniques that change no answer, applied first; one that cannot be applied is left out.
     """
 
     name: str
     pre_check: Callable[[Workshop, Piece], str]
     transform: Callable[[Workshop, Piece, Piece], None]
     post_check: Callable[[Workshop, Piece, Piece], list[Check]]
+    after: tuple[str, ...] = ()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from components.contract import SERVING_DEFAULT
-from components.optimizer import graphs
+from components.optimizer import graphs, nodes, slim
 from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop, for_both
 
 
 def _pre_check(workshop: Workshop, piece: Piece) -> str:
-    return graphs.too_large_to_freeze(piece.servable)
+    return slim.too_large_to_freeze(piece.servable)
 
 
 def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
@@ -19,10 +19,10 @@ def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
     before = graphs.count_executed_ops(piece.servable, SERVING_DEFAULT)
     after = graphs.count_executed_ops(made.servable, SERVING_DEFAULT)
-    left = graphs.count_ops(graphs.read_flat(made.servable).graph).get("VarHandleOp", 0)
+    left = nodes.count_ops(graphs.read_flat(made.servable).graph).get("VarHandleOp", 0)
     fused = {op: n for op, n in after.items() if op.startswith("_Fused")}
     return [
-        _check_no_variables(left, graphs.variable_bytes(made.servable)),
+        _check_no_variables(left, slim.variable_bytes(made.servable)),
         Check(
             name="fewer_nodes",
             passed=sum(after.values()) <= sum(before.values()),

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.compiler.mlir.quantization.tensorflow import quantization_options_pb2
 
 from components.contract import SERVING_DEFAULT
-from components.optimizer import finetuning, graphs
+from components.optimizer import finetuning, graphs, nodes
 from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop
 from components.optimizer.variants.calibration import feature_batches
@@ -62,8 +62,8 @@ def _convert(source: str, target: str, preset: str, rows: Iterator[dict[str, Any
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
     graph = graphs.read_flat(made.servable).graph
-    stored = sum(graphs.elements(n) for n in graphs.constants(graph, tf.int8, _MIN_ELEMENTS))
-    ops = graphs.count_ops(graph)
+    stored = sum(nodes.elements(n) for n in nodes.constants(graph, tf.int8, _MIN_ELEMENTS))
+    ops = nodes.count_ops(graph)
     functions = [f.signature.name for f in graph.library.function if "quantized" in f.signature.name]
     xla = sorted(op for op in ops if op.startswith("Xla"))
     return [

@@ -12,26 +12,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.optimizer import graphs
+from components.optimizer import nodes
 from components.optimizer.report import Check
-from components.optimizer.variants.base import Piece, Technique, Workshop, for_both
+from components.optimizer.variants import storing
 
 MIN_ELEMENTS = 512
 _LEVELS = 127
-
-
-def _pre_check(workshop: Workshop, piece: Piece) -> str:
-    return graphs.too_large_to_freeze(piece.servable)
-
-
-def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
-    for_both(piece, made, _rewrite)
-
-
-def _rewrite(source: str, target: str) -> None:
-    model = graphs.optimize(graphs.load_frozen(source))
-    quantized, _ = graphs.rewrite_constants(model.graph, tf.float32, MIN_ELEMENTS, _quantize)
-    graphs.write(model.with_graph(quantized), target)
 
 
 def quantize(matrix: Any) -> tuple[Any, Any]:
@@ -50,30 +36,27 @@ def _quantize(node: Any) -> list[Any] | None:
     multiply = tf.compat.v1.NodeDef(name=node.name, op="Mul", input=[cast, scales])
     multiply.attr["T"].type = tf.float32.as_datatype_enum
     return [
-        graphs.const_node(stored, int8, tf.int8),
-        graphs.cast_node(cast, stored, tf.int8, tf.float32),
-        graphs.const_node(scales, scale, tf.float32),
+        nodes.const_node(stored, int8, tf.int8),
+        nodes.cast_node(cast, stored, tf.int8, tf.float32),
+        nodes.const_node(scales, scale, tf.float32),
         multiply,
     ]
 
 
-def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
-    graph = graphs.read_flat(made.servable).graph
-    stored = graphs.constants(graph, tf.int8, MIN_ELEMENTS)
-    left = [n for n in graphs.constants(graph, tf.float32, MIN_ELEMENTS) if len(_shape(n)) == 2 and _shape(n)[0] > 1]
-    values = sum(graphs.elements(node) for node in stored)
-    return [
-        Check(
-            name="weights_are_int8",
-            passed=bool(stored) and not left,
-            detail=f"{values} values in {len(stored)} matrices are stored as int8, {len(left)} matrices as float32",
-            figures={"int8_bytes": values, "float32_matrices": [node.name for node in left]},
-        )
-    ]
+def _check(graph: Any) -> Check:
+    stored = nodes.constants(graph, tf.int8, MIN_ELEMENTS)
+    left = [n for n in nodes.constants(graph, tf.float32, MIN_ELEMENTS) if len(_shape(n)) == 2 and _shape(n)[0] > 1]
+    values = sum(nodes.elements(node) for node in stored)
+    return Check(
+        name="weights_are_int8",
+        passed=bool(stored) and not left,
+        detail=f"{values} values in {len(stored)} matrices are stored as int8, {len(left)} matrices as float32",
+        figures={"int8_bytes": values, "float32_matrices": [node.name for node in left]},
+    )
 
 
 def _shape(node: Any) -> list[int]:
     return [dim.size for dim in node.attr["value"].tensor.tensor_shape.dim]
 
 
-TECHNIQUE = Technique("int8_weights", _pre_check, _transform, _post_check)
+TECHNIQUE = storing.technique("int8_weights", MIN_ELEMENTS, _quantize, _check)

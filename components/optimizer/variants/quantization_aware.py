@@ -12,7 +12,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tf_keras.src.saving import serialization_lib
 
-from components.optimizer import finetuning, graphs
+from components.optimizer import finetuning, graphs, nodes
 from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop
 
@@ -44,7 +44,7 @@ def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
 
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
-    ops = graphs.count_ops(graphs.read_flat(made.servable).graph)
+    ops = nodes.count_ops(graphs.read_flat(made.servable).graph)
     fake = sum(n for op, n in ops.items() if op.startswith("FakeQuant"))
     return [
         Check(

@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from components.errors import OptimizationError
-from components.optimizer import graphs
+from components.optimizer import graphs, nodes
 from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop
 from components.optimizer.variants.calibration import raw_batches
@@ -82,7 +82,7 @@ def _profiles(workshop: Workshop) -> Iterator[tuple[Any]]:
 
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
-    ops = graphs.count_ops(graphs.read_flat(made.servable).graph)
+    ops = nodes.count_ops(graphs.read_flat(made.servable).graph)
     engines, left = ops.get("TRTEngineOp", 0), ops.get("MatMul", 0)
     return [
         Check(

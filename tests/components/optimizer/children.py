@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components import subprocesses
-from components.optimizer import graphs
+from components.optimizer import graphs, nodes
 from components.optimizer.report import Check
 from components.optimizer.variants import TECHNIQUES
 from components.optimizer.variants.base import Piece, Technique, Workshop
@@ -34,10 +34,10 @@ def _spoil(workshop: Workshop, piece: Piece, made: Piece) -> None:
 
     def noisy(node: Any) -> list[Any]:
         value = tf.make_ndarray(node.attr["value"].tensor)
-        return [graphs.const_node(node.name, value + random.normal(0, 1.0, value.shape), tf.float32)]
+        return [nodes.const_node(node.name, value + random.normal(0, 1.0, value.shape), tf.float32)]
 
     model = graphs.optimize(graphs.load_frozen(piece.servable))
-    graph, _ = graphs.rewrite_constants(model.graph, tf.float32, 64, noisy)
+    graph, _ = nodes.rewrite_constants(model.graph, tf.float32, 64, noisy)
     graphs.write(model.with_graph(graph), made.servable)
 
 
@@ -111,7 +111,25 @@ def with_slots(content: dict[str, Any]) -> dict[str, Any]:
     return {"weights": sum(p.shape.num_elements() for p in servable.params) * 4}
 
 
-_WORK = {"optimize": optimize, "answers": answers, "compiled": compiled, "with_slots": with_slots}
+def lean(content: dict[str, Any]) -> dict[str, Any]:
+    """Answers of a servable with optional columns, frozen and with lean inputs, on rows that try the parser."""
+    from components.optimizer.variants.lean_inputs import lean as made_lean
+    from tests.components.optimizer import optional
+
+    folder = Path(content["folder"])
+    optional.save(str(folder / "trained"))
+    frozen = graphs.optimize(graphs.load_frozen(str(folder / "trained")))
+    graphs.write(frozen, str(folder / "frozen"))
+    made, done = made_lean(graphs.flat(str(folder / "frozen")))
+    graphs.write(made, str(folder / "lean"))
+    found: dict[str, Any] = {"done": done}
+    for name in ("trained", "frozen", "lean"):
+        found[name] = optional.answers(str(folder / name))
+        found[f"{name}_ops"] = graphs.count_executed_ops(str(folder / name), "serving_default")
+    return found
+
+
+_WORK = {"optimize": optimize, "answers": answers, "compiled": compiled, "with_slots": with_slots, "lean": lean}
 
 if __name__ == "__main__":
     subprocesses.child_main(lambda content: _WORK[content["do"]](content))

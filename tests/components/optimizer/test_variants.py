@@ -34,7 +34,14 @@ def test_every_technique_was_tried_and_what_works_here_works(everything):
 
 def test_the_answers_of_every_runtime_are_the_reference_s(everything):
     found, _ = everything
-    limits = {"frozen": 1e-6, "tflite_float32": 1e-5, "onnx": 1e-5, "float16": 5e-3, "tflite_float16": 5e-3}
+    limits = {
+        "frozen": 1e-6,
+        "lean_inputs": 1e-6,
+        "tflite_float32": 1e-5,
+        "onnx": 1e-5,
+        "float16": 5e-3,
+        "tflite_float16": 5e-3,
+    }
     limits |= {"int8_weights": 0.03, "int8_dynamic": 0.2, "int8_static": 0.2, "tflite_dynamic": 0.2}
     for name, limit in limits.items():
         assert found.variant(name).output_error.max < limit, name
@@ -134,15 +141,38 @@ def test_the_chosen_model_can_be_trained_on(everything):
     assert (out / "model" / "Format-Serving" / "saved_model.pb").exists()
 
 
+def test_a_structure_is_combined_once_its_quality_held(trained, tmp_path):
+    changes = {"variants": ["int8_weights", "magnitude_pruned", "structured_pruned"], "fine_tuning": {"epochs": 1}}
+    changes["constraints"] = {"max_quality_drop": 0.1}
+    found = run(job(trained, tmp_path, **changes), tmp_path / "log")
+    together = found.variant("structured_pruned+int8_weights")
+    assert together.status == "measured", together.reason
+    assert together.techniques == ["structured_pruned", "frozen", "lean_inputs", "int8_weights"]
+    assert {"smaller_layers", "weights_are_int8"} <= {check.name for check in together.checks}
+    assert together.size.bytes < found.variant("int8_weights").size.bytes
+    sparse = found.variant("magnitude_pruned+int8_weights")
+    assert sparse.status == "not_tried"
+    assert "every multiplication" in sparse.reason
+
+
 def test_a_branch_that_lost_its_quality_is_dropped(trained, tmp_path):
     changes = {
-        "variants": ["structured_pruned+frozen"],
+        "variants": ["structured_pruned", "frozen", "structured_pruned+float16"],
         "structured": {"keep_neurons_fraction": 0.02},
         "fine_tuning": {"epochs": 0.02, "max_steps": 1},
     }
-    variant = run(job(trained, tmp_path, **changes), tmp_path / "log").variant("structured_pruned+frozen")
-    assert variant.status == "not_tried"
-    assert "its branch was dropped: structured_pruned: auc may be worse" in variant.reason
+    found = run(job(trained, tmp_path, **changes), tmp_path / "log")
+    assert found.variant("structured_pruned").rejected
+    for name in ("structured_pruned+frozen", "structured_pruned+float16"):
+        assert found.variant(name).status == "not_tried"
+        assert "its branch was dropped: structured_pruned: auc may be worse" in found.variant(name).reason
+
+
+def test_the_report_says_where_the_time_goes(everything):
+    said = everything[0].decision.findings
+    assert len(said) == 1
+    assert "on parsing and transform" in said[0]
+    assert said[0] in everything[0].decision.reasons
 
 
 def test_what_may_be_pushed_where():

@@ -1,0 +1,96 @@
+"""Small rewritings of flat graphs that Grappler does not know: look-ups folded, shapes that need no computing."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import tensorflow as tf
+
+from components.optimizer import nodes
+from components.optimizer.view import View, output_of, replaced
+
+_HASHES = ("StringToHashBucketFast", "_TensorToHashBucketFast")
+
+
+def fold_lookups(graph_def: Any) -> tuple[Any, int]:
+    """Vocabularies with one bucket for unknown words: that bucket becomes the look-up's own default.
+
+    Transform looks a word up with the default -1, hashes it into the one bucket there is, adds the size of the table
+    and selects between the two: six operations. A look-up whose default is the size of the table is two.
+
+    Returns:
+        The new graph, and how many look-ups were folded.
+    """
+    view = View(graph_def)
+    new = {node.name: folded for node in view.all_of("SelectV2") if (folded := _folded(view, node))}
+    return replaced(graph_def, new), len(new)
+
+
+def _folded(view: View, select: Any) -> list[Any] | None:
+    unequal, lookup, added = (view.source(select, i) for i in range(3))
+    if not (unequal and lookup and added):
+        return None
+    if (unequal.op, lookup.op) != ("NotEqual", "LookupTableFindV2") or added.op not in ("AddV2", "Add"):
+        return None
+    size = _size_of_hashed(view, added, lookup)
+    if size is None or not _is_known(view, unequal, lookup):
+        return None
+    own_size, made = tf.compat.v1.NodeDef(), tf.compat.v1.NodeDef()
+    own_size.CopyFrom(size)
+    own_size.name = f"{select.name}/size"
+    own_size.input[:] = size.input[:1]  # the other is a control input: the first look-up, which nothing needs now
+    made.CopyFrom(lookup)
+    made.name = select.name
+    made.input[2] = own_size.name
+    return [own_size, made]
+
+
+def _size_of_hashed(view: View, added: Any, lookup: Any) -> Any:
+    """The node of the table's size, where it is added to a hash of one bucket; None elsewhere."""
+    terms = {node.op: node for node in (view.source(added, 0), view.source(added, 1)) if node}
+    size = terms.get("LookupTableSizeV2")
+    hashed = next((terms[op] for op in _HASHES if op in terms), None)
+    if size is None or hashed is None or hashed.attr["num_buckets"].i != 1:
+        return None
+    return size if size.input[0] == lookup.input[0] else None
+
+
+def _is_known(view: View, unequal: Any, lookup: Any) -> bool:
+    """Whether a node says where the look-up found something: its default is -1, and it is compared with that."""
+    others = [text for text in unequal.input if output_of(text)[0] != lookup.name]
+    return len(others) == 1 and view.holds(others[0], -1) and view.holds(lookup.input[2], -1)
+
+
+def fix_shapes(graph_def: Any) -> tuple[Any, int]:
+    """A shape `[rows, a, b]` that is put together at every call only to reshape becomes the constant `[-1, a, b]`.
+
+    Exact wherever the original is valid: the product of a reshape's dimensions is the number of elements.
+
+    Returns:
+        The new graph, and how many shapes became constants.
+    """
+    view, new = View(graph_def), {}
+    for node in view.all_of("Reshape"):
+        sizes = _sizes(view, node)
+        if sizes:
+            made = tf.compat.v1.NodeDef()
+            made.CopyFrom(node)
+            shape = nodes.const_node(f"{node.name}/constant_shape", sizes, tf.int32)
+            made.input[1] = shape.name
+            made.attr["Tshape"].type = tf.int32.as_datatype_enum
+            new[node.name] = [shape, made]
+    return replaced(graph_def, new), len(new)
+
+
+def _sizes(view: View, reshape: Any) -> list[int] | None:
+    """The shape with -1 for its one computed dimension; None where there are more, or a size is not above 0."""
+    pack = view.source(reshape, 1)
+    if pack is None or pack.op != "Pack":
+        return None
+    values = [view.constant(text) for text in pack.input]
+    sizes = [-1 if value is None else int(value) for value in values if value is None or value.ndim == 0]
+    fixed = [size for size in sizes if size != -1]
+    if len(sizes) != len(values) or len(sizes) - len(fixed) != 1 or not fixed or min(fixed) < 1:
+        return None
+    return sizes if prod(fixed) > 0 else None

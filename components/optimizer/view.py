@@ -1,0 +1,88 @@
+"""A graph looked at for patterns: which node an input comes from, who reads an output, what a constant holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from components.optimizer import nodes
+
+Output = tuple[str, int]
+"""A node's name and the number of its output."""
+
+
+def output_of(text: str) -> Output:
+    """The output that an input's text names; control inputs are not outputs."""
+    name, _, index = text.partition(":")
+    return name, int(index or 0)
+
+
+def text_of(output: Output) -> str:
+    """How an input names an output."""
+    return output[0] if output[1] == 0 else f"{output[0]}:{output[1]}"
+
+
+class View:
+    """A flat graph by name. Built once for each rewriting; it does not follow changes."""
+
+    def __init__(self, graph_def: Any) -> None:
+        self.by_name = {node.name: node for node in graph_def.node}
+        self.readers: dict[Output, list[Any]] = {}
+        for node in graph_def.node:
+            for text in node.input:
+                if not text.startswith("^"):
+                    self.readers.setdefault(output_of(text), []).append(node)
+
+    def source(self, node: Any, position: int) -> Any:
+        """The node behind an input; None where there is none."""
+        return self.by_name.get(output_of(node.input[position])[0]) if position < len(node.input) else None
+
+    def all_of(self, op: str) -> list[Any]:
+        """The nodes of an operation."""
+        return [node for node in self.by_name.values() if node.op == op]
+
+    def constant(self, text: str) -> NDArray[Any] | None:
+        """What a constant holds; None for anything else."""
+        node = self.by_name.get(output_of(text)[0])
+        if node is None or node.op != "Const":
+            return None
+        value: NDArray[Any] = tf.make_ndarray(node.attr["value"].tensor)
+        return value
+
+    def holds(self, text: str, wanted: Any) -> bool:
+        """Whether an input is a constant of just this value."""
+        value = self.constant(text)
+        return value is not None and value.shape == np.shape(wanted) and bool(np.all(value == wanted))
+
+    def is_first_dimension(self, text: str) -> Output | None:
+        """The shape `s` where the input is `s[0]`; None where it is something else."""
+        node = self.by_name.get(output_of(text)[0])
+        if node is None or node.op != "StridedSlice" or node.attr["shrink_axis_mask"].i != 1:
+            return None
+        plain = all(node.attr[f"{mask}_mask"].i in (0, 1) for mask in ("begin", "end"))
+        first = self.holds(node.input[1], [0]) and self.holds(node.input[3], [1])
+        return output_of(node.input[0]) if plain and first and not node.attr["new_axis_mask"].i else None
+
+
+def pruned(graph_def: Any, kept: Sequence[str]) -> Any:
+    """A copy of a graph with what the kept nodes need, and nothing else."""
+    wanted = {node.name for node in nodes.reached(graph_def, list(kept))}
+    result = tf.compat.v1.GraphDef()
+    result.versions.CopyFrom(graph_def.versions)
+    result.library.CopyFrom(graph_def.library)
+    result.node.extend(node for node in graph_def.node if node.name in wanted)
+    return result
+
+
+def replaced(graph_def: Any, new: dict[str, list[Any]]) -> Any:
+    """A copy of a graph in which some nodes, by name, became others. The last of them bears the old name."""
+    result = tf.compat.v1.GraphDef()
+    result.versions.CopyFrom(graph_def.versions)
+    result.library.CopyFrom(graph_def.library)
+    for node in graph_def.node:
+        result.node.extend(new.get(node.name, [node]))
+    return result

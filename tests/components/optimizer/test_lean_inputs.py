@@ -1,0 +1,32 @@
+"""Columns parsed densely and look-ups folded: the answers are the same, bit for bit, on rows that try the parser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.components.optimizer.conftest import child
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("lean")
+    return child("lean", folder / "log", folder=str(folder))
+
+
+def test_rows_without_with_empty_and_with_several_values_answer_as_before(made):
+    assert made["lean"] == made["frozen"] == made["trained"]
+
+
+def test_columns_are_parsed_densely_and_a_sparse_reader_keeps_its_own(made):
+    before, after = made["frozen_ops"], made["lean_ops"]
+    assert made["done"]["columns"] == 2  # word and count
+    assert before["SparseToDense"] == 5
+    assert after["SparseToDense"] == 3  # miles is made dense twice, tags are read as a sparse tensor too
+
+
+def test_the_bucket_of_unknown_words_is_the_look_ups_default(made):
+    assert made["done"]["lookups"] == 1
+    assert "StringToHashBucketFast" in made["frozen_ops"]
+    assert "StringToHashBucketFast" not in made["lean_ops"]

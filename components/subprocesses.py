@@ -7,6 +7,8 @@ abort the process they run in. So training, measuring, converting and validating
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -22,6 +24,8 @@ from typing import Any
 
 from components import errors
 
+_PARENT_VARIABLE = "TAXIWAY_PARENT_PROCESS"
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 CHILD_ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
 
 
@@ -79,7 +83,7 @@ def run(
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **CHILD_ENVIRONMENT, **(environment or {})},
+                env={**os.environ, **CHILD_ENVIRONMENT, **(environment or {}), _PARENT_VARIABLE: str(os.getpid())},
                 start_new_session=True,  # so that a time-out reaches the grandchildren
             )
             returncode = _wait(child, timeout_seconds)
@@ -122,6 +126,7 @@ def child_main(work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     A `TaxiwayError` is written with its class, so that the parent can raise it again; the traceback goes to the log.
     """
     job_file, result_file = sys.argv[1:3]
+    _end_with_parent()
     try:
         answer: dict[str, Any] = {"result": work(json.loads(Path(job_file).read_text()))}
     except errors.TaxiwayError as error:
@@ -139,6 +144,21 @@ def child_main(work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     temporary.write_text(json.dumps(answer))
     temporary.rename(result_file)  # whole or not there
     sys.exit(0 if "result" in answer else 1)
+
+
+def _end_with_parent() -> None:
+    """A killed run must not leave a child behind that goes on writing: training would go on beside the next run's.
+
+    The kernel sends SIGTERM, so that training writes its checkpoint first. Only the child of `run` is meant, not what
+    it starts itself.
+    """
+    parent = os.environ.pop(_PARENT_VARIABLE, "")
+    if not parent:
+        return
+    with contextlib.suppress(AttributeError):  # another system than Linux
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(parent):  # it died before the kernel was asked
+        sys.exit(1)
 
 
 def raise_again(outcome: Outcome, otherwise: type[errors.TaxiwayError]) -> None:

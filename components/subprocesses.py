@@ -24,6 +24,8 @@ from typing import Any
 
 from components import errors
 
+GRACE_SECONDS = 20.0
+"""For a child to write what it has when the run is interrupted; a second signal ends the wait."""
 _PARENT_VARIABLE = "TAXIWAY_PARENT_PROCESS"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 CHILD_ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
@@ -100,8 +102,18 @@ def _wait(child: subprocess.Popen[bytes], timeout_seconds: float | None) -> int 
         return child.wait(timeout_seconds)
     except subprocess.TimeoutExpired:
         return None
+    except KeyboardInterrupt:  # also what SIGTERM becomes in `taxiway run`
+        _ask_to_end(child)
+        raise
     finally:  # a time-out, Ctrl-C, or grandchildren that outlived the child
         _kill_group(child)
+
+
+def _ask_to_end(child: subprocess.Popen[bytes]) -> None:
+    """Training writes its checkpoint; what does not listen to SIGTERM ends at once."""
+    child.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(GRACE_SECONDS)
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:

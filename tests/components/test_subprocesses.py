@@ -43,6 +43,16 @@ def test_a_child_hears_that_its_parent_was_killed(tmp_path):
     assert told.read_text().endswith("asked to end"), "it had no chance to write what it has"
 
 
+def test_an_interrupted_parent_asks_its_child_to_end(tmp_path):
+    told = tmp_path / "child"
+    command = [sys.executable, "-c", PARENT, str(told), str(tmp_path / "log")]
+    parent = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
+    assert until(lambda: told.exists() and told.read_text().endswith("waits")), (tmp_path / "log").read_text()
+    parent.send_signal(signal.SIGINT)
+    assert parent.wait(timeout=60) == -signal.SIGINT
+    assert told.read_text().endswith("asked to end")
+
+
 def test_a_grandchild_is_no_child_of_ours(monkeypatch):
     from components import subprocesses
 

@@ -14,6 +14,7 @@ from components.errors import ConfigError, close_matches
 from components.evaluation.config import EvaluationConfig
 from components.example_gen.config import SPAN_PLACEHOLDER, DataConfig, LabelConfig
 from components.gates.config import GatesConfig
+from components.gates.location import schema_file
 from components.optimizer.config import OptimizationConfig
 from components.serving.config import ServingConfig
 from components.training.config import ModelConfig, TrainingConfig
@@ -22,7 +23,6 @@ from pipeline.assignments import assignment
 from pipeline.resources import KubeflowConfig
 
 DEFAULT_CONFIG = Path(__file__).parent.parent / "data" / "taxi" / "taxi.yaml"
-SCHEMA_FILE_NAME = "schema.pbtxt"
 
 
 class ResourcesConfig(Section):
@@ -64,8 +64,8 @@ class Config(Section):
 
     @property
     def schema_path(self) -> Path | None:
-        """The curated schema, beside the configuration file."""
-        return self._source.parent / SCHEMA_FILE_NAME if self._source else None
+        """The curated schema, beside the configuration file; see `components.gates.location`."""
+        return schema_file(self._source) if self._source else None
 
 
 def load(path: str | Path | None = None, overrides: Iterable[str] = ()) -> Config:

@@ -55,6 +55,7 @@ def create_pipeline(
         label=label,
         path=str(config.schema_path or ""),
         edited=edited_content(config.schema_path),
+        configuration=config.source.name if config.source else "",
     ).with_id("SchemaGen")
     schema = schema_gen.outputs["schema"]
     example_validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)

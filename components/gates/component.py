@@ -20,6 +20,7 @@ class CuratedSchemaSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "edited": component_spec.ExecutionParameter(type=str),
         "path": component_spec.ExecutionParameter(type=str),
+        "configuration": component_spec.ExecutionParameter(type=str),
         "label": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -43,6 +44,7 @@ class CuratedSchema(base_component.BaseComponent):
         label: str,
         path: str = "",
         edited: str = "",
+        configuration: str = "",
     ) -> None:
         """Args:
         statistics: TFDV's statistics of the splits, from which the first run infers.
@@ -50,10 +52,17 @@ class CuratedSchema(base_component.BaseComponent):
         label: The label's column.
         path: The file beside the configuration; empty where the run cannot see it.
         edited: The file's text where a person has edited it (`schema.edited_content`).
+        configuration: Name of the configuration's file, which an inferred schema keeps.
         """
         schema = types.Channel(type=standard_artifacts.Schema)
         spec = CuratedSchemaSpec(
-            statistics=statistics, examples=examples, label=label, path=path, edited=edited, schema=schema
+            statistics=statistics,
+            examples=examples,
+            label=label,
+            path=path,
+            edited=edited,
+            configuration=configuration,
+            schema=schema,
         )
         super().__init__(spec)
 

@@ -67,7 +67,7 @@ class SchemaExecutor(base_executor.BaseExecutor):
             schema.from_text(text, str(path or "the curated schema"))
         else:
             inferred = schema.infer(_read_statistics(input_dict), exec_properties["label"], _classes(input_dict))
-            text = schema.to_text(inferred)
+            text = schema.to_text(inferred, exec_properties["configuration"])
             _leave_beside_configuration(path, text)
         uri = artifact_utils.get_single_uri(output_dict["schema"])
         Path(uri).mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from components import schemas
 from components.errors import DataError
+from components.gates.location import owner_line
 
 RARE_VALUES_FRACTION = 0.05
 """Share of a text column's values that may be unknown before the gate stops the run; the model has OOV buckets."""
@@ -50,10 +51,10 @@ def infer(
     return schema
 
 
-def to_text(schema: schema_pb2.Schema) -> str:
-    """The file's text, marked as inferred and not yet edited."""
+def to_text(schema: schema_pb2.Schema, configuration: str = "") -> str:
+    """The file's text, marked as inferred for `configuration` and not yet edited."""
     body = text_format.MessageToString(schema, as_utf8=True)
-    return f"{_HEADER}{_MARK}{_digest(body)}\n{body}"
+    return f"{owner_line(configuration)}{_HEADER}{_MARK}{_digest(body)}\n{body}"
 
 
 def from_text(text: str, where: str) -> schema_pb2.Schema:

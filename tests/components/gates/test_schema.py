@@ -50,3 +50,10 @@ def test_an_existing_file_is_never_overwritten(inferred, tmp_path):
 def test_a_broken_file_is_named_with_its_line():
     with pytest.raises(DataError, match=r"config/schema\.pbtxt is not a schema.*1:1"):
         schema.from_text("featur { }", "config/schema.pbtxt")
+
+
+def test_the_configurations_name_is_no_edit(tmp_path):
+    path = tmp_path / "schema.pbtxt"
+    path.write_text(schema.to_text(schema_pb2.Schema(), "mine.yaml"))
+    assert path.read_text().startswith("# configuration: mine.yaml\n")
+    assert schema.edited_content(path) == ""

@@ -112,7 +112,8 @@ def pareto(points: Sequence[Mapping[str, Any]], metric: str, batch_size: int) ->
         "customdata": [point["words"] for point in points],
         "hovertemplate": "%{customdata}<extra></extra>",
         "mode": "markers+text",
-        "textposition": "top center",
+        "cliponaxis": False,
+        "textposition": [_beside(point["p50"], points) for point in points],
         "marker": {
             "size": [12 + 22 * ((p["size"] or 0) / largest) ** 0.5 for p in points],
             "color": colours,
@@ -120,8 +121,16 @@ def pareto(points: Sequence[Mapping[str, Any]], metric: str, batch_size: int) ->
         },
         "error_y": {"type": "data", "array": [point["error"] for point in points], "color": SOFT, "thickness": 1},
     }
-    extra = {"showlegend": False, "height": 420}
+    low, high = min(point["p50"] for point in points), max(point["p50"] for point in points)
+    room = 0.12 * (high - low or high or 1.0)
+    extra = {"showlegend": False, "height": 420, "xaxis": {"range": [low - room, high + room]}}
     return _figure("Variants", [dots], f"median latency at batch {batch_size}, ms (left is better)", metric, extra)
+
+
+def _beside(x: float, points: Sequence[Mapping[str, Any]]) -> str:
+    """Where a name has room: to the right of what lies left."""
+    places = [point["p50"] for point in points]
+    return "top right" if x <= (min(places) + max(places)) / 2 else "top left"
 
 
 def _figure(title: str, traces: list[Figure], x_title: str, y_title: str, extra: Mapping[str, Any]) -> Figure:

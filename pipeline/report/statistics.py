@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import bisect
+import itertools
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 FILE = "FeatureStats.pb"
+BARS = 20
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Column:
         mean, std, low, high: Numbers only.
         unique: Strings only: distinct values.
         values: Strings only: value to its share of the rows that have one, the most frequent first.
-        bins: Numbers only: `(low, high, share)` of equally wide bins.
+        cdf: Numbers only: points `(x, share of the values up to x)`, both ascending, between which it is linear.
     """
 
     name: str
@@ -35,7 +39,7 @@ class Column:
     high: float | None = None
     unique: int | None = None
     values: tuple[tuple[str, float], ...] = ()
-    bins: tuple[tuple[float, float, float], ...] = ()
+    cdf: tuple[tuple[float, float], ...] = ()
 
     @property
     def missing_share(self) -> float:
@@ -83,11 +87,64 @@ def _column(feature: Any, rows: int) -> Column:
 
 
 def _numeric(name: str, kind: str, rows: int, missing: int, stats: Any) -> Column:
-    standard = next((histogram for histogram in stats.histograms if histogram.type == 0), None)
-    buckets = list(standard.buckets) if standard else []
-    total = sum(bucket.sample_count for bucket in buckets) or 1.0
-    bins = tuple((b.low_value, b.high_value, b.sample_count / total) for b in buckets)
-    return Column(name, kind, rows, missing, stats.mean, stats.std_dev, stats.min, stats.max, bins=bins)
+    cdf = _cdf([list(histogram.buckets) for histogram in stats.histograms], whole=kind == "int")
+    return Column(name, kind, rows, missing, stats.mean, stats.std_dev, stats.min, stats.max, cdf=cdf)
+
+
+def _cdf(histograms: list[list[Any]], *, whole: bool) -> tuple[tuple[float, float], ...]:
+    """One curve out of TFDV's histograms: equally wide buckets say little where outliers stretch them, quantiles little
+    where many values are the same; both together say what each leaves out."""
+    points = []
+    for buckets in histograms:
+        total, below = sum(bucket.sample_count for bucket in buckets) or 1.0, 0.0
+        narrow = whole and all(bucket.high_value - bucket.low_value <= 1 for bucket in buckets)
+        for bucket in buckets:
+            low, high = bucket.low_value, bucket.high_value
+            if narrow and bucket.sample_count:  # all of it is the one whole number in the bucket
+                low = high = min(math.ceil(low - 1e-9), high)
+            points += [(low, below / total), (high, (below + bucket.sample_count) / total)]
+            below += bucket.sample_count
+        if narrow and points:
+            return tuple(points)
+    ascending: list[tuple[float, float]] = []
+    for x, share in sorted(points):
+        ascending.append((x, max(share, ascending[-1][1] if ascending else 0.0)))
+    return tuple(ascending)
+
+
+def edges(column: Column) -> tuple[float, ...]:
+    """Edges of the bars that show a column: its middle 99 %, or one bar a value for few whole numbers; empty for what
+    is no number or does not vary."""
+    if not column.cdf or column.low is None or column.high is None or column.low == column.high:
+        return ()
+    if column.kind == "int" and column.high - column.low < BARS + 10:
+        return tuple(column.low - 0.5 + step for step in range(int(column.high - column.low) + 2))
+    low, high = (_quantile(column.cdf, share) for share in (0.005, 0.995))
+    if low == high:
+        low, high = column.low, column.high
+    return tuple(low + (high - low) * step / BARS for step in range(BARS + 1))
+
+
+def shares(column: Column, edges: Sequence[float]) -> list[float]:
+    """Share of the values between neighbouring edges; what lies at the first edge counts to the first bar."""
+    up_to = [_share(column.cdf, edge) for edge in edges]
+    up_to[0] = _share(column.cdf, math.nextafter(edges[0], -math.inf))
+    return [after - before for before, after in itertools.pairwise(up_to)]
+
+
+def _share(cdf: Sequence[tuple[float, float]], x: float) -> float:
+    """Of the values up to `x`, those that are `x` included."""
+    at = bisect.bisect_right(cdf, (x, math.inf))
+    if at in (0, len(cdf)):
+        return 0.0 if at == 0 else 1.0
+    (x0, y0), (x1, y1) = cdf[at - 1], cdf[at]
+    return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+
+
+def _quantile(cdf: Sequence[tuple[float, float]], share: float) -> float:
+    at = bisect.bisect_left([y for _, y in cdf], share)
+    (x0, y0), (x1, y1) = cdf[max(at - 1, 0)], cdf[min(at, len(cdf) - 1)]
+    return x1 if y1 == y0 else x0 + (x1 - x0) * (share - y0) / (y1 - y0)
 
 
 def _string(name: str, kind: str, rows: int, missing: int, stats: Any) -> Column:

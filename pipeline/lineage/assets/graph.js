@@ -76,7 +76,11 @@ function lineageGraph(host, graph) {
     const whole = Math.min(1.1, (box.w - 40) / graph.width, (box.h - 40) / graph.height);
     view.k = Math.max(least, whole);
     const end = byKey.get(graph.focus[0]);
-    const anchor = whole < least && end ? { x: end.x + end.w / 2, y: end.y + end.h + 16 - box.h / view.k / 2 } : { x: graph.width / 2, y: graph.height / 2 };
+    const anchor = { x: graph.width / 2, y: graph.height / 2 };
+    if (whole < least && end) { // what was asked for at the bottom; across, all of it where it fits
+      anchor.y = end.y + end.h + 16 - box.h / view.k / 2;
+      if (graph.width * view.k > box.w - 20) anchor.x = end.x + end.w / 2;
+    }
     view.x = box.w / 2 - anchor.x * view.k; view.y = box.h / 2 - anchor.y * view.k;
     apply();
   }

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn
+from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.errors import UsageError
 from pipeline import report
 from pipeline.layout import Root as Place
-from pipeline.report import compare, curves
+from pipeline.report import compare, curves, statistics
 from tests.pipeline.lineage.stores import memory_folder
 from tests.pipeline.report import browser, roots
 
@@ -101,6 +102,37 @@ def test_curves_agree_with_scikit_learn():
     assert cells == [right, wrong, missed, hit]
     assert at["precision"] == pytest.approx(sklearn.precision_score(labels, said))
     assert np.isnan(curves.auc(np.ones(3, bool), np.arange(3.0)))
+
+
+def column(kind, low, high, *histograms):
+    made = statistics_pb2.FeatureNameStatistics(name="x", type={"int": 0, "float": 1}[kind])
+    made.num_stats.min, made.num_stats.max = low, high
+    for number, buckets in enumerate(histograms):
+        histogram = made.num_stats.histograms.add(type=number)
+        for a, b, count in buckets:
+            histogram.buckets.add(low_value=a, high_value=b, sample_count=count)
+    return statistics._column(made, 100)
+
+
+def test_an_outlier_hides_no_distribution():
+    """One row at 1,000 puts all others into one of the equally wide buckets; the quantiles still tell them apart."""
+    standard = [(0, 500, 99), (500, 1000, 1)]
+    quantiles = [(0, 1, 25), (1, 2, 25), (2, 3, 25), (3, 1000, 25)]
+    made = column("float", 0, 1000, standard, quantiles)
+    found = statistics.shares(made, [0, 1, 2, 3])
+    assert found == pytest.approx([0.25, 0.25, 0.25])
+    assert sum(statistics.shares(made, statistics.edges(made))) == pytest.approx(0.99, abs=0.011)
+
+
+def test_few_whole_numbers_get_a_bar_each():
+    buckets = [(1 + 0.6 * step, 1.6 + 0.6 * step, count) for step, count in enumerate([4, 0, 0, 3, 0, 0, 2, 0, 0, 1])]
+    made = column("int", 1, 7, buckets)
+    assert statistics.edges(made) == (0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5)
+    assert statistics.shares(made, statistics.edges(made)) == pytest.approx([0.4, 0, 0.3, 0, 0.2, 0, 0.1])
+
+
+def test_what_never_varies_has_no_bars():
+    assert statistics.edges(column("int", 3, 3, [(3, 3, 10)])) == ()
 
 
 def test_multiclass_and_regression_curves():

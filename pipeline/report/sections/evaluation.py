@@ -1,0 +1,154 @@
+"""Metrics against the baseline with intervals, by slice; curves of the model that would be served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.contract import serving_model_dir
+from components.evaluation.config import HIGHER_IS_BETTER
+from pipeline import output, record, results
+from pipeline.report import charts, scoring
+from pipeline.report.sections.common import MOST_SLICES, Section, overall
+from pipeline.report.sources import RunSources
+from pipeline.summary import LOWER_IS_BETTER, NO_CHANGE
+
+
+def evaluation(sources: RunSources) -> Section:
+    """Metrics against the baseline, by slice; curves of the model that would be served."""
+    run = sources.run
+    if not run.metrics:
+        return None
+    scored = _scored(sources)
+    limits = scored.get("intervals", {})
+    tables = [
+        _metrics(node, values, run.main_metric, limits.get(node, {})) for node, values in run.metrics.items() if values
+    ]
+    by_slice = _by_slice(run, limits.get("Evaluator", {}))
+    drawn = [charts.slices(run.main_metric, by_slice)] if len(by_slice) > 1 else []
+    return {"tables": tables, "figures": [*drawn, *_curves(scored)], "scored": scored, "auc": scored.get("auc")}
+
+
+def _by_slice(run: record.RunRecord, limits: Mapping[str, Any]) -> list[dict[str, Any]]:
+    name = run.main_metric
+    return [
+        {
+            "slice": values.slice,
+            "candidate": values.candidate.get(name),
+            "baseline": values.baseline.get(name),
+            "limits": limits.get(values.slice, {}).get(name, {}).get("value"),
+        }
+        for values in (run.metrics.get("Evaluator") or ())[: MOST_SLICES + 1]
+    ]
+
+
+def _metrics(
+    node: str, values: tuple[record.MetricValues, ...], main: str, limits: Mapping[str, Any]
+) -> dict[str, Any]:
+    names = sorted(values[0].candidate, key=lambda name: (name != main, name))
+    rows = [
+        {
+            "slice": v.slice,
+            "rows": v.rows,
+            "cells": [_cell(name, v, limits.get(v.slice, {}).get(name, {})) for name in names],
+        }
+        for v in values[: MOST_SLICES + 1]
+    ]
+    return {"node": node, "names": names, "rows": rows, "hidden": max(len(values) - len(rows), 0)}
+
+
+def _cell(name: str, values: record.MetricValues, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """A metric with its change and both intervals; coloured only where the change's interval leaves out zero."""
+    mine, other = values.candidate.get(name), values.baseline.get(name)
+    change = None if mine is None or other is None else mine - other
+    judged = (
+        name in HIGHER_IS_BETTER | LOWER_IS_BETTER or "[" in name
+    )  # calibration is best at 1: neither way is better
+    low, high = limits.get("change") or (change or 0.0, change or 0.0)
+    sure = change is not None and abs(change) >= NO_CHANGE and min(low * change, high * change) > 0
+    better = change is not None and (change > 0) == (name not in LOWER_IS_BETTER)
+    return {
+        "value": output.number(mine),
+        "limits": _between(limits.get("value"), ""),
+        "change": "" if change is None else f"{change:+.4f}",
+        "change_limits": _between(limits.get("change"), "+") if change is not None else "",
+        "kind": "" if not judged or not sure else "good" if better else "bad",
+    }
+
+
+def _between(limits: Any, sign: str) -> str:
+    return f"{limits[0]:{sign}.4f} … {limits[1]:{sign}.4f}" if limits else ""
+
+
+def _scored(sources: RunSources) -> dict[str, Any]:
+    """The curves' values and the intervals; `{"error"}` where the model or the rows are gone."""
+    trained, optimized, baseline = (sources.folder(n, "model") for n in ("Trainer", "ModelOptimizer", "Baseline"))
+    examples, label = sources.folder("ExampleGen", "examples"), sources.config.get("label", {})
+    split, served = examples / "Split-eval" if examples else None, optimized or trained
+    if served is None or split is None or not split.is_dir() or not label.get("task"):
+        return {"error": "the model or the evaluation rows are not there any more"}
+    compared = {"Evaluator": (trained, baseline), "OptimizedEvaluator": (optimized, trained)}
+    job = scoring.Job(
+        served=_servable(served),
+        examples=str(split),
+        label=label["column"],
+        task=label["task"],
+        evaluators={
+            node: (_servable(mine), _servable(other))
+            for node, (mine, other) in compared.items()
+            if mine and other and node in sources.run.metrics
+        },
+        classes=sources.classes,
+        metrics=tuple(dict.fromkeys(name for each in _overalls(sources.run) for name in each.candidate)),
+        slices=_slices(sources),
+    )
+    return scoring.scores(sources.root.run(sources.run.run_id), job)
+
+
+def _servable(model: Path) -> str:
+    return serving_model_dir(str(model))
+
+
+def _overalls(run: record.RunRecord) -> list[record.MetricValues]:
+    return [found for node in run.metrics if (found := overall(run, node))]
+
+
+def _slices(sources: RunSources) -> dict[str, Any]:
+    """The slices that the tables show, with the conditions that their rows meet."""
+    shown = {each.slice for values in sources.run.metrics.values() for each in values[: MOST_SLICES + 1]}
+    known: dict[str, Any] = {}
+    for node in sources.run.metrics:
+        folder = sources.folder(node, "evaluation")
+        known |= results.slices(str(folder)) if folder else {}
+    return {name: conditions for name, conditions in known.items() if name in shown}
+
+
+def _curves(scored: Mapping[str, Any]) -> list[charts.Figure]:
+    figures = []
+    if "roc" in scored:
+        area, low, high = scored["auc"]
+        title = f"ROC: area {area:.4f} [{low:.4f}, {high:.4f}]"
+        figures.append(
+            charts.curve(
+                title, **scored["roc"], x_title="false-positive rate", y_title="true-positive rate", diagonal=True
+            )
+        )
+        figures.append(
+            charts.curve("Precision and recall", **scored["pr"], x_title="recall", y_title="precision", diagonal=False)
+        )
+    if "calibration" in scored:
+        figures.append(charts.calibration(scored["calibration"]))
+    if "histogram" in scored:
+        shares = {name: scored["histogram"][name] for name in ("negative", "positive")}
+        figures.append(
+            charts.bars("Scores by class", scored["histogram"]["middle"], shares, "score", "share of the class")
+        )
+    if "points" in scored:
+        points = scored["points"]
+        figures.append(charts.scatter("Predictions", points["label"], points["predicted"], "label", "prediction"))
+        share = {"residuals": scored["residuals"]["share"]}
+        figures.append(
+            charts.bars("Residuals", scored["residuals"]["middle"], share, "prediction minus label", "share of rows")
+        )
+    return figures

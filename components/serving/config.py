@@ -8,6 +8,9 @@ from pydantic import Field, field_validator
 
 from components.configuration import Section
 
+OBJECT_STORES = ("gs", "s3")
+"""Schemes that TensorFlow writes, and TensorFlow Serving reads: gs by itself, s3 with tensorflow-io."""
+
 
 class BatchingConfig(Section):
     """TensorFlow Serving's request batching, written to `batching_parameters.txt`."""
@@ -53,10 +56,21 @@ class ServingConfig(Section):
     """Newest versions kept; older ones go, but never the live one nor one that a label names."""
     versions_served: int = Field(1, ge=1)
     """Newest versions that the server keeps loaded (`models.config`)."""
+    publish_to: str = ""
+    """A folder of an object store, such as `gs://bucket/serving/taxi`, that every push, rollback and promotion makes
+    hold the same versions, for servers that read there. Empty: none. `s3://` needs tensorflow-io (the extra `s3`)."""
     lock_timeout_seconds: float = Field(600, gt=0)
     """How long a push waits for another one into the same directory."""
     batching: BatchingConfig = BatchingConfig()
     """Request batching of TensorFlow Serving."""
+
+    @field_validator("publish_to")
+    @classmethod
+    def _url(cls, url: str) -> str:
+        if url and (url.partition("://")[0] not in OBJECT_STORES or not url.partition("://")[2].strip("/")):
+            accepted = ", ".join(f"{scheme}://BUCKET/FOLDER" for scheme in OBJECT_STORES)
+            raise ValueError(f"{url!r} is no folder of an object store; accepted: {accepted}")
+        return url.rstrip("/")
 
     @field_validator("warmup_batch_sizes")
     @classmethod

@@ -245,6 +245,13 @@ class ServingDirectory:
                 if not path.exists() or path.read_bytes() != content:
                     files.replace_file(path, content)
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the directory's lock, for who reads all of it while nobody may change it. Nothing here may be changed
+        inside: the other methods take the lock themselves."""
+        with self._locked():
+            yield
+
     # ---- below the lock ----
 
     @contextlib.contextmanager

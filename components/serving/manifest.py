@@ -73,14 +73,25 @@ def read_manifest(folder: Path) -> Manifest | None:
     Raises:
         ServingError: There is one, but this version of Taxiway cannot read it.
     """
-    stored = read_json(folder / MANIFEST_FILE)
-    if stored is None:
-        return None
+    content = _read_bytes(folder / MANIFEST_FILE)
+    return parse(content, str(folder / MANIFEST_FILE)) if content is not None else None
+
+
+def parse(content: bytes, where: str) -> Manifest:
+    """A manifest from its bytes.
+
+    Args:
+        content: As `Manifest.to_json` wrote it.
+        where: Its path or URL, for the message.
+
+    Raises:
+        ServingError: It is damaged, or a newer Taxiway wrote it.
+    """
+    stored = _versioned(content, where)
     try:
-        entries = {str(name): (str(e["sha256"]), int(e["bytes"])) for name, e in stored["files"].items()}
+        return Manifest({str(name): (str(e["sha256"]), int(e["bytes"])) for name, e in stored["files"].items()})
     except (KeyError, TypeError, AttributeError) as error:
-        raise ServingError(f"{folder / MANIFEST_FILE} is no manifest: {error!r}.", _DAMAGED) from error
-    return Manifest(entries)
+        raise ServingError(f"{where} is no manifest: {error!r}.", _DAMAGED) from error
 
 
 def differences(folder: Path, manifest: Manifest) -> list[str]:
@@ -100,17 +111,27 @@ def read_json(path: Path) -> dict[str, Any] | None:
     Raises:
         ServingError: It is damaged, or a newer Taxiway wrote it.
     """
+    content = _read_bytes(path)
+    return _versioned(content, str(path)) if content is not None else None
+
+
+def _read_bytes(path: Path) -> bytes | None:
     try:
-        stored = json.loads(path.read_bytes())
+        return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _versioned(content: bytes, where: str) -> dict[str, Any]:
+    try:
+        stored = json.loads(content)
     except ValueError as error:
-        raise ServingError(f"{path} is not JSON: {error}.", _DAMAGED) from error
+        raise ServingError(f"{where} is not JSON: {error}.", _DAMAGED) from error
     if not isinstance(stored, dict) or not isinstance(stored.get("version"), int):
-        raise ServingError(f"{path} has no format version.", _DAMAGED)
+        raise ServingError(f"{where} has no format version.", _DAMAGED)
     if stored["version"] > FORMAT_VERSION:
         raise ServingError(
-            f"{path} has format version {stored['version']}; this Taxiway reads up to {FORMAT_VERSION}.",
+            f"{where} has format version {stored['version']}; this Taxiway reads up to {FORMAT_VERSION}.",
             "Use the Taxiway that wrote it, or a newer one.",
         )
     return stored

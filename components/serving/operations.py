@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import StoreError
-from components.serving import manifest, record, server_files
+from components.serving import manifest, push, record, server_files
 from components.serving.directory import PushResult, ServingDirectory
 
 
@@ -41,13 +41,23 @@ def rollback(
         ServingError: There is nothing to return to. The live version is then as it was.
     """
     result = directory.rollback(to, reason=reason)
-    server_files.write(directory, model, server_files.settings(directory))
+    settings = server_files.settings(directory)
+    server_files.write(directory, model, settings)
+    execution, not_recorded = _record(directory, model, metadata, result)
+    push.publish(directory, model, settings)
+    return Rollback(result, execution, not_recorded)
+
+
+def _record(
+    directory: ServingDirectory, model: str, metadata: Path | None, result: PushResult
+) -> tuple[int | None, str]:
+    """The execution's id, and why there is none."""
     if metadata is None or not metadata.exists():
-        return Rollback(result, None, "there is no metadata store")
+        return None, "there is no metadata store"
     try:
-        return Rollback(result, record.rollback(metadata, model, directory.base, result), "")
+        return record.rollback(metadata, model, directory.base, result), ""
     except StoreError as error:  # the rollback itself stands
-        return Rollback(result, None, str(error))
+        return None, str(error)
 
 
 def promote(directory: ServingDirectory, model: str, number: int, label: str) -> None:
@@ -57,7 +67,7 @@ def promote(directory: ServingDirectory, model: str, number: int, label: str) ->
         ServingError: There is no such version, or it is no label.
     """
     directory.promote(number, label)
-    server_files.write(directory, model, server_files.settings(directory))
+    _tell_servers(directory, model)
 
 
 def demote(directory: ServingDirectory, model: str, label: str) -> None:
@@ -67,7 +77,14 @@ def demote(directory: ServingDirectory, model: str, label: str) -> None:
         ServingError: There is no such label.
     """
     directory.demote(label)
-    server_files.write(directory, model, server_files.settings(directory))
+    _tell_servers(directory, model)
+
+
+def _tell_servers(directory: ServingDirectory, model: str) -> None:
+    """Writes the server's files anew, and the object store's copy where the last push had one."""
+    settings = server_files.settings(directory)
+    server_files.write(directory, model, settings)
+    push.publish(directory, model, settings)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ def push(
         force: Push even what is live or quarantined.
 
     Raises:
-        ServingError: Nothing was pushed; the live version is as it was.
+        ServingError: Nothing was pushed; the live version is as it was. Or it was, and could not be published: the
+            message says so.
     """
     directory = ServingDirectory(base, lock_timeout_seconds=config.lock_timeout_seconds)
     extra = Path(validated, EXTRA) if validated else None
@@ -45,7 +46,20 @@ def push(
     if result.pushed:
         directory.retain(config.versions_kept)
         server_files.write(directory, name, config)
+    publish(directory, name, config)
     return result
+
+
+def publish(directory: ServingDirectory, name: str, config: ServingConfig) -> None:
+    """Makes the object store hold what the directory holds, where the configuration names one.
+
+    Raises:
+        ServingError: The store did not take it. The directory's live version stays; doing it again completes the copy.
+    """
+    if config.publish_to:
+        from components.serving import published  # imports TensorFlow
+
+        published.publish(directory, name, published.ObjectFolder(config.publish_to), config)
 
 
 def not_blessed(base: str | Path, why: str) -> PushResult:

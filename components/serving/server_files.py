@@ -65,16 +65,22 @@ def contents(directory: ServingDirectory, name: str, config: ServingConfig) -> d
 
 
 def models_config(
-    name: str, base_path: str, numbers: Sequence[int], labels: Mapping[str, int], config: ServingConfig
+    name: str,
+    base_path: str,
+    numbers: Sequence[int],
+    labels: Mapping[str, int],
+    config: ServingConfig,
+    *,
+    one_by_one: bool = False,
 ) -> str:
     """`models.config`: which versions are loaded, and their labels.
 
     Without labels the newest versions are served as they come. With labels the versions are named one by one, because
-    a label may name an old one: the server has to read this file again after a push, which
-    `--model_config_file_poll_wait_seconds` makes it do.
+    a label may name an old one, and so they are where a version may be seen half copied (`one_by_one`): the server has
+    to read this file again after a push, which `--model_config_file_poll_wait_seconds` makes it do.
     """
     served = sorted({*sorted(numbers)[-config.versions_served :], *labels.values()})
-    if labels:
+    if labels or one_by_one:
         policy = "specific { " + " ".join(f"versions: {number}" for number in served) + " }"
     else:
         policy = f"latest {{ num_versions: {config.versions_served} }}"

@@ -51,7 +51,7 @@ def prepare_rows(job: OptimizerJob, folder: str) -> dict[str, Any]:
     drawn = data.prepare(
         job.examples, job.schema_uri, job.label, job.columns, job.config.quality_rows, job.config.seed, folder
     )
-    if job.transform_graph:
+    if not core_refusal(job):
         np.savez(Path(folder, FEATURES_FILE), **data.transform(data.load_rows(folder), job.transform_graph))
     devices = tf.config.list_physical_devices("GPU")
     gpus = [tf.config.experimental.get_device_details(d).get("device_name", d.name) for d in devices]
@@ -62,14 +62,21 @@ def prepare_reference(job: OptimizerJob, folder: str, reference: Piece) -> dict[
     """Makes the trained model a piece, with its core where it is known, and a copy without what no signature reads."""
     for path in (p for p in Path(job.model).iterdir() if p.name != "core"):
         Path(reference.uri, path.name).symlink_to(path.absolute())
-    from components.optimizer import finetuning
-
-    refused = finetuning.refusal(reference) or ("" if job.transform_graph else "there is no transform graph")
+    refused = core_refusal(job)
     if not refused:
+        from components.optimizer import finetuning
+
         trained = finetuning.load(Workshop.of(job, folder), reference)
         finetuning.save_core(trained.keras_model, trained.job, reference.core)
     unused = slim.write_slim(Piece(job.model).servable, str(Path(reference.uri, slim.FOLDER)))
     return {"core": refused, "unused_bytes": unused}
+
+
+def core_refusal(job: OptimizerJob) -> str:
+    """Why the core of the trained model is not known; empty where it is."""
+    from components.optimizer import finetuning
+
+    return finetuning.refusal(Piece(job.model)) or ("" if job.transform_graph else "there is no transform graph")
 
 
 def load_features(folder: str) -> runtimes.Features:

@@ -52,15 +52,24 @@ class Dropout(tf_keras.layers.Layer):
 
 @tf_keras.utils.register_keras_serializable("taxiway")
 class OffsetEmbedding(tf_keras.layers.Layer):
-    """One table for all categorical positions: one look-up where a table each would be many.
+    """One table for all categorical features: one look-up where a table each would be many.
 
-    Input: integers `[batch, positions]`, position `p` in `[0, rows[p])`; others are clipped into it. Output:
-    `[batch, positions * dim]`.
+    Input: integers `[batch, positions]`, feature after feature; ids of feature `f` in `[0, rows[f])`, whatever the
+    position, others are clipped into it. Output: `[batch, positions * dim]`.
+
+    Args:
+        rows: By feature, its ids.
+        dim: Numbers behind each id.
+        sizes: By feature, its positions; one each by default.
+        zeros: Whether the table starts with zeros.
     """
 
-    def __init__(self, rows: Sequence[int], dim: int, zeros: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, rows: Sequence[int], dim: int, sizes: Sequence[int] = (), zeros: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.rows, self.dim, self.zeros = [int(r) for r in rows], dim, zeros
+        self.sizes = [int(size) for size in sizes] or [1] * len(self.rows)
 
     def build(self, input_shape: Any) -> None:
         initializer = "zeros" if self.zeros else tf_keras.initializers.RandomUniform(-0.05, 0.05)
@@ -68,13 +77,14 @@ class OffsetEmbedding(tf_keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
-        offsets = np.concatenate([[0], np.cumsum(self.rows)[:-1]])
-        ids = tf.clip_by_value(ids, 0, tf.constant(np.array(self.rows) - 1, ids.dtype))
+        offsets = np.repeat(np.concatenate([[0], np.cumsum(self.rows)[:-1]]), self.sizes)
+        ids = tf.clip_by_value(ids, 0, tf.constant(np.repeat(self.rows, self.sizes) - 1, ids.dtype))
         vectors = tf.nn.embedding_lookup(self.table, ids + tf.constant(offsets, ids.dtype))
-        return tf.reshape(vectors, [-1, len(self.rows) * self.dim])
+        return tf.reshape(vectors, [-1, sum(self.sizes) * self.dim])
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rows": self.rows, "dim": self.dim, "zeros": self.zeros}
+        own = {"rows": self.rows, "dim": self.dim, "sizes": self.sizes, "zeros": self.zeros}
+        return {**super().get_config(), **own}
 
 
 @tf_keras.utils.register_keras_serializable("taxiway")

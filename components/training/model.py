@@ -48,9 +48,9 @@ def built_in(
     deep, wide = list(numbers), list(numbers)
     if categorical:
         ids = _joined([_flat(inputs[f.name], f) for f in categorical], "ids")
-        rows = [f.rows for f in categorical for _ in range(f.size)]
-        deep.append(OffsetEmbedding(rows, config.embedding_dim, name="embedding")(ids))
-        wide.append(OffsetEmbedding(rows, units, zeros=True, name="linear_embedding")(ids))
+        rows, sizes = [f.rows for f in categorical], [f.size for f in categorical]
+        deep.append(OffsetEmbedding(rows, config.embedding_dim, sizes, name="embedding")(ids))
+        wide.append(OffsetEmbedding(rows, units, sizes, zeros=True, name="linear_embedding")(ids))
     logits = _deep(config, _joined(deep, "features"), units)
     if config.linear:
         logits = tf_keras.layers.Add(name="wide_and_deep", dtype="float32")([logits, _wide(wide, units, len(numbers))])

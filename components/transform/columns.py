@@ -18,16 +18,16 @@ class Columns:
 
     Attributes:
         numeric: Columns behind the positions of `numeric`, `missing` and `buckets`, in this order.
-        categorical: Columns with a vocabulary, and the name of the feature each becomes.
+        categorical: Columns behind the positions of `categories`, in this order.
         label: The label's column.
     """
 
     numeric: tuple[str, ...]
-    categorical: Mapping[str, str]
+    categorical: tuple[str, ...]
     label: str
 
     def to_json(self) -> dict[str, Any]:
-        return {"version": 1, **asdict(self)}
+        return {"version": 2, **asdict(self)}
 
 
 def choose(dtypes: Mapping[str, str], label: str, features: FeaturesConfig, categorical: frozenset[str]) -> Columns:
@@ -53,7 +53,7 @@ def choose(dtypes: Mapping[str, str], label: str, features: FeaturesConfig, cate
         )
     return Columns(
         numeric=tuple(name for name in used if name not in by_name),
-        categorical={name: _feature_name(i) for i, name in enumerate(sorted(by_name))},
+        categorical=tuple(sorted(by_name)),
         label=label,
     )
 
@@ -62,11 +62,6 @@ def _is_categorical(name: str, dtype: str, features: FeaturesConfig, categorical
     if name in features.numeric:
         return False
     return dtype == "string" or name in features.categorical or name in categorical
-
-
-def _feature_name(position: int) -> str:
-    # A column's own name may hold what no tensor name may; the names are in columns.json.
-    return f"category_{position:03d}"
 
 
 def _check_names(dtypes: Mapping[str, str], label: str, features: FeaturesConfig) -> None:

@@ -26,8 +26,8 @@ class PreprocessingConfig(Section):
     quantile_buckets: int = Field(16, ge=0, le=1000)
     """Quantile buckets for each numeric column, beside its z-score; 0 for none."""
     vocabulary_size: int = Field(1000, ge=1)
-    """Most frequent values kept for each categorical column."""
+    """Values kept for each categorical column on average; all these columns share one vocabulary, by frequency."""
     vocabulary_min_frequency: int = Field(1, ge=1)
     """Values seen less often in the training split are out of vocabulary."""
     oov_buckets: int = Field(1, ge=1)
-    """Hash buckets for values out of vocabulary."""
+    """Hash buckets of each categorical column for values out of vocabulary."""

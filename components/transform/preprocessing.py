@@ -17,7 +17,8 @@ from components.transform.columns import Columns, choose
 from components.transform.config import FeaturesConfig, PreprocessingConfig
 
 MISSING_TEXT = "__missing__"
-MISSING_INTEGER = -1
+VOCABULARY = "categories"
+"""Name of the vocabulary's file; a line is a column's position among the categorical ones, a colon, and a value."""
 
 
 def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -30,12 +31,15 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
 
     Returns:
         `numeric` float32 `[batch, n]`: z-scores, 0 where the value is missing; `missing` float32 `[batch, n]`: 1 where
-        it is; `buckets` int64 `[batch, n]`: quantile bucket, the last one where it is missing; `category_NNN` int64
-        `[batch]` for each vocabulary column; and the label, int64 `[batch]` or float32 for a regression.
+        it is; `buckets` int64 `[batch, n]`: quantile bucket, the last one where it is missing; `categories` int64
+        `[batch, m]`: word of the vocabulary; and the label, int64 `[batch]` or float32 for a regression. Ids of
+        different columns differ, so that one table serves all positions.
     """
     preprocessing = PreprocessingConfig.model_validate(custom_config["preprocessing"])
     columns = columns_of(inputs, custom_config)
-    outputs = {feature: _vocabulary_ids(inputs[name], preprocessing) for name, feature in columns.categorical.items()}
+    outputs: dict[str, tf.Tensor] = {}
+    if columns.categorical:
+        outputs["categories"] = _categories([inputs[name] for name in columns.categorical], preprocessing)
     if columns.numeric:
         outputs.update(_numeric_features([inputs[name] for name in columns.numeric], preprocessing))
     label_dtype = tf.float32 if custom_config["task"] == "regression" else tf.int64
@@ -56,9 +60,10 @@ def columns_of(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]) -> C
 def _dense(column: Any, default: Any) -> tf.Tensor:
     """`[batch]` values, `default` where the row has none. The first value wins where a row has several."""
     if isinstance(column, tf.SparseTensor):
-        first = tf.sparse.slice(column, [0, 0], [column.dense_shape[0], 1])
-        first = tf.SparseTensor(first.indices, first.values, [column.dense_shape[0], 1])
-        return tf.squeeze(tf.sparse.to_dense(first, tf.constant(default, column.dtype)), 1)
+        # A batch without any value is 0 wide.
+        shape = tf.stack([column.dense_shape[0], tf.maximum(column.dense_shape[1], 1)])
+        padded = tf.SparseTensor(column.indices, column.values, shape)
+        return tf.sparse.to_dense(padded, tf.constant(default, column.dtype))[:, 0]
     return tf.reshape(column, [tf.shape(column)[0]])
 
 
@@ -93,7 +98,8 @@ def _z_scores(values: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
 
 
 def _quantile_buckets(values: tf.Tensor, missing: tf.Tensor, buckets: int) -> tf.Tensor:
-    """Index of the quantile bucket, int64 `[batch, n]` in `[0, buckets]`; `buckets` where the value is missing."""
+    """Index of the quantile bucket, int64 `[batch, n]`: of position `p` in `p * (buckets + 1)` and on, the last of them
+    where the value is missing."""
     # TFT's sketch has no answer for a column without any value: one row of next to no weight gives it one.
     rows = tf.concat([values, tf.zeros([1, values.shape[1]], values.dtype)], axis=0)
     weights = tf.concat([tf.ones([tf.shape(values)[0]]), [1e-6]], axis=0)
@@ -101,19 +107,45 @@ def _quantile_buckets(values: tf.Tensor, missing: tf.Tensor, buckets: int) -> tf
     boundaries = tf.cast(tf.reshape(boundaries, [values.shape[1], buckets - 1]), tf.float64)
     index = tf.reduce_sum(tf.cast(values[:, :, None] >= boundaries[None, :, :], tf.int64), axis=2)
     index = tf.where(missing, tf.fill(tf.shape(index), tf.constant(buckets, tf.int64)), index)
-    schema_inference.set_tensor_schema_override(index, tf.constant(0, tf.int64), tf.constant(buckets, tf.int64))
+    index += tf.range(values.shape[1], dtype=tf.int64) * (buckets + 1)
+    last = tf.constant(values.shape[1] * (buckets + 1) - 1, tf.int64)
+    schema_inference.set_tensor_schema_override(index, tf.constant(0, tf.int64), last)
     return index
 
 
-def _vocabulary_ids(column: Any, preprocessing: PreprocessingConfig) -> tf.Tensor:
-    """Vocabulary index, int64 `[batch]`; a missing value is a word of its own; unknown words hash to OOV buckets."""
-    default = MISSING_TEXT if column.dtype == tf.string else MISSING_INTEGER
-    return tft.compute_and_apply_vocabulary(
-        _dense(column, default),
-        top_k=preprocessing.vocabulary_size,
+def _categories(raw: list[Any], preprocessing: PreprocessingConfig) -> tf.Tensor:
+    """Ids of words, int64 `[batch, m]`: first each column's own OOV buckets, then the vocabulary of all columns.
+
+    A word is the column's position and its value, so one vocabulary, which costs Beam one chain of stages instead of
+    m, and one look-up serve all columns. A missing value is a word of its own.
+    """
+    words = tf.stack([_text(column) for column in raw], axis=1)
+    words.set_shape([None, len(raw)])
+    words = tf.constant([f"{position}:" for position in range(len(raw))]) + words
+    vocabulary = tft.vocabulary(
+        words,
+        top_k=preprocessing.vocabulary_size * len(raw),
         frequency_threshold=_threshold(preprocessing),
-        num_oov_buckets=preprocessing.oov_buckets,
+        vocab_filename=VOCABULARY,
     )
+    known = tft.apply_vocabulary(words, vocabulary, default_value=-1)
+    unknown = tf.strings.to_hash_bucket_fast(words, preprocessing.oov_buckets)
+    unknown += tf.range(len(raw), dtype=tf.int64) * preprocessing.oov_buckets
+    first = preprocessing.oov_buckets * len(raw)
+    ids = tf.where(known < 0, unknown, known + first)
+    last = tft.experimental.get_vocabulary_size_by_name(VOCABULARY) + (first - 1)
+    schema_inference.set_tensor_schema_override(ids, tf.constant(0, tf.int64), last)
+    return ids
+
+
+def _text(column: Any) -> tf.Tensor:
+    """string `[batch]`."""
+    if column.dtype == tf.string:
+        return _dense(column, MISSING_TEXT)
+    if isinstance(column, tf.SparseTensor):
+        column = tf.SparseTensor(column.indices, tf.strings.as_string(column.values), column.dense_shape)
+        return _dense(column, MISSING_TEXT)
+    return tf.strings.as_string(_dense(column, 0))
 
 
 def _threshold(preprocessing: PreprocessingConfig) -> int | None:

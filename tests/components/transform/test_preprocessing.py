@@ -6,6 +6,7 @@ import pytest
 FARES = [1.0, None, 3.0, 4.0, 10.0, None, 2.5, 7.0]
 SECONDS = [1_400_000_000 + i for i in range(8)]  # float32 cannot tell these apart
 NAMES = ["a", "b", None, "a", "a", "c", "b", "a"]
+ZIPS = [7, 7, 8, None, 7, 8, 9, 7]
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,7 @@ def transformed(tmp_path_factory):
         "empty": tf.io.VarLenFeature(tf.float32),
         "seconds": tf.io.VarLenFeature(tf.int64),
         "größe": tf.io.VarLenFeature(tf.string),
+        "zip": tf.io.VarLenFeature(tf.int64),
         "y": tf.io.VarLenFeature(tf.int64),
     }
     rows = [
@@ -29,13 +31,14 @@ def transformed(tmp_path_factory):
             "empty": [],
             "seconds": [seconds],
             "größe": [] if name is None else [name],
+            "zip": [] if code is None else [code],
             "y": [i % 2],
         }
-        for i, (fare, seconds, name) in enumerate(zip(FARES, SECONDS, NAMES, strict=True))
+        for i, (fare, seconds, name, code) in enumerate(zip(FARES, SECONDS, NAMES, ZIPS, strict=True))
     ]
     custom_config = {
-        "features": {},
-        "preprocessing": {"quantile_buckets": 4},
+        "features": {"categorical": ["zip"]},
+        "preprocessing": {"quantile_buckets": 4, "vocabulary_min_frequency": 2, "oov_buckets": 3},
         "label": "y",
         "task": "binary",
     }
@@ -71,13 +74,23 @@ def test_buckets_grow_with_the_value_and_the_last_is_for_missing(transformed):
     assert [b for _, b in present] == sorted(b for _, b in present)
     assert present[0][1] == 0
     assert present[-1][1] == 3
-    assert set(transformed["buckets"][:, 1]) == {4}
+    assert set(transformed["buckets"][:, 1]) == {1 * 5 + 4}  # every column has five ids of its own
 
 
-def test_vocabulary_ids_tell_values_apart(transformed):
-    ids = transformed["category_000"]
-    assert len({(i, n) for i, n in zip(ids, NAMES, strict=True)}) == len(set(NAMES))
-    assert ids.min() >= 0
+def test_words_seen_often_enough_tell_values_apart_and_columns_never_share_an_id(transformed):
+    names, zips = transformed["categories"].T
+    often = [(name, int(i)) for name, i in zip(NAMES, names, strict=True) if name in ("a", "b")]
+    assert len(set(often)) == 2
+    assert len({i for _, i in often}) == 2
+    assert not set(names) & set(zips)
+    assert all(i >= 2 * 3 for _, i in often)  # behind both columns' OOV buckets
+    assert len({int(i) for code, i in zip(ZIPS, zips, strict=True) if code in (7, 8)}) == 2
+
+
+def test_rare_values_fall_into_their_own_column_s_hash_buckets(transformed):
+    names, zips = transformed["categories"].T
+    assert all(0 <= names[row] < 3 for row in (2, 5))  # missing once, "c" once
+    assert all(3 <= zips[row] < 6 for row in (3, 6))
 
 
 def test_the_label_passes_through(transformed):

@@ -15,6 +15,7 @@ from components.optimizer import finetuning
 from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop
 from components.optimizer.variants.magnitude_pruned import fine_tune_wrapped, prunable, wrapped
+from components.optimizer.variants.pattern import holds_pattern
 
 prune = tfmot.sparsity.keras
 
@@ -38,14 +39,6 @@ def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
     schedule = prune.ConstantSparsity(0.5, begin_step=0, frequency=100)
     model = wrapped(trained.keras_model, names, pruning_schedule=schedule, sparsity_m_by_n=(2, 4))
     finetuning.save(fine_tune_wrapped(tuning, model, "2:4 pruning"), trained.job, made)
-
-
-def holds_pattern(kernel: Any) -> bool:
-    """Whether every four weights that follow one another along the input axis hold at least two zeros."""
-    if kernel.shape[0] % 4:
-        return False
-    groups = kernel.T.reshape(kernel.shape[1], -1, 4)
-    return bool(((groups != 0).sum(axis=-1) <= 2).all())
 
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:

@@ -1,6 +1,6 @@
 """`tensorrt_engine_*`: the model core as a TensorRT engine, through ONNX, with a Triton repository around it.
 
-With TensorRT-RTX (the packages `tensorrt-rtx-cu13-bindings` and `tensorrt-rtx-cu13-libs`) engines are built on machines
+With TensorRT-RTX (the extra `tensorrt-rtx`) engines are built on machines
 without a GPU too; loading and running one needs a GPU. Networks are strongly typed: the precision is that of the ONNX
 graph, so it is set there. INT8 is QDQ: symmetric int8 weights and activations, per channel, no quantized bias.
 """
@@ -22,6 +22,7 @@ from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop
 from components.optimizer.variants.calibration import feature_batches
 from components.optimizer.variants.onnx import convert
+from components.optimizer.variants.pattern import holds_pattern
 
 FILE = "model.plan"
 _MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings", "tensorrt")
@@ -47,7 +48,7 @@ def library() -> Any:
             problems.append(f"{name}: {error}")
     raise OptimizationError(
         f"TensorRT is not installed: {'; '.join(problems)}.",
-        "Install tensorrt-rtx-cu13-bindings and tensorrt-rtx-cu13-libs, which build engines without a GPU too.",
+        "Install the extra: taxiway[tensorrt-rtx]. It builds engines on a machine without a GPU too.",
     )
 
 
@@ -88,6 +89,7 @@ def build(trt: Any, graph: str, smallest: int, largest: int) -> bytes:
         raise OptimizationError(f"TensorRT's ONNX parser refuses the graph: {told}")
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    config.set_flag(trt.BuilderFlag.SPARSE_WEIGHTS)  # looks for the 2:4 pattern; a kernel without it stays dense
     config.add_optimization_profile(_profile(builder, network, smallest, largest))
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -151,14 +153,17 @@ def _post_check(precision: str, workshop: Workshop, piece: Piece, made: Piece) -
         kind = onnx.TensorProto.DataType.Name(weight.data_type)
         types[kind] = types.get(kind, 0) + len(weight.raw_data)
     plan = Path(made.uri, FILE).stat().st_size
+    kernels = [onnx.numpy_helper.to_array(w) for w in graph.initializer if len(w.dims) == 2 and min(w.dims) > 1]
+    sparse = sum(holds_pattern(kernel) for kernel in kernels)
     trt = library()
     return [
         Check(
             name="engine_built",
             passed=plan > 0,
             detail=f"{trt.__name__} {trt.__version__} built an engine of {plan} bytes for batches of "
-            f"{workshop.config.batch_sizes[0]} to {workshop.config.batch_sizes[-1]} rows; it runs on a GPU only",
-            figures={"engine_bytes": plan},
+            f"{workshop.config.batch_sizes[0]} to {workshop.config.batch_sizes[-1]} rows; it runs on a GPU only; "
+            f"{sparse} of {len(kernels)} matrices hold the 2:4 pattern",
+            figures={"engine_bytes": plan, "matrices": len(kernels), "sparse_2_4": sparse},
         ),
         Check(
             name=f"weights_are_{precision}",

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from components.contract import Task
 from components.errors import UsageError
 from components.example_gen.bad_rows import check_allowed
@@ -70,7 +72,11 @@ def init(data: str, label: str, *, task: Task | None = None, file: Path | None =
 
 def described(path: str) -> DataConfig:
     """The data's section, the csv dialect sniffed from the first file."""
-    data = DataConfig(path=path)
+    try:
+        data = DataConfig(path=path)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"The data's path {path!r}: {problem}.", "Correct the name.") from error
     first = list_files(data)[0]
     return data.model_copy(update={"csv": sniff(first)}) if first.format == "csv" else data
 

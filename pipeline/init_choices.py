@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.contract import Task
+from components.errors import DataError
 from components.example_gen.profile import Column, Profile
 
 LEAK = {"binary": 0.96, "multiclass": 0.97, "regression": 0.97}
 """A column that alone predicts this well gives the label away. Multiclass: of what is left above the largest class."""
 SUSPICIOUS = 0.85
 MIN_IDENTIFIER_ROWS = 30
+IDENTIFIER, CONSTANT, COMPUTED = "identifier", "constant", "the label is computed from it"
 _ID_NAME = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index|idx|unnamed_\d+|row|number|nr|no)$", re.IGNORECASE)
 _CODE_NAME = re.compile(
     r"(^|[^a-z])(id|code|zip|zipcode|postal|postcode|area|tract|district|region|zone|flight|number|type|class)$",
@@ -44,7 +46,7 @@ def choose(profile: Profile) -> Proposal:
     made = Proposal()
     _rows(profile, made)
     _label(profile, made)
-    left_out = dict(_left_out(profile))
+    left_out = _something_left(profile, dict(_left_out(profile)), made)
     times = _times(profile, left_out, made)
     if left_out:
         made.set("features.leave_out", left_out)
@@ -97,9 +99,28 @@ def _left_out(profile: Profile) -> Iterator[tuple[str, str]]:
     """Columns that are no features, each with the reason."""
     given = set(_given_away(profile))
     for name, column in profile.columns.items():
-        reason = "the label is computed from it" if name in given else why_left_out(column, profile)
+        reason = COMPUTED if name in given else why_left_out(column, profile)
         if reason:
             yield name, reason
+
+
+def _something_left(profile: Profile, left_out: dict[str, str], made: Proposal) -> dict[str, str]:
+    """Where nothing else would be left, what only looks like an identifier or a giveaway stays, and a comment says so.
+
+    Raises:
+        DataError: Then there is nothing to learn from.
+    """
+    if len(left_out) < len(profile.columns):
+        return left_out
+    kept = {name: reason for name, reason in left_out.items() if reason.startswith((CONSTANT, COMPUTED))}
+    if len(kept) == len(profile.columns):
+        raise DataError(
+            "No column is left to learn from: " + "; ".join(f"{n}: {reason}" for n, reason in kept.items()) + ".",
+            "Give data with more columns, or another label.",
+        )
+    stay = [f"{name} stays though it looks like this: {left_out[name]}" for name in left_out if name not in kept]
+    made.note("features.leave_out", "nothing else is left to learn from", *stay)
+    return kept
 
 
 def _given_away(profile: Profile) -> list[str]:
@@ -130,7 +151,7 @@ def why_left_out(column: Column, profile: Profile) -> str:
     there = column.rows - column.missing
     task = profile.label.config.task
     if column.distinct <= 1 and not 0.01 < column.missing / column.rows < 0.99:  # else being missing may tell something
-        return f"constant: {there:,} of {column.rows:,} rows hold {column.examples[0]!r}, the others nothing"
+        return f"{CONSTANT}: {there:,} of {column.rows:,} rows hold {column.examples[0]!r}, the others nothing"
     if strength(column, profile) >= LEAK[task]:
         return f"gives the label away: {_what_it_reaches(column, task)} alone"
     if _is_time(column):
@@ -138,10 +159,10 @@ def why_left_out(column: Column, profile: Profile) -> str:
     if there < MIN_IDENTIFIER_ROWS:
         return ""
     if column.kind == "string" and column.distinct > 0.9 * there:
-        what = "free text" if column.text_length > 40 else "identifier"
+        what = "free text" if column.text_length > 40 else IDENTIFIER
         return f"{what}: {column.distinct:,} different texts in {there:,} rows"
     if column.kind == "int" and column.distinct == there and _looks_like_a_key(column):
-        return "identifier: a different number in every row"
+        return f"{IDENTIFIER}: a different number in every row"
     return ""
 
 

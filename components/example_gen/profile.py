@@ -120,7 +120,10 @@ def look(data: DataConfig, wanted: str, task: Task | None) -> Profile:
     kinds = {name: kind for name, kind in kinds.items() if kind != "null"}
     config = label_config(wanted, (*kinds, *empty))
     labels.check_columns(config, kinds)
-    table = _sample(files, data, kinds, rows)
+    table, unread = _sample(files, data, kinds, rows)
+    bad = max(bad, unread, key=lambda each: each.count)  # the sample's are those of all rows, unless there are many
+    if not len(next(iter(table.values()), ())):
+        check_allowed(bad, 0)
     label, target = _label(config, table, task)
     columns = {
         name: _column(name, kinds[name], array, target, label.config.task)
@@ -152,19 +155,22 @@ def _survey(data: DataConfig, files: list[SourceFile]) -> tuple[DataConfig, list
             data = data.model_copy(update={"leave_out": (*data.leave_out, error.column)})
 
 
-def _sample(files: list[SourceFile], data: DataConfig, kinds: Mapping[str, str], rows: int) -> dict[str, pa.Array]:
-    """Whole columns of small data; of large data the first rows of every file."""
+def _sample(
+    files: list[SourceFile], data: DataConfig, kinds: Mapping[str, str], rows: int
+) -> tuple[dict[str, pa.Array], BadRows]:
+    """Whole columns of small data; of large data the first rows of every file. And what in them cannot be read."""
+    bad = BadRows()
     quota = MAX_ROWS if rows <= MAX_ROWS else MAX_ROWS // len(files)
     parts: dict[str, list[pa.Array]] = {name: [] for name in kinds}
     for file in files:
         taken = 0
-        for columns in converted(file, data, kinds, BadRows(), None):
+        for columns in converted(file, data, kinds, bad, None):
             for name in kinds:
                 parts[name].append(columns[name])
             taken += len(columns[name])
             if taken >= quota:
                 break
-    return {name: pa.concat_arrays(arrays) for name, arrays in parts.items()}
+    return {name: pa.concat_arrays(arrays) for name, arrays in parts.items() if arrays}, bad
 
 
 def _label(config: LabelConfig, table: dict[str, pa.Array], task: Task | None) -> tuple[Label, np.ndarray]:

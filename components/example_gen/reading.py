@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -63,8 +64,12 @@ def readable(file: SourceFile) -> Iterator[None]:
         raise DataError(f"{file.name}: the text cannot be decoded: {_first_line(error)}", _remedy(file)) from error
 
 
+_TENSORFLOWS_OWN = re.compile(r"\{\{[^}]*\}\}|\[Op:\w+\]( name:)?")
+
+
 def _first_line(error: BaseException) -> str:
     text = str(error).strip().split("\n")[0] or type(error).__name__
+    text = _TENSORFLOWS_OWN.sub("", text).strip()
     return text if text.endswith(".") else f"{text}."
 
 

@@ -170,6 +170,8 @@ def test_paths_and_names(tmp_path, monkeypatch):
         ("x,y\n1,0\n2,0\n", "y", "only one class"),
         ("", "y", "is empty"),
         ("x,y\n" + "1,2,3\n" * 9, "y", "cannot be read"),
+        pytest.param("x,y\n" + "a\0,0\nb,1\nc,0\n" * 40, "y", "40 rows cannot be read", id="NUL"),
+        ("x,y\n" + "1,0\n1,1\n" * 40, "y", r"No column is left to learn from: x: constant"),
     ],
 )
 def test_refused(content, label, words, tmp_path):
@@ -177,6 +179,19 @@ def test_refused(content, label, words, tmp_path):
     with pytest.raises(DataError, match=words):
         initialization.init(str(tmp_path / "t.csv"), label, file=tmp_path / "c.yaml")
     assert not (tmp_path / "c.yaml").exists()
+
+
+def test_a_name_that_no_file_has():
+    with pytest.raises(UsageError, match="NUL"):
+        initialization.init("a\0b.csv", "y")
+
+
+def test_where_only_identifiers_are_left_they_stay(tmp_path):
+    chance = random.Random(0)
+    rows = "".join(f"{n},{chance.choice('ab')}\n" for n in range(100))
+    (tmp_path / "t.csv").write_text(f"x,y\n{rows}")
+    made = initialization.init(str(tmp_path / "t.csv"), "y", file=tmp_path / "c.yaml")
+    assert "x" not in made.proposal.settings.get("features.leave_out", {})
 
 
 NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=12).map(str.strip)

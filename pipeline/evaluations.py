@@ -44,7 +44,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "KeyAndValue": {"key": (1, "MetricKey"), "value": (2, "MetricValue")},
     "MetricsForSlice": {"slice_key": (1, "SliceKey"), "metric_keys_and_values": (51, "KeyAndValue+")},
     "ValueThreshold": {"lower_bound": (1, "Double"), "upper_bound": (2, "Double")},
-    "ChangeThreshold": {"absolute": (1, "Double")},
+    "ChangeThreshold": {"absolute": (1, "Double"), "relative": (2, "Double")},
     "Threshold": {"value_threshold": (1, "ValueThreshold"), "change_threshold": (2, "ChangeThreshold")},
     "Failure": {
         "metric_key": (1, "MetricKey"),

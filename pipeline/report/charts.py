@@ -88,7 +88,7 @@ def slices(metric: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
     extra = {
         "height": 130 + 26 * len(names),
         "yaxis": {"automargin": True, "type": "category"},
-        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
+        "legend": {"orientation": "h", "x": 0, "y": -70 / (40 + 26 * len(names)), "yanchor": "top"},
     }
     return _figure(f"{metric} by slice", traces, metric, "", extra)
 

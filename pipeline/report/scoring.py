@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from components.contract import Task
+from pipeline.record import OVERALL
 from pipeline.report import curves, intervals
 
 VERSION = 2
@@ -42,6 +43,7 @@ class Job:
         task: `binary`, `multiclass` or `regression`.
         classes: Names of the classes in the order of the scores.
         metrics: Metrics that get intervals.
+        whole_metrics: Further ones, over all rows only: those of single classes.
         slices: Slice to the conditions that its rows meet.
     """
 
@@ -52,6 +54,7 @@ class Job:
     evaluators: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    whole_metrics: tuple[str, ...] = ()
     slices: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
 
 
@@ -109,10 +112,19 @@ def main(job: Job) -> dict[str, Any]:
         "classes": list(job.classes),
         **curves.DRAWN[job.task](labels, said[job.served]),
         "intervals": {
-            evaluator: intervals.of_slices(masks, labels, said[mine], said[other], job.metrics, job.classes)
+            evaluator: _intervals(job, masks, labels, said[mine], said[other])
             for evaluator, (mine, other) in job.evaluators.items()
         },
     }
+
+
+def _intervals(
+    job: Job, masks: Mapping[str, np.ndarray], labels: np.ndarray, mine: np.ndarray, other: np.ndarray
+) -> Any:
+    found = intervals.of_slices(masks, labels, mine, other, job.metrics, job.classes)
+    everything = {OVERALL: np.ones(len(labels), bool)}
+    more = intervals.of_slices(everything, labels, mine, other, job.whole_metrics, job.classes)
+    return {**found, OVERALL: {**found.get(OVERALL, {}), **more.get(OVERALL, {})}}
 
 
 def ask(model: str, batches: Iterable[Any], task: Task) -> np.ndarray:

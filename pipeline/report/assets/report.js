@@ -58,6 +58,8 @@
     const to = { j: at + 1, k: Math.max(at - 1, 0) }[event.key];
     if (to !== undefined && links[to]) document.querySelector(links[to].hash).scrollIntoView();
   });
-  addEventListener("beforeprint", () => { document.querySelectorAll(".chart").forEach((place) => window.Plotly && Plotly.relayout(place, { width: 640 })); });
-  addEventListener("afterprint", () => { document.querySelectorAll(".chart").forEach((place) => window.Plotly && Plotly.relayout(place, { width: null, autosize: true })); });
+  const resized = (size) => window.Plotly && document.querySelectorAll(".chart").forEach((place) => Plotly.relayout(place, size(place)));
+  const height = (place) => JSON.parse(place.nextElementSibling.textContent).layout.height || 320;
+  addEventListener("beforeprint", () => resized((place) => place.classList.contains("wide") ? { width: 690 } : { width: 340, height: 270 }));
+  addEventListener("afterprint", () => resized((place) => ({ width: null, height: height(place), autosize: true })));
 })();

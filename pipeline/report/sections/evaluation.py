@@ -55,7 +55,27 @@ def _metrics(
         }
         for v in values[: MOST_SLICES + 1]
     ]
-    return {"node": node, "names": names, "rows": rows, "hidden": max(len(values) - len(rows), 0)}
+    hidden = max(len(values) - len(rows), 0)
+    return {"node": node, "names": names, "rows": rows, "hidden": hidden, "classes": _classes(values[0], limits)}
+
+
+def _classes(overall: record.MetricValues, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Each class of a multiclass model against the others, over all rows; empty for other models."""
+    if not overall.classes:
+        return {}
+    between = limits.get(overall.slice, {})
+    return {
+        "names": list(next(iter(overall.classes.values()))),
+        "rows": [
+            {"name": name, "cells": [_of_class(kind, name, value, between) for kind, value in kinds.items()]}
+            for name, kinds in overall.classes.items()
+        ],
+    }
+
+
+def _of_class(kind: str, name: str, value: float | None, between: Mapping[str, Any]) -> dict[str, str]:
+    limits = between.get(f"{kind}[{name}]", {}).get("value")
+    return {"value": output.number(value), "limits": _between(limits, "")}
 
 
 def _cell(name: str, values: record.MetricValues, limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,6 +121,7 @@ def _scored(sources: RunSources) -> dict[str, Any]:
         },
         classes=sources.classes,
         metrics=tuple(dict.fromkeys(name for each in _overalls(sources.run) for name in each.candidate)),
+        whole_metrics=tuple(dict.fromkeys(name for each in _overalls(sources.run) for name in _single(each))),
         slices=_slices(sources),
     )
     return scoring.scores(sources.root.run(sources.run.run_id), job)
@@ -112,6 +133,11 @@ def _servable(model: Path) -> str:
 
 def _overalls(run: record.RunRecord) -> list[record.MetricValues]:
     return [found for node in run.metrics if (found := overall(run, node))]
+
+
+def _single(values: record.MetricValues) -> list[str]:
+    """Names of the metrics of single classes: `recall[virginica]`."""
+    return [f"{kind}[{name}]" for name, kinds in values.classes.items() for kind in kinds]
 
 
 def _slices(sources: RunSources) -> dict[str, Any]:

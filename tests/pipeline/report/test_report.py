@@ -175,6 +175,20 @@ def test_the_lineage_graph_answers_a_click_a_search_and_keys(page, pages):
     assert page.run("document.querySelectorAll('.lineage .faded').length") == 0
 
 
+def test_on_paper_nothing_is_cut_off(page, pages):
+    page.open(pages["run-live"], 718)  # A4 within its margins
+    page.wait("document.documentElement.dataset.charts === 'drawn'")
+    page.call("Emulation.setEmulatedMedia", media="print")
+    page.run("dispatchEvent(new Event('beforeprint'))")
+    try:
+        wide = "[...document.querySelectorAll('.scroll, .chart')].filter(e => e.scrollWidth > e.clientWidth + 8).length"
+        page.wait(f"{wide} === 0")
+        assert page.run("document.documentElement.scrollWidth") <= 718
+        assert page.call("Page.printToPDF")["data"].startswith("JVBERi")  # %PDF-
+    finally:
+        page.call("Emulation.setEmulatedMedia", media="")
+
+
 def test_dark_and_light(page, pages):
     page.open(pages["run-live"])
     page.wait("document.documentElement.dataset.charts === 'drawn'")

@@ -45,8 +45,14 @@ def _lie(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
     return [Check(name="sparsity", passed=False, detail="0.0 % of the weights are zero, 75 % wanted")]
 
 
+def _compile(workshop: Workshop, piece: Piece, made: Piece) -> None:
+    """A servable that loads everywhere and answers only where XLA is enabled."""
+    _save_compiled(made.servable)
+
+
 ABORTS = Technique("frozen", _nothing, _abort, _no_checks)
 SPOILS = Technique("float16", _nothing, _spoil, _no_checks)
+COMPILES = Technique("lean_inputs", _nothing, _compile, _no_checks)
 FAILS_ITS_CHECK = Technique("int8_weights", _nothing, _spoil, _lie)
 
 
@@ -80,14 +86,7 @@ def compiled(content: dict[str, Any]) -> dict[str, Any]:
 
     from components.optimizer import served
 
-    module = tf.Module()
-    module.f = tf.function(
-        lambda examples: {"probabilities": inner(tf.cast(tf.strings.length(examples), tf.float32))[:, None]},
-        input_signature=[tf.TensorSpec([None], tf.string, "examples")],
-        autograph=False,
-    )
-    inner = tf.function(lambda x: x * 2, jit_compile=True, autograph=False)
-    tf.saved_model.save(module, content["folder"], signatures={"serving_default": module.f})
+    _save_compiled(content["folder"])
     served.disable_xla()
     model = served.Served(content["folder"], "binary")
     try:
@@ -95,6 +94,19 @@ def compiled(content: dict[str, Any]) -> dict[str, Any]:
     except tf.errors.OpError as error:
         return {"error": str(error)}
     return {"error": ""}
+
+
+def _save_compiled(folder: str) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.f = tf.function(
+        lambda examples: {"probabilities": inner(tf.cast(tf.strings.length(examples), tf.float32))[:, None]},
+        input_signature=[tf.TensorSpec([None], tf.string, "examples")],
+        autograph=False,
+    )
+    inner = tf.function(lambda x: x * 2, jit_compile=True, autograph=False)
+    tf.saved_model.save(module, folder, signatures={"serving_default": module.f})
 
 
 def with_slots(content: dict[str, Any]) -> dict[str, Any]:

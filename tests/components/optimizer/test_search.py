@@ -65,13 +65,16 @@ def test_slices_are_those_with_enough_rows(optimized):
 
 
 def test_an_abort_a_failed_check_and_lost_quality_cost_that_variant_only(small, tmp_path):
-    replaced = {"frozen": "ABORTS", "float16": "SPOILS", "int8_weights": "FAILS_ITS_CHECK"}
-    asked = job(small, tmp_path, variants=["frozen", "float16", "int8_weights"])
+    replaced = {"frozen": "ABORTS", "float16": "SPOILS", "int8_weights": "FAILS_ITS_CHECK", "lean_inputs": "COMPILES"}
+    asked = job(small, tmp_path, variants=list(replaced))
     child("optimize", tmp_path / "log", replaced=replaced, job=asked.model_dump(mode="json"))
     found = report.read(asked.report_uri)
     assert found.variant("frozen").status == "failed"
     assert "SIGABRT" in found.variant("frozen").reason
     assert "not what was asked for: sparsity" in found.variant("int8_weights").reason
+    assert found.variant("lean_inputs").status == "failed"  # it loads, and XLA is off as in TensorFlow Serving
+    assert "does not answer" in found.variant("lean_inputs").reason
+    assert "XLA" in found.variant("lean_inputs").reason
     spoiled = found.variant("float16")
     assert spoiled.status == "measured"
     assert spoiled.quality.drop.value > 0.01

@@ -30,7 +30,7 @@ import filelock
 from components import servables
 from components.errors import ServingError
 from components.serving import files, manifest
-from components.serving.staging import confirm, plain_errors, stage
+from components.serving.staging import confirm, plain_errors, stage, verify
 from components.serving.state import State, read_state, write_state
 from components.serving.versions import Version, check_intact, describe, digest_of, is_damaged
 
@@ -77,7 +77,8 @@ class ServingDirectory:
         if "://" in str(base):
             raise ServingError(
                 f"{base} is not a folder of a mounted file system.",
-                "A push renames once, which object stores cannot do. Give a local path or a mounted volume.",
+                "A push renames once, which object stores cannot do. Give a local path or a mounted volume; "
+                "serving.publish_to copies each version to an object store from there.",
             )
         self.base = Path(base).absolute()
         self.server_folder = self.base / "server"
@@ -301,8 +302,7 @@ class ServingDirectory:
         try:
             files.make_folder(staged)
             written = stage(source, staged, record, extra_files)
-            if written.digest != digest:
-                raise ServingError(f"{source} changed while it was copied.", "Push again when nothing writes to it.")
+            verify(staged, written, digest)
             target = self.base / str(number)
             os.rename(staged, target)  # noqa: PTH104 - the one step that makes it a version
             files.sync_folder(self.base)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tfx.types import Artifact, artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components import progress
-from components.contract import serving_model_dir
+from components.contract import LINEAGE_VARIABLE, serving_model_dir
 from components.errors import ConfigError
 from components.serving import provenance, push, validation
 from components.serving.config import ServingConfig
@@ -103,6 +104,7 @@ class PusherExecutor(tfx_pusher.Executor):
             config,
             expected_digest=infra_blessing.get_string_custom_property("digest") if infra_blessing else "",
             validated=infra_blessing.uri if infra_blessing else None,
+            lineage=os.environ.get(LINEAGE_VARIABLE),
             force=bool(properties["force"]),
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.contract import LINEAGE_FILE
 from components.serving import server_files
 from components.serving.config import ServingConfig
 from components.serving.directory import PushResult, ServingDirectory
@@ -21,6 +22,7 @@ def push(
     *,
     expected_digest: str = "",
     validated: str | Path | None = None,
+    lineage: str | Path | None = None,
     force: bool = False,
 ) -> PushResult:
     """Pushes a SavedModel and tidies up.
@@ -33,6 +35,7 @@ def push(
         config: Retention, lock, server files.
         expected_digest: Of what the serving validator tried; empty: it tried nothing.
         validated: Folder whose `assets.extra/` holds what the validator made for the model (warm-up requests).
+        lineage: JSON file that the version carries as its lineage.
         force: Push even what is live or quarantined.
 
     Raises:
@@ -42,6 +45,8 @@ def push(
     directory = ServingDirectory(base, lock_timeout_seconds=config.lock_timeout_seconds)
     extra = Path(validated, EXTRA) if validated else None
     extra_files = {file.name: file for file in sorted(extra.iterdir())} if extra and extra.is_dir() else {}
+    if lineage:
+        extra_files[Path(LINEAGE_FILE).name] = Path(lineage)
     result = directory.push(model, provenance, extra_files=extra_files, expected_digest=expected_digest, force=force)
     if result.pushed:
         directory.retain(config.versions_kept)

@@ -38,8 +38,29 @@ def stage(source: Path, staged: Path, record: Mapping[str, Any], extra_files: Ma
     return written
 
 
+def verify(staged: Path, written: Manifest, digest: str) -> None:
+    """Reads every byte of the staged copy back, before it becomes a version.
+
+    Args:
+        staged: The folder.
+        written: What was written there.
+        digest: Of the model that was to be pushed, which is the one that the serving validator tried.
+
+    Raises:
+        ServingError: It is not that model, or not what was written.
+    """
+    if written.digest != digest:
+        raise ServingError("The model changed while it was copied.", "Push again when nothing writes to it.")
+    changes = manifest.differences(staged, written)
+    if changes:
+        raise ServingError(
+            f"The staged copy is not read back as it was written: {'; '.join(changes[:5])}.",
+            "Look at the disk, and whether another program writes there; then push again.",
+        )
+
+
 def confirm(target: Path, written: Manifest) -> None:
-    """After the rename only the manifest is compared: the bytes were checked while they were copied."""
+    """After the rename only the manifest is compared: the bytes were read back before it."""
     if (target / MANIFEST_FILE).read_bytes() != written.to_json():
         raise ServingError(f"{target} is not what was pushed.", "Another program writes there. Push again.")
 

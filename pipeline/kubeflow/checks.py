@@ -248,6 +248,16 @@ def check_data_path(compiled: Compiled) -> Iterator[Finding]:
         yield _refused("ExampleGen", f"The data {path!r} is on none of its volumes.", remedy)
 
 
+def check_published_folder(compiled: Compiled) -> Iterator[Finding]:
+    """The copy of the versions on an object store is written by the Pusher's pod."""
+    url = compiled.config.serving.publish_to
+    if scheme_of(url) == "s3":
+        problem = f"TensorFlow writes {url} only with tensorflow-io, which the image must hold."
+        yield _note("Pusher", problem, "Add `taxiway[s3]` to the image, and a key from a secret or the pod's account.")
+    elif url:
+        yield _note("Pusher", f"It copies each version to {url}.", "The pod's account must be allowed to write there.")
+
+
 def _inside(path: str, folders: tuple[str, ...]) -> bool:
     return any(PurePosixPath(path).is_relative_to(folder) for folder in folders)
 
@@ -377,6 +387,7 @@ CHECKS: tuple[Check, ...] = (
     check_pipeline_root,
     check_root_folder,
     check_data_path,
+    check_published_folder,
     check_fingerprint,
     check_cached_data,
     check_node_names,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,38 @@ def test_only_the_validated_bytes_are_pushed(base: Path, model: Path) -> None:
     with pytest.raises(ServingError, match="was validated"):
         ServingDirectory(base).push(model, {}, expected_digest="sha256:other")
     assert ServingDirectory(base).live() is None
+
+
+@pytest.mark.parametrize("spoilt", ["variables/variables.index", "assets.extra/provenance.json", "another"])
+def test_what_is_staged_is_read_back_before_it_is_a_version(
+    base: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    live = ServingDirectory(base).push(fake_model(tmp_path / "other", b"other"), {})
+
+    def spoiling(source: Path, staged: Path, *args: Any) -> manifest.Manifest:
+        written = stage(source, staged, *args)
+        (staged / spoilt).write_bytes(b"spoilt")
+        return written
+
+    stage = directory_module.stage
+    monkeypatch.setattr(directory_module, "stage", spoiling)
+    with pytest.raises(ServingError, match=f"not read back as it was written: {spoilt}"):
+        ServingDirectory(base).push(model, {})
+    assert list(servables.version_folders(base)) == [live.version]
+
+
+def test_a_model_that_changes_while_it_is_copied_is_not_pushed(
+    base: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(source: Path, *args: Any) -> manifest.Manifest:
+        (source / "saved_model.pb").write_bytes(b"changed")
+        return stage(source, *args)
+
+    stage = directory_module.stage
+    monkeypatch.setattr(directory_module, "stage", slow)
+    with pytest.raises(ServingError, match="changed while it was copied"):
+        ServingDirectory(base).push(model, {})
+    assert servables.live_version(base) is None
 
 
 def test_extra_files_lie_in_assets_extra_and_in_the_manifest(base: Path, model: Path, tmp_path: Path) -> None:

@@ -104,3 +104,16 @@ def test_data_that_no_pod_sees(changed):
     for path, refused in (("/home/me/x.csv", True), ("/taxiway/x.csv", False), ("gs://b/x.csv", False)):
         moved = config.model_copy(update={"data": config.data.model_copy(update={"path": path})})
         assert bool(list(checks.check_data_path(changed(config=moved)))) == refused
+
+
+def test_a_copy_on_an_object_store_says_what_it_needs(changed):
+    config = taxi()
+    for url, said in (("s3://b/x", "tensorflow-io"), ("gs://b/x", "allowed to write")):
+        serving = config.serving.model_copy(update={"publish_to": url})
+        [message] = [
+            str(finding)
+            for finding in checks.examine(changed(config=config.model_copy(update={"serving": serving})))
+            if url in finding.problem
+        ]
+        assert said in message and message.startswith("Pusher: ")
+    assert list(checks.check_published_folder(changed())) == []

@@ -13,7 +13,6 @@ from components.gates.kept import Reference
 from components.gates.verdict import Finding
 
 Kind = Literal["drift", "skew"]
-Statistics = statistics_pb2.DatasetFeatureStatisticsList
 
 NO_REFERENCE, NO_THRESHOLD = "no_reference", "no_threshold"
 _NAMES = {"L_INFTY": "L-infinity distance", "JENSEN_SHANNON_DIVERGENCE": "Jensen-Shannon divergence"}
@@ -44,8 +43,8 @@ def without_reference(kind: Kind, reference: Reference) -> Compared:
 
 def compare(
     kind: Kind,
-    trained: Statistics,
-    other: Statistics,
+    trained: statistics_pb2.DatasetFeatureStatisticsList,
+    other: statistics_pb2.DatasetFeatureStatisticsList,
     schema: schema_pb2.Schema,
     config: GatesConfig,
     what: str,
@@ -77,7 +76,11 @@ def compare(
 
 
 def with_thresholds(
-    schema: schema_pb2.Schema, kind: Kind, bounds: Distances, statistics: Statistics, left_out: Collection[str]
+    schema: schema_pb2.Schema,
+    kind: Kind,
+    bounds: Distances,
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    left_out: Collection[str],
 ) -> schema_pb2.Schema:
     """A copy of the schema in which every column of the model that has no threshold has the configured one."""
     copy = schema_pb2.Schema()

@@ -21,6 +21,7 @@ from tfx.types import Artifact, artifact_utils
 
 from components.gates import kept
 from components.gates.config import GatesConfig
+from components.gates.drift import Kind
 
 REFERENCE_PROPERTY = "reference"
 
@@ -51,12 +52,13 @@ def data_id(examples: Artifact) -> kept.DataId:
     )
 
 
-def references(properties: Mapping[str, Any], data: kept.DataId) -> dict[str, kept.Reference]:
+def references(properties: Mapping[str, Any], data: kept.DataId) -> dict[Kind, kept.Reference]:
     """By `drift` and `skew`: what earlier data this run's is compared with, where it is to be."""
     config = GatesConfig.model_validate_json(properties["config"])
     folder = Path(properties["kept"])
-    found = {}
-    for kind, against in (("drift", config.drift.against), ("skew", config.skew.against)):
+    found: dict[Kind, kept.Reference] = {}
+    wanted: dict[Kind, str] = {"drift": config.drift.against, "skew": config.skew.against}
+    for kind, against in wanted.items():
         if against == "previous_span":
             found[kind] = kept.of_previous_span(folder, data.span)
         elif against == "live":
@@ -64,7 +66,7 @@ def references(properties: Mapping[str, Any], data: kept.DataId) -> dict[str, ke
     return found
 
 
-def _digest(found: Mapping[str, kept.Reference]) -> str:
+def _digest(found: Mapping[Kind, kept.Reference]) -> str:
     """What cannot be read matches nothing in the cache: the executor says why. Raised here, the error would leave the
     execution RUNNING for good."""
     try:

@@ -27,6 +27,11 @@ CLASSES = "classes"
 SIGNATURE_INPUTS_FILE = "assets.extra/signature_inputs.json"
 """In the SavedModel: `{"version": 1, "inputs": {tensor name: {"column", "dtype", "default"}}}`."""
 
+LINEAGE_FILE = "assets.extra/lineage.json"
+"""In a pushed version: the lineage that it carries, as `taxiway lineage --format json` prints it."""
+LINEAGE_VARIABLE = "TAXIWAY_LINEAGE_FILE"
+"""Environment variable by which the pipeline names that file to the Pusher; not set: the version carries none."""
+
 
 def score_output(task: Task) -> str:
     """Name of the output that holds the scores of a task's model."""

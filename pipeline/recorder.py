@@ -10,6 +10,7 @@ from components.errors import TaxiwayError
 from pipeline import record, recovery, results
 from pipeline.display import Display
 from pipeline.layout import Root
+from pipeline.lineage import carried
 from pipeline.memory import PeakMemory
 from pipeline.record import BLOCKS, GateRecord, NodeRecord, PushRecord, RunRecord
 from pipeline.store import ArtifactRecord, Store
@@ -52,6 +53,8 @@ class Recorder:
         self._before_node()
         self._memory.restart()
         self._change_node(node, state="running", started=time.time())
+        if node == carried.PUSHER:
+            carried.prepare(self._root, self.record.run_id)
         self.display.started(node)
 
     def node_finished(self, node: str, state: Any, execution_id: int | None, seconds: float) -> None:

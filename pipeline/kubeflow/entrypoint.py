@@ -24,6 +24,8 @@ from typing import Any
 
 from pipeline.kubeflow import parameters, records
 from pipeline.kubeflow.storage import local_path
+from pipeline.layout import Root
+from pipeline.lineage import carried
 
 Invocation = dict[str, Any]
 RunExecutor = Callable[[argparse.Namespace, list[str]], None]
@@ -111,6 +113,8 @@ def run(argv: Sequence[str], run_executor: RunExecutor | None = None, now: Calla
     for artifacts in artifacts_of(arguments.invocation, "outputs").values():
         for artifact in artifacts:
             Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
+    if arguments.node == carried.PUSHER and given.get(parameters.ROOT.input):
+        carried.prepare(Root.at(given[parameters.ROOT.input]), run_id)  # from the records of the nodes before
     started, error = now(), ""
     try:
         (run_executor or _tfx())(_for_tfx(arguments), arguments.beam)

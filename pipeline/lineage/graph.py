@@ -25,16 +25,24 @@ class LineageGraph:
     ['ExampleGen', 'StatisticsGen', ...]
     """
 
-    def __init__(self, nodes: Iterable[Node], edges: Iterable[Edge], focus: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        nodes: Iterable[Node],
+        edges: Iterable[Edge],
+        focus: Iterable[str] = (),
+        told: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
         """Args:
         nodes: With unique keys.
         edges: Between keys of the nodes; others are left out.
         focus: Keys of what was asked for.
+        told: The steps of its story, where they came with it and need no root; see `docs/lineage.md`.
         """
         self.nodes: Mapping[str, Node] = {node.key: node for node in nodes}
         known = {edge for edge in edges if edge.source in self.nodes and edge.target in self.nodes}
         self.edges = tuple(sorted(known, key=lambda edge: (edge.source, edge.target, edge.label)))
         self.focus = tuple(key for key in focus if key in self.nodes)
+        self.told = tuple(told)
         self._parents: dict[str, list[str]] = {key: [] for key in self.nodes}
         self._children: dict[str, list[str]] = {key: [] for key in self.nodes}
         for edge in self.edges:
@@ -159,7 +167,7 @@ class LineageGraph:
                 f"This Taxiway reads version {FORMAT_VERSION}.",
             )
         nodes = [Node(**node) for node in content["nodes"]]
-        return cls(nodes, [Edge(**edge) for edge in content["edges"]], content["focus"])
+        return cls(nodes, [Edge(**edge) for edge in content["edges"]], content["focus"], content.get("steps", ()))
 
     def to_networkx(self) -> networkx.MultiDiGraph:
         """A networkx graph: keys of nodes, their fields as attributes, edges with a `label`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.errors import StoreError, UsageError, close_matches
 from pipeline.layout import Root
-from pipeline.lineage import data, versions
+from pipeline.lineage import carried, data, versions
 from pipeline.lineage.graph import LineageGraph
 from pipeline.lineage.nodes import Edge, Node, artifact_key, execution_key
 from pipeline.lineage.reader import OUTPUTS, Reader, Walked
@@ -213,7 +213,10 @@ def whole(root: str | Path) -> LineageGraph:
 
 
 def of_copy(version: Node) -> LineageGraph:
-    """What a version's own provenance says, without a database."""
+    """What a version's folder says, without a database: the lineage that it carries, else its provenance."""
+    carries = carried.of_version(version)
+    if carries is not None:
+        return carries
     provenance = version.properties
     nodes, edges = [version], []
     for name, field in (("Model", "model_artifact"), ("Examples", "data")):

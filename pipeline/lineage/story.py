@@ -68,6 +68,8 @@ class Why:
 
 def steps(graph: LineageGraph, root: Root) -> list[Step]:
     """The executions of a graph in the order in which they began, with facts from the store and the runs' records."""
+    if graph.told:
+        return [Step(**{**step, "outputs": tuple(step["outputs"])}) for step in graph.told]
     records = _records(graph.where(kind="execution"), root)
     return [_step(graph, node, records.get(node.run)) for node in graph.where(kind="execution")]
 

@@ -1,0 +1,92 @@
+"""A version's folder tells the whole story, on a machine without the database."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from components.contract import LINEAGE_FILE, LINEAGE_VARIABLE
+from components.errors import StoreError
+from components.serving import push
+from components.serving.config import ServingConfig
+from components.serving.directory import ServingDirectory
+from pipeline.layout import Root as Place
+from pipeline.lineage import LineageGraph, carried, story
+from tests.pipeline.lineage.stores import DAG, FIRST_NODES, Root, memory_folder
+
+BEFORE = tuple(node for node in DAG if node != "Pusher")
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A version, pushed as the Pusher does it while a run is under way, copied elsewhere; its root is gone."""
+    with memory_folder() as folder:
+        root = Root(folder / "root")
+        root.run("run-1", span=4)
+        root.run("run-2", span=4, cached=(*FIRST_NODES, "Transform"), nodes=BEFORE)
+        carried.prepare(Place.at(root.path), "run-2")
+        model = folder / "model"
+        model.mkdir()
+        (model / "saved_model.pb").write_text("bytes")
+        provenance = {"model": "taxi", "run_id": "run-2", "metric": "auc", "quality": 0.9}
+        base = folder / "serving" / "taxi"
+        lineage = os.environ.pop(LINEAGE_VARIABLE)
+        version = push.push(model, base, "taxi", provenance, ServingConfig(), lineage=lineage).version
+        target = tmp_path_factory.mktemp("elsewhere") / str(version)
+        shutil.copytree(base / str(version), target)
+        ServingDirectory(base).push(changed(model), {"model": "taxi", "run_id": "run-3"})
+        back = ServingDirectory(base).rollback(version).path
+        yield target, shutil.copytree(back, target.with_name("back"))
+
+
+def changed(model):
+    (model / "saved_model.pb").write_text("other bytes")
+    return model
+
+
+def test_the_whole_way_stands_in_the_copy(copied, tmp_path):
+    graph = LineageGraph.open(tmp_path, str(copied[0]))
+    [focus] = graph.focus
+    version = graph.node(focus)
+    assert (version.type, version.run) == ("a copy", "run-2")
+    upstream = graph.upstream(version.key)
+    assert {node.name for node in upstream.where(kind="execution")} == set(BEFORE)
+    assert {node.uri for node in upstream.where(kind="data")} >= {"/rows/span-4.csv", "/rows/schema.pbtxt"}
+    assert {node.type for node in graph.parents(version.key)} == {"Model", "ModelBlessing", "InfraBlessing"}
+    assert all(len(str(value)) <= carried.LONG for node in graph.where(kind="artifact") for value in node.properties)
+
+
+def test_steps_and_the_paragraph_need_no_root(copied, tmp_path):
+    graph = LineageGraph.open(tmp_path, str(copied[0]))
+    steps = {step.node: step for step in story.steps(graph, Place.at(tmp_path))}
+    assert steps["Trainer"].facts["steps"] == 30
+    assert steps["ExampleGen"].run == "run-1", "it was taken from the cache: told where it was made"
+    assert "of span 4" in story.why(graph, Place.at(tmp_path)).paragraph
+
+
+def test_a_rollback_keeps_the_story_of_its_bytes(copied, tmp_path):
+    graph = LineageGraph.open(tmp_path, str(copied[1]))
+    assert {node.name for node in graph.where(kind="execution")} == set(BEFORE)
+
+
+def test_without_it_the_provenance_still_tells(copied, tmp_path):
+    version = tmp_path / copied[0].name
+    shutil.copytree(copied[0], version)
+    (version / LINEAGE_FILE).unlink()
+    graph = LineageGraph.open(tmp_path, str(version))
+    assert graph.node(graph.focus[0]).run == "run-2"
+
+
+@pytest.mark.parametrize("content", ["", "[]", json.dumps({"version": 1, "nodes": [{}]})])
+def test_a_damaged_file_is_named(copied, tmp_path, content):
+    version = tmp_path / copied[0].name
+    shutil.copytree(copied[0], version)
+    (version / LINEAGE_FILE).write_text(content)
+    with pytest.raises(StoreError, match=r"lineage\.json is damaged"):
+        LineageGraph.open(tmp_path, str(version))
+
+
+def test_a_store_that_cannot_be_read_costs_no_push(tmp_path):
+    carried.prepare(Place.at(tmp_path), "run-1")
+    assert LINEAGE_VARIABLE not in os.environ

@@ -1,12 +1,14 @@
 """Optional columns parsed densely instead of as sparse tensors.
 
-An optional column comes out of `ParseExampleV2` as a sparse tensor of which Transform keeps the first value of each row
-and fills the rest: five operations a column, and indices written for every value. The same parser can write a dense
-tensor `[rows, most values of a row]` filled with the default; padded by one column, its first column is the answer.
+An optional column comes out of `ParseExampleV2` as a sparse tensor of which Transform keeps the first value of each
+row and fills the rest: up to six operations a column, and indices written for every value. The same parser can write a
+dense tensor `[rows, most values of a row]` filled with the default; padded by one column, its first column is the
+answer.
 
 The result is the same for rows without the column, with an empty list, with one value and with several. A fixed-length
 parser would be faster still, but it refuses a request with an empty list, which the original answers. An integer column
-whose missing values become NaN is filled with -2^63 first, the mark of a missing integer in the raw signature too.
+whose missing values become NaN, or a text, is filled with -2^63 first, the mark of a missing integer in the raw
+signature too.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class _Column:
         dense: Name of the node that holds `[rows, 1]` or, squeezed, `[rows]`.
         squeezed: Which of them.
         dtype: As parsed.
-        to: As dense: another where the values are cast on the way.
+        through: The node that changes the values on the way, a cast or their text; None where nothing does.
+        to: Their dtype as dense.
         default: For rows without a value, of the dtype `to`.
     """
 
@@ -43,6 +46,7 @@ class _Column:
     dense: str
     squeezed: bool
     dtype: tf.DType
+    through: Any
     to: tf.DType
     default: NDArray[Any]
 
@@ -85,24 +89,50 @@ def _columns(view: View, parser: Any) -> list[_Column]:
 
 
 def _column(view: View, parser: Any, index: int, count: int) -> _Column | None:
-    """The column where its pattern is the one that is known; None elsewhere."""
-    slices = view.readers.get((parser.name, index), [])
-    if len(slices) != 1:
+    """The column where its pattern is one that is known; None elsewhere."""
+    readers = view.readers.get((parser.name, index), [])
+    sliced = readers[0] if len(readers) == 1 and readers[0].op == "SparseSlice" else None
+    dense = _only_reader(view, sliced.name) if sliced else readers[0] if len(readers) == 1 else None
+    if dense is None or dense.op != "SparseToDense" or (sliced and not _takes_first(view, parser, sliced)):
         return None
-    sliced = slices[0] if slices[0].op == "SparseSlice" else None
-    dense = _only_reader(view, sliced.name) if sliced else slices[0]
-    if dense is None or dense.op != "SparseToDense" or not _is_one_wide(view, parser, dense.input[1], count):
-        return None
-    if sliced and not (view.holds(sliced.input[3], [0, 0]) and _is_one_wide(view, parser, sliced.input[4], count)):
-        return None
+    last, squeezed = _first_column(view, parser, dense, bool(sliced))
     dtype = tf.dtypes.as_dtype(parser.attr["sparse_types"].list.type[index])
-    to = _cast_to(view, (sliced or dense).input[1 if sliced else 2], (parser.name, count + index), dtype)
+    values = (sliced or dense).input[1 if sliced else 2]
+    known, through = _on_the_way(view, values, (parser.name, count + index))
     default = view.constant(dense.input[3])
-    if to is None or default is None:
+    if not last or not known or default is None:
         return None
-    squeeze = _only_reader(view, dense.name)
-    squeezed = squeeze is not None and squeeze.op == "Squeeze" and list(squeeze.attr["squeeze_dims"].list.i) == [1]
-    return _Column(index, squeeze.name if squeezed and squeeze else dense.name, squeezed, dtype, to, default)
+    to = tf.dtypes.as_dtype(dense.attr["T"].type)
+    column = _Column(index, last, squeezed, dtype, through, to, default)
+    return column if _can_be_filled(column) else None
+
+
+def _first_column(view: View, parser: Any, dense: Any, sliced: bool) -> tuple[str, bool]:
+    """Name of the node that holds the first values of a dense table, and whether it is `[rows]`; an empty name where
+    the table's shape is another than is known."""
+    width = _width(view, parser, dense.input[1])
+    last = _only_reader(view, dense.name)
+    if width == "one":
+        squeezed = last is not None and last.op == "Squeeze" and list(last.attr["squeeze_dims"].list.i) == [1]
+        return (last.name if squeezed else dense.name), squeezed
+    if width == "any" and not sliced and last is not None and _is_first_column(view, last):
+        return last.name, True
+    return "", False
+
+
+def _is_first_column(view: View, node: Any) -> bool:
+    """Whether a node is `x[:, 0]`."""
+    if node.op != "StridedSlice" or node.attr["shrink_axis_mask"].i != 2 or not node.attr["begin_mask"].i & 1:
+        return False
+    begin, end, strides = (view.constant(text) for text in node.input[1:4])
+    if begin is None or end is None or strides is None or len(begin) != 2 or node.attr["new_axis_mask"].i:
+        return False
+    whole = bool(node.attr["end_mask"].i & 1) and not node.attr["ellipsis_mask"].i
+    return whole and begin[1] == 0 and end[1] == 1 and list(strides) == [1, 1]
+
+
+def _takes_first(view: View, parser: Any, sliced: Any) -> bool:
+    return view.holds(sliced.input[3], [0, 0]) and _width(view, parser, sliced.input[4]) == "one"
 
 
 def _only_reader(view: View, name: str) -> Any:
@@ -111,23 +141,37 @@ def _only_reader(view: View, name: str) -> Any:
     return readers[0] if len(readers) == 1 else None
 
 
-def _is_one_wide(view: View, parser: Any, text: str, count: int) -> bool:
-    """Whether an input is the shape `[rows, 1]`."""
+def _width(view: View, parser: Any, text: str) -> str:
+    """`one` for a shape `[rows, 1]`, `any` for `[rows, the most values of a row, at least 1]`; empty for another."""
     pack = view.by_name.get(output_of(text)[0])
-    if pack is None or pack.op != "Pack" or len(pack.input) != 2 or not view.holds(pack.input[1], 1):
-        return False
-    shape = view.is_first_dimension(pack.input[0])
+    if pack is None or pack.op != "Pack" or len(pack.input) != 2 or not _is_dimension(view, parser, pack.input[0], 0):
+        return ""
+    if view.holds(pack.input[1], 1):
+        return "one"
+    largest = view.source(pack, 1)
+    if largest is None or largest.op != "Maximum" or not any(view.holds(text, 1) for text in largest.input):
+        return ""
+    return "any" if any(_is_dimension(view, parser, text, 1) for text in largest.input) else ""
+
+
+def _is_dimension(view: View, parser: Any, text: str, axis: int) -> bool:
+    """Whether an input is a dimension of a sparse output's shape."""
+    shape, count = view.dimension(text, axis), parser.attr["num_sparse"].i
     return shape is not None and shape[0] == parser.name and 2 * count <= shape[1] < 3 * count
 
 
-def _cast_to(view: View, text: str, values: Output, dtype: tf.DType) -> tf.DType | None:
-    """The dtype of the values once they are dense; None where they are changed in another way."""
+def _on_the_way(view: View, text: str, values: Output) -> tuple[bool, Any]:
+    """Whether the way from the parsed values to the dense ones is known, and the node on it, if there is one."""
     if output_of(text) == values:
-        return dtype
-    cast = view.by_name[output_of(text)[0]]
-    if cast.op != "Cast" or output_of(cast.input[0]) != values:
-        return None
-    return tf.dtypes.as_dtype(cast.attr["DstT"].type)
+        return True, None
+    node = view.by_name[output_of(text)[0]]
+    known = node.op in ("Cast", "AsString") and output_of(node.input[0]) == values
+    return known, node if known else None
+
+
+def _can_be_filled(column: _Column) -> bool:
+    """Whether a value of the parsed dtype can stand for a missing one."""
+    return _fits(column) or column.dtype == tf.int64
 
 
 def _with_dense(graph_def: Any, parser: Any, columns: list[_Column]) -> Any:
@@ -160,28 +204,38 @@ def _parser_nodes(graph_def: Any, parser: Any, columns: list[_Column]) -> list[A
 
 def _filler(column: _Column) -> Any:
     """What stands for a missing value while the column is parsed."""
+    if not _fits(column):
+        return _MISSING_INTEGER
     if column.dtype == tf.string:
         return column.default.item()
-    return column.default.astype(column.dtype.as_numpy_dtype) if _fits(column) else _MISSING_INTEGER
+    return column.default.astype(column.dtype.as_numpy_dtype)
 
 
 def _fits(column: _Column) -> bool:
-    """Whether the default can be written in the dtype that is parsed."""
-    return not (column.dtype.is_integer and not np.all(np.isfinite(column.default)))
+    """Whether the default can be written in the dtype that is parsed, and comes out of the way there as itself."""
+    if column.through is None:
+        return True
+    if column.through.op != "Cast" or not (column.dtype.is_floating and column.to.is_floating):
+        return False
+    there = column.default.astype(column.dtype.as_numpy_dtype).astype(column.default.dtype)
+    return bool(np.array_equal(there, column.default, equal_nan=True))
 
 
 def _dense_nodes(column: _Column, source: str) -> list[Any]:
-    """`[rows]` or `[rows, 1]` of the first values, cast as the sparse ones were."""
-    name, made = column.dense, []
-    made += [nodes.const_node(f"{name}/paddings", [[0, 0], [0, 1]], tf.int32)]
-    made += [nodes.const_node(f"{name}/filler", _filler(column), column.dtype)]
-    pad = tf.compat.v1.NodeDef(name=f"{name}/padded", op="PadV2", input=[source, made[0].name, made[1].name])
+    """`[rows]` or `[rows, 1]` of the first values, changed as the sparse ones were."""
+    name = column.dense
+    paddings = nodes.const_node(f"{name}/paddings", [[0, 0], [0, 1]], tf.int32)
+    filler = nodes.const_node(f"{name}/filler", _filler(column), column.dtype)
+    pad = tf.compat.v1.NodeDef(name=f"{name}/padded", op="PadV2", input=[source, paddings.name, filler.name])
     pad.attr["T"].type, pad.attr["Tpaddings"].type = column.dtype.as_datatype_enum, tf.int32.as_datatype_enum
-    cast = column.to != column.dtype
-    made += [pad, *_first_nodes(f"{name}/first" if cast else name, pad.name, column)]
-    if cast and _fits(column):
-        return [*made, nodes.cast_node(name, f"{name}/first", column.dtype, column.to)]
-    return [*made, *_marked_nodes(column)] if cast else made
+    if column.through is None:
+        return [paddings, filler, pad, *_first_nodes(name, pad.name, column)]
+    first = f"{name}/first"
+    changed = tf.compat.v1.NodeDef()
+    changed.CopyFrom(column.through)
+    changed.name, changed.input[:] = (name if _fits(column) else f"{name}/changed"), [first]
+    marked = [] if _fits(column) else _marked_nodes(column)
+    return [paddings, filler, pad, *_first_nodes(first, pad.name, column), changed, *marked]
 
 
 def _first_nodes(name: str, source: str, column: _Column) -> list[Any]:
@@ -197,17 +251,16 @@ def _first_nodes(name: str, source: str, column: _Column) -> list[Any]:
 
 
 def _marked_nodes(column: _Column) -> list[Any]:
-    """Integers cast to floats, the default where the mark of a missing integer stands."""
+    """The changed values, with the default where the mark of a missing integer stood."""
     name = column.dense
     mark = nodes.const_node(f"{name}/mark", _MISSING_INTEGER, column.dtype)
     missing = tf.compat.v1.NodeDef(name=f"{name}/missing", op="Equal", input=[f"{name}/first", mark.name])
     missing.attr["T"].type = column.dtype.as_datatype_enum
     missing.attr["incompatible_shape_error"].b = True
     default = nodes.const_node(f"{name}/default", column.default, column.to)
-    cast = nodes.cast_node(f"{name}/cast", f"{name}/first", column.dtype, column.to)
-    select = tf.compat.v1.NodeDef(name=name, op="SelectV2", input=[missing.name, default.name, cast.name])
+    select = tf.compat.v1.NodeDef(name=name, op="SelectV2", input=[missing.name, default.name, f"{name}/changed"])
     select.attr["T"].type = column.to.as_datatype_enum
-    return [mark, missing, default, cast, select]
+    return [mark, missing, default, select]
 
 
 def _read_of(graph_def: Any, parser: str) -> set[int]:

@@ -62,6 +62,52 @@ def _is_known(view: View, unequal: Any, lookup: Any) -> bool:
     return len(others) == 1 and view.holds(others[0], -1) and view.holds(lookup.input[2], -1)
 
 
+def fold_hashes(graph_def: Any) -> tuple[Any, int]:
+    """Unknown words hashed into one bucket each: a hash of one bucket is 0, so what is added to it is the answer.
+
+    `where(known, ..., hash(words) + constant)` becomes `where(known, ..., constant)`, where `known` is made of a
+    look-up of the same words and so has their shape.
+
+    Returns:
+        The new graph, and how many hashes were folded.
+    """
+    view = View(graph_def)
+    new: dict[str, list[Any]] = {}
+    for select in view.all_of("SelectV2"):
+        for position in (1, 2):
+            constant = _constant_of_hash(view, select, position)
+            if constant:
+                made = new.setdefault(select.name, [tf.compat.v1.NodeDef()])[0]
+                made.CopyFrom(select)
+                made.input[position] = constant
+    return replaced(graph_def, new), len(new)
+
+
+def _constant_of_hash(view: View, select: Any, position: int) -> str:
+    """The constant that is added to a hash of one bucket at an input of a selection; empty where that is not so."""
+    added = view.source(select, position)
+    if added is None or added.op not in ("AddV2", "Add"):
+        return ""
+    sides = list(added.input[:2])
+    hashes = [text for text in sides if view.by_name[output_of(text)[0]].op in _HASHES]
+    constants = [text for text in sides if view.constant(text) is not None]
+    if len(hashes) != 1 or len(constants) != 1:
+        return ""
+    hashed = view.by_name[output_of(hashes[0])[0]]
+    one_bucket = hashed.attr["num_buckets"].i == 1
+    return constants[0] if one_bucket and _compares_lookup_of(view, select, hashed.input[0]) else ""
+
+
+def _compares_lookup_of(view: View, select: Any, words: str) -> bool:
+    """Whether a selection's condition compares the look-up of these words with a scalar."""
+    condition = view.source(select, 0)
+    if condition is None or condition.op not in ("Less", "NotEqual", "Equal", "GreaterEqual"):
+        return False
+    scalars = [text for text in condition.input if (value := view.constant(text)) is not None and value.ndim == 0]
+    lookups = [node for i in (0, 1) if (node := view.source(condition, i)) and node.op == "LookupTableFindV2"]
+    return bool(scalars) and len(lookups) == 1 and lookups[0].input[1] == words
+
+
 def fix_shapes(graph_def: Any) -> tuple[Any, int]:
     """A shape `[rows, a, b]` that is put together at every call only to reshape becomes the constant `[-1, a, b]`.
 

@@ -58,14 +58,14 @@ class View:
         value = self.constant(text)
         return value is not None and value.shape == np.shape(wanted) and bool(np.all(value == wanted))
 
-    def is_first_dimension(self, text: str) -> Output | None:
-        """The shape `s` where the input is `s[0]`; None where it is something else."""
+    def dimension(self, text: str, axis: int) -> Output | None:
+        """The shape `s` where the input is `s[axis]`; None where it is something else."""
         node = self.by_name.get(output_of(text)[0])
         if node is None or node.op != "StridedSlice" or node.attr["shrink_axis_mask"].i != 1:
             return None
-        plain = all(node.attr[f"{mask}_mask"].i in (0, 1) for mask in ("begin", "end"))
-        first = self.holds(node.input[1], [0]) and self.holds(node.input[3], [1])
-        return output_of(node.input[0]) if plain and first and not node.attr["new_axis_mask"].i else None
+        first = self.holds(node.input[1], [axis]) or (axis == 0 and node.attr["begin_mask"].i == 1)
+        one = self.holds(node.input[3], [1]) and not node.attr["new_axis_mask"].i
+        return output_of(node.input[0]) if first and one else None
 
 
 def pruned(graph_def: Any, kept: Sequence[str]) -> Any:

@@ -25,8 +25,9 @@ def lean(model: FlatModel) -> tuple[FlatModel, dict[str, int]]:
     """A flat model with shorter inputs, and how often each rewriting found something to do."""
     graph, columns = parsing.parse_densely(model.graph, sorted(graphs.kept_nodes(model.meta_graph)))
     graph, lookups = peepholes.fold_lookups(graph)
+    graph, hashes = peepholes.fold_hashes(graph)
     graph, shapes = peepholes.fix_shapes(graph)
-    done = {"columns": columns, "lookups": lookups, "shapes": shapes}
+    done = {"columns": columns, "lookups": lookups, "hashes": hashes, "shapes": shapes}
     return graphs.optimize(model.with_graph(graph)), done
 
 

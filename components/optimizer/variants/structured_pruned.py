@@ -35,7 +35,7 @@ def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
     trained = finetuning.load(workshop, piece)
     settings = workshop.config.structured
     weights = {layer.name: layer.get_weights() for layer in trained.keras_model.layers if layer.get_weights()}
-    positions = len(trained.keras_model.get_layer("embedding").rows) if "embedding" in weights else 0
+    positions = sum(trained.keras_model.get_layer("embedding").sizes) if "embedding" in weights else 0
     shares = settings.keep_neurons_fraction, settings.keep_embedding_fraction
     job, kept = shrink(weights, trained.job, positions, *shares)
     model = plain_model(job)

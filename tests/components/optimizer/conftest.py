@@ -114,5 +114,6 @@ def everything(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     out = tmp_path_factory.mktemp("everything")
     exports = ("onnx", "magnitude_pruned", "sparsity_2_4", "structured_pruned")
     changes = {"variants": ALL, "exports": exports, "fine_tuning": {"epochs": 2}, "combine": False}
+    changes["structured"] = {"keep_embedding_fraction": 0.5}
     changes["constraints"] = {"max_quality_drop": 0.1}  # so that no branch is dropped
     return run(job(trained, out, **changes), out / "log"), out

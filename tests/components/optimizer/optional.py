@@ -11,11 +11,17 @@ import tensorflow as tf
 LARGEST = 2**53 + 1
 """An integer that no float64 holds: what is cast must be cast as before."""
 ROWS: list[dict[str, list[Any]]] = [
-    {"word": [b"ace"], "count": [3], "miles": [1.5], "tags": [7]},
+    {"word": [b"ace"], "count": [3], "miles": [1.5], "tags": [7], "gate": [12], "fare": [0.1]},
     {"word": [b"city"], "count": [LARGEST], "miles": [-2.5], "tags": [1, 2, 3]},
     {},  # no column at all
-    {"word": [], "count": [], "miles": [], "tags": []},  # columns without a value
-    {"word": [b"dove", b"ace"], "count": [4, 5], "miles": [6.5, 7.5]},  # the first value wins
+    {"word": [], "count": [], "miles": [], "tags": [], "gate": [], "fare": []},  # columns without a value
+    {
+        "word": [b"dove", b"ace"],
+        "count": [4, 5],
+        "miles": [6.5, 7.5],
+        "gate": [-5, 6],
+        "fare": [3, 4],
+    },  # the first value wins
     {"word": [b"unknown"], "count": [-1], "miles": [float("inf")]},
 ]
 
@@ -37,30 +43,48 @@ def save(folder: str) -> None:
 
 
 def _answer(module: Any, examples: Any) -> Any:
-    dtypes = {"word": tf.string, "count": tf.int64, "miles": tf.float32, "tags": tf.int64}
+    dtypes = {"word": tf.string, "count": tf.int64, "miles": tf.float32, "tags": tf.int64, "gate": tf.int64}
+    dtypes["fare"] = tf.float32
     raw = tf.io.parse_example(examples, {name: tf.io.VarLenFeature(dtype) for name, dtype in dtypes.items()})
-    word = _dense(raw["word"], "")
+    word = _first_slice(raw["word"], "")
     index = module.plain.lookup(word)
     unknown = tf.strings.to_hash_bucket_fast(word, 1) + module.plain.size()
+    gate = _first_padded(_changed(raw["gate"], tf.strings.as_string), "none")
+    known = module.plain.lookup(gate)
     columns = [
-        tf.where(tf.not_equal(index, -1), index, unknown),  # as Transform writes it
-        _dense(
-            tf.SparseTensor(raw["count"].indices, tf.cast(raw["count"].values, tf.float64), raw["count"].dense_shape)
-        ),
-        _dense(raw["miles"], 9.0),
-        _dense(
-            tf.SparseTensor(raw["miles"].indices, tf.cast(raw["miles"].values, tf.float64), raw["miles"].dense_shape)
-        ),
-        _dense(raw["tags"], 0),
+        tf.where(tf.not_equal(index, -1), index, unknown),  # as `compute_and_apply_vocabulary` writes it
+        tf.where(known < 0, tf.strings.to_hash_bucket_fast(gate, 1) + 17, known + 1),  # as the built-in preprocessing
+        tf.cast(tf.strings.length(gate), tf.int64),
+        _first_slice(_changed(raw["count"], _double)),
+        _first_padded(_changed(raw["fare"], _double)),
+        _first_slice(raw["miles"], 9.0),
+        _first_slice(_changed(raw["miles"], _double)),
+        _first_slice(raw["tags"], 0),
         tf.scatter_nd(raw["tags"].indices[:, :1], tf.ones_like(raw["tags"].values), tf.shape(examples, tf.int64)),
     ]
     return tf.stack([tf.cast(column, tf.float64) for column in columns], axis=1)
 
 
-def _dense(column: Any, default: Any = float("nan")) -> Any:
+def _double(values: Any) -> Any:
+    return tf.cast(values, tf.float64)
+
+
+def _changed(column: Any, function: Any) -> Any:
+    return tf.SparseTensor(column.indices, function(column.values), column.dense_shape)
+
+
+def _first_slice(column: Any, default: Any = float("nan")) -> Any:
+    """The first value of each row, by a slice of the sparse tensor."""
     first = tf.sparse.slice(column, [0, 0], [column.dense_shape[0], 1])
     first = tf.SparseTensor(first.indices, first.values, [column.dense_shape[0], 1])
     return tf.squeeze(tf.sparse.to_dense(first, tf.constant(default, column.dtype)), 1)
+
+
+def _first_padded(column: Any, default: Any = float("nan")) -> Any:
+    """The first value of each row, by the first column of a table that is as wide as it must be."""
+    shape = tf.stack([column.dense_shape[0], tf.maximum(column.dense_shape[1], 1)])
+    padded = tf.SparseTensor(column.indices, column.values, shape)
+    return tf.sparse.to_dense(padded, tf.constant(default, column.dtype))[:, 0]
 
 
 def answers(servable: str) -> list[list[str]]:
@@ -74,7 +98,8 @@ def answers(servable: str) -> list[list[str]]:
 
 
 def _serialized(row: dict[str, list[Any]]) -> bytes:
-    kinds = {"word": ("bytes_list", tf.train.BytesList), "miles": ("float_list", tf.train.FloatList)}
+    floats = ("float_list", tf.train.FloatList)
+    kinds = {"word": ("bytes_list", tf.train.BytesList), "miles": floats, "fare": floats}
     feature = {}
     for name, values in row.items():
         key, kind = kinds.get(name, ("int64_list", tf.train.Int64List))

@@ -21,12 +21,13 @@ def test_rows_without_with_empty_and_with_several_values_answer_as_before(made):
 
 def test_columns_are_parsed_densely_and_a_sparse_reader_keeps_its_own(made):
     before, after = made["frozen_ops"], made["lean_ops"]
-    assert made["done"]["columns"] == 2  # word and count
-    assert before["SparseToDense"] == 5
+    assert made["done"]["columns"] == 4  # word, count, gate, fare
+    assert before["SparseToDense"] == 7
     assert after["SparseToDense"] == 3  # miles is made dense twice, tags are read as a sparse tensor too
 
 
 def test_the_bucket_of_unknown_words_is_the_look_ups_default(made):
     assert made["done"]["lookups"] == 1
+    assert made["done"]["hashes"] == 1
     assert "StringToHashBucketFast" in made["frozen_ops"]
     assert "StringToHashBucketFast" not in made["lean_ops"]

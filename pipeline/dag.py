@@ -88,6 +88,13 @@ def create_pipeline(
             features=config.features.model_dump_json(),
             preprocessing=config.preprocessing.model_dump_json(),
         )
+        baseline = Baseline(
+            statistics=statistics_gen.outputs["statistics"],
+            schema=schema,
+            serving_directory=str(root.serving / config.name),
+            label=label,
+            task=task,
+        )
         trainer = Trainer(
             examples=transform.outputs["transformed_examples"],
             transform_graph=transform.outputs["transform_graph"],
@@ -97,13 +104,7 @@ def create_pipeline(
             model=config.model.model_dump_json(),
             training=config.training.model_dump_json(),
             checkpoint_root=str(root.checkpoints),
-        )
-        baseline = Baseline(
-            statistics=statistics_gen.outputs["statistics"],
-            schema=schema,
-            serving_directory=str(root.serving / config.name),
-            label=label,
-            task=task,
+            base_model=baseline.outputs["model"] if config.training.warm_start == "live" else None,
         )
         evaluator = tfx.components.Evaluator(
             examples=example_gen.outputs["examples"],
@@ -112,7 +113,7 @@ def create_pipeline(
             eval_config=eval_config(config.evaluation, label, task, config.label.classes),
             example_splits=["eval"],
         )
-        nodes += [transform, trainer, baseline, evaluator]
+        nodes += [transform, baseline, trainer, evaluator]
 
         with tfx.dsl.Cond(evaluator.outputs["blessing"].future()[0].custom_property("blessed") == 1):
             nodes += _to_serving(config, root, run_id, force, example_gen, schema, transform, trainer, evaluator)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from tfx.components.trainer import executor as tfx_executor
 from tfx.types import Artifact, artifact_utils, standard_component_specs
 
+from components import progress
 from components.trainer.run_fn import RESULT_FILE
 from components.training import TrainingResult
+
+LOG = logging.getLogger(__name__)
 
 
 class Executor(tfx_executor.GenericExecutor):
@@ -23,10 +27,23 @@ class Executor(tfx_executor.GenericExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        super().Do(input_dict, output_dict, exec_properties)
+        super().Do(without_naive_model(input_dict), output_dict, exec_properties)
         run_dir = artifact_utils.get_single_uri(output_dict[standard_component_specs.MODEL_RUN_KEY])
         result = TrainingResult.model_validate_json(Path(run_dir, RESULT_FILE).read_text())
         describe(artifact_utils.get_single_instance(output_dict[standard_component_specs.MODEL_KEY]), result)
+
+
+def without_naive_model(input_dict: dict[str, list[Artifact]]) -> dict[str, list[Artifact]]:
+    """The inputs, for `training.warm_start: live`: where nothing is live yet, there is no model to begin with."""
+    key = standard_component_specs.BASE_MODEL_KEY
+    models = input_dict.get(key) or []
+    if not models or models[0].get_string_custom_property("kind") != "naive":
+        return input_dict
+    reason = models[0].get_string_custom_property("reason")
+    message = f"training.warm_start is live, and {reason}: this training begins with fresh weights"
+    LOG.info(message)
+    progress.report("Trainer", message)
+    return {name: artifacts for name, artifacts in input_dict.items() if name != key}
 
 
 def describe(model: Artifact, result: TrainingResult) -> None:

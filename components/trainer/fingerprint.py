@@ -14,7 +14,7 @@ from components.training.job import resolve_files
 
 PLACES = frozenset({"export_dir", "training_dir", "checkpoint_dir", "log_dir", "fingerprint"})
 """Fields of a job that say where its outputs go, not what is trained."""
-DATA = frozenset({"transform_graph", "train_files", "eval_files", "raw_schema"})
+DATA = frozenset({"transform_graph", "train_files", "eval_files", "raw_schema", "warm_start_from"})
 """Fields that count by what the files hold, not by their names."""
 
 
@@ -34,9 +34,14 @@ def _parts(job: TrainingJob) -> Iterator[str]:
     yield json.dumps(job.model_dump(mode="json", exclude=set(PLACES | DATA)), sort_keys=True)
     yield from _contents(resolve_files(job.train_files, "train"))
     yield from _contents(resolve_files(job.eval_files, "eval"))
-    yield from _contents(sorted(str(f) for f in Path(job.transform_graph).rglob("*") if f.is_file()))
+    yield from _contents(_files(job.transform_graph))
+    yield from _contents(_files(job.warm_start_from) if job.warm_start_from else [])
     yield from _contents(sorted(str(f) for f in Path(components.training.__file__).parent.glob("*.py")))
     yield from _contents(_users_module(job.model.function))
+
+
+def _files(folder: str) -> list[str]:
+    return sorted(str(f) for f in Path(folder).rglob("*") if f.is_file())
 
 
 def _users_module(function: str) -> list[str]:

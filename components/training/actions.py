@@ -117,11 +117,9 @@ class Progress(Action):
         progress.report("Trainer", self.message(loop), loop.step / max(loop.total_steps, 1))
 
     def message(self, loop: Loop) -> str:
-        batch = loop.stepper.config.global_batch_size
-        left = (loop.total_steps - loop.step) * batch / max(loop.rows_per_second, 1e-9)
         loss = f"loss {loop.mean_loss:.4f}  " if loop.mean_loss == loop.mean_loss else ""
         speed = f"{loop.rows_per_second / 1000:.0f}k rows/s"
-        return f"step {loop.step}/{loop.total_steps}  {loss}{speed}  ETA {left:.0f} s"
+        return f"step {loop.step}/{loop.total_steps}  {loss}{speed}  ETA {loop.seconds_left:.0f} s"
 
 
 class TimeBudget(Action):

@@ -28,15 +28,15 @@ _SHARD = re.compile(r"/part_\d+(:\d+)?$")
 class AsyncStepper(Stepper):
     """A `Stepper` of the chief of a parameter-server cluster."""
 
-    def train_batches(self, source: sources.Source, first_step: int) -> Any:
-        """All rows, on each worker. Which of them a step takes is told with the step."""
+    def begin(self, source: sources.Source, first_step: int) -> Any:
+        """An iterator of all rows, on each worker. Which of them a step takes is told with the step."""
         if source.recipe is None:
             raise TrainingError("The workers cannot read these rows: no files are known.", "Train from files.")
         recipe, rows = source.recipe, source.rows
         layout = self.replicas.layout(self.config.global_batch_size, self.config.accumulate)
         self.order = sources.Order(rows, layout, self.config.seed, self.config.input.shuffle)
         self.take_steps = tf.function(self._take_steps, autograph=self.autograph)
-        return self.replicas.coordinator.create_per_worker_dataset(lambda: recipe.rows(rows))
+        return iter(self.replicas.coordinator.create_per_worker_dataset(lambda: recipe.rows(rows)))
 
     def use_xla(self, compiled: bool) -> None:
         super().use_xla(compiled)

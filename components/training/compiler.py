@@ -1,9 +1,11 @@
-"""Whether XLA compiles the step, found by trying: a few loops without, a few with, and the faster stays."""
+"""Whether XLA compiles the steps, found by trying: a few calls without, a few with, and the faster stays."""
 
 from __future__ import annotations
 
 import logging
 import statistics
+
+import tensorflow as tf
 
 from components.training.history import History
 from components.training.loop import Action, Loop
@@ -12,6 +14,8 @@ LOG = logging.getLogger(__name__)
 
 CALLS = 4
 """Calls of the inner loop on each side; the first traces and is not counted."""
+LEAST_SECONDS = 15.0
+"""A run that would end earlier than this is not worth a compilation, which takes seconds."""
 
 
 class ChooseCompiler(Action):
@@ -23,7 +27,9 @@ class ChooseCompiler(Action):
         self.decided = False
 
     def due(self, loop: Loop) -> bool:
-        return not self.decided
+        """Only calls of the size that stays are compared: short ones hold more of the way in and out."""
+        begun = bool(self.speeds[False]) or loop.seconds_left > LEAST_SECONDS
+        return not self.decided and loop.settled and begun
 
     def run(self, loop: Loop) -> None:
         speeds = self.speeds[loop.stepper.compiled]
@@ -31,11 +37,23 @@ class ChooseCompiler(Action):
         if len(speeds) < CALLS:
             return
         if not loop.stepper.compiled:
-            loop.stepper.use_xla(True)
+            loop.use_xla(True)
             return
         plain, compiled = (statistics.median(self.speeds[side][1:]) for side in (False, True))
-        self.decided = True
         self.history.event("xla", chosen=compiled > plain, plain_rows_per_second=plain, xla_rows_per_second=compiled)
         LOG.info("XLA: %.0f rows/s with, %.0f without", compiled, plain)
-        if compiled <= plain:
-            loop.stepper.use_xla(False)
+        self._decide(loop, compiled > plain)
+
+    def recover(self, loop: Loop, error: tf.errors.OpError) -> bool:
+        """A model that XLA cannot compile is trained without it. Nothing of the failed call was applied."""
+        if self.decided or not loop.stepper.compiled:
+            return False
+        self.history.event("xla", chosen=False, reason=error.message[:500])
+        LOG.warning("XLA cannot compile this model, which is trained without: %s", error.message[:500])
+        self._decide(loop, False)
+        return True
+
+    def _decide(self, loop: Loop, compiled: bool) -> None:
+        self.decided = True
+        if compiled != loop.stepper.compiled:
+            loop.use_xla(compiled)

@@ -204,8 +204,9 @@ class TrainingConfig(Section):
     ema_decay: float = Field(0.0, ge=0, lt=1)
     """Exponential moving average of the weights, evaluated and exported; 0: none."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    xla: Literal["off", "on", "auto"] = "off"
-    """Compiles the step. `auto` measures a few loops with and without and keeps the faster."""
+    xla: Literal["off", "on", "auto"] = "auto"
+    """Compiles the steps. `auto`: in a run of more than some seconds a few loops are taken with and without, and the
+    faster way stays; never with `deterministic`, whose bits must not depend on a clock."""
     on_nan: Literal["stop", "skip"] = "stop"
     """What a loss or gradient that is not finite does; it is never applied."""
     max_skipped_steps: int = Field(10, ge=0)

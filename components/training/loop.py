@@ -41,6 +41,10 @@ class Action:
     def run(self, loop: Loop) -> None:
         """Runs. `loop.stop(reason)` ends training."""
 
+    def recover(self, loop: Loop, error: tf.errors.OpError) -> bool:
+        """Whether training goes on after a call of the inner loop that failed before its first step."""
+        return False
+
     def end(self, loop: Loop) -> None:
         """Called once, after the last step, also when training fails."""
 
@@ -60,6 +64,7 @@ class Loop:
         rows_per_second: Of the last call of the inner loop.
         elapsed: Wall time up to the last call, the same in every process of a cluster.
         terminating: Whether a process of the cluster was asked to end.
+        settled: Whether calls of the inner loop have found their size.
         stopped: Why training ends before `total_steps`; empty while it does not.
     """
 
@@ -78,6 +83,8 @@ class Loop:
         self.terminated, self.terminating = terminated, False
         self._sums = np.zeros(2)
         self._steps_per_call = stepper.config.steps_per_loop or FIRST_STEPS
+        self.settled = bool(stepper.config.steps_per_loop)
+        self._data: Any = None
         self._started = time.monotonic()
 
     @property
@@ -88,6 +95,12 @@ class Loop:
     @property
     def epoch(self) -> float:
         return self.step / self.train.steps_per_epoch(self.stepper.config.global_batch_size)
+
+    @property
+    def seconds_left(self) -> float:
+        """To `total_steps`, at the speed of the last call."""
+        rows = (self.total_steps - self.step) * self.stepper.config.global_batch_size
+        return rows / max(self.rows_per_second, 1e-9)
 
     @property
     def mean_loss(self) -> float:
@@ -115,10 +128,10 @@ class Loop:
         Raises:
             TrainingError: a loss or gradient was not finite.
         """
-        iterator = iter(self.stepper.train_batches(self.train, self.step))
+        self._data = self.stepper.begin(self.train, self.step)
         try:
             while self.step < self.total_steps and not self.stopped:
-                self._advance(iterator, self._next_stop() - self.step)
+                self._advance(self._next_stop() - self.step)
                 for action in self.actions:
                     if action.due(self):
                         action.run(self)
@@ -131,10 +144,19 @@ class Loop:
         wanted = [action.next_step(self.step) for action in self.actions]
         return min([w for w in wanted if w] + [self.total_steps, self.step + self._steps_per_call])
 
-    def _advance(self, iterator: Any, steps: int) -> None:
-        started = time.monotonic()
-        totals = self.stepper.run_steps(iterator, tf.constant(steps, tf.int64), tf.constant(self._sums, tf.float64))
-        totals = {name: np.asarray(value) for name, value in totals.items()}
+    def use_xla(self, compiled: bool) -> None:
+        """Compiles the steps from here on, or no longer does."""
+        self.stepper.use_xla(compiled)
+        self._data = self.stepper.begin(self.train, self.step)
+
+    def _advance(self, steps: int) -> None:
+        started, traces = time.monotonic(), self.stepper.traces
+        try:
+            totals = self._call(steps)
+        except tf.errors.OpError as error:
+            if not any(action.recover(self, error) for action in self.actions):
+                raise
+            return
         cluster.beat()
         seconds = self._agree(max(time.monotonic() - started, 1e-9))
         self.step += int(totals["done"])
@@ -143,7 +165,11 @@ class Loop:
         self._sums = totals["sums"]
         if not totals["finite"]:
             raise self._not_finite()
-        self._adapt(steps, seconds)
+        self._adapt(steps, seconds, self.stepper.traces != traces)
+
+    def _call(self, steps: int) -> dict[str, np.ndarray]:
+        totals = self.stepper.run_steps(self._data, tf.constant(steps, tf.int64), tf.constant(self._sums, tf.float64))
+        return {name: np.asarray(value) for name, value in totals.items()}
 
     def _agree(self, seconds: float) -> float:
         """The mean seconds of a call. Also sets what else every process must see alike."""
@@ -152,11 +178,13 @@ class Loop:
         self.terminating = asked > 0
         return seconds
 
-    def _adapt(self, steps: int, seconds: float) -> None:
-        """More steps a call while a call is short. The first call of a size is not judged: it may have traced."""
-        if self.stepper.config.steps_per_loop or steps < self._steps_per_call:
+    def _adapt(self, steps: int, seconds: float, traced: bool) -> None:
+        """More steps a call while a call is short. One that traced is not judged, nor one that an action cut short."""
+        if self.stepper.config.steps_per_loop or traced:
             return
-        if seconds < TARGET_SECONDS / 2:
+        short = steps == self._steps_per_call and seconds < TARGET_SECONDS / 2
+        self.settled = not short
+        if short:
             self._steps_per_call = min(self._steps_per_call * 2, MOST_STEPS)
 
     def take_loss(self) -> float:

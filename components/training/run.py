@@ -182,7 +182,15 @@ class _Run:
                 "Set training.warm_start: none, or choose another strategy.",
             )
         plain = plain_model(self.job)
-        copied = warm_start(plain, source)
+        try:
+            copied = warm_start(plain, source)
+        except ConfigError as error:
+            if self.job.training.warm_start != "live" or self.job.training.warm_start_from:
+                raise
+            # What is live may be served without its weights: no reason to train nothing.
+            LOG.warning("training.warm_start: live begins with fresh weights: %s", error)
+            self.history.event("warm_start_refused", source=source, reason=str(error))
+            return
         for variable, value in zip(self.stepper.model.weights, plain.get_weights(), strict=True):
             variable.assign(value)
         for average, variable in zip(self.stepper.average, self.stepper.variables, strict=bool(self.stepper.average)):

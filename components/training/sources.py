@@ -67,6 +67,12 @@ class Order:
 
     def block(self, data: Batch, step: tf.Tensor, block: tf.Tensor) -> Batch:
         """The rows of a block of the global batch `step`, both int64 scalars, out of all rows."""
+        return gather(data, *self.places(step, block))
+
+    def places(self, step: tf.Tensor, block: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Where the rows of blocks are, and which are rows at all: `[..., block]`, for a `step` and a `block` that are
+        scalars or end in a dimension of 1.
+        """
         per_epoch = self.steps or math.ceil(self.rows / self.layout.batch)
         epoch, step = step // per_epoch, step % per_epoch
         if self.seed is not None and self.shuffle == "batches":
@@ -74,7 +80,7 @@ class Order:
         position, valid = positions(step, block, self.layout, self.rows)
         if self.seed is not None and self.shuffle == "rows":
             position = shuffled(position, self.rows, self.seed, epoch)
-        return gather(data, position, valid)
+        return position, valid
 
 
 @dataclass(frozen=True)
@@ -257,9 +263,16 @@ def positions(step: tf.Tensor, block: tf.Tensor, layout: Layout, rows: Any) -> t
 
 
 def shuffled(position: tf.Tensor, rows: Any, seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """Where `position` lies in the epoch's permutation of `[0, rows)`."""
-    key = tf.stack([tf.constant(seed, tf.int64), epoch])
-    return tf.random.experimental.index_shuffle(position, key, tf.cast(rows, tf.int64) - 1)
+    """Where `position` lies in the epoch's permutation of `[0, rows)`. `epoch` broadcasts to `position`."""
+    epoch = tf.convert_to_tensor(epoch)
+    last = tf.cast(rows, tf.int64) - 1
+    if not epoch.shape.rank:
+        return tf.random.experimental.index_shuffle(position, tf.stack([tf.constant(seed, tf.int64), epoch]), last)
+    epochs = tf.reshape(tf.broadcast_to(epoch, tf.shape(position)), [-1])
+    key = tf.stack([tf.zeros_like(epochs), tf.fill(tf.shape(epochs), tf.constant(seed, tf.int64)), epochs], axis=1)
+    # The function above makes the same call, but pads a key a row in the wrong place.
+    flat = tf.raw_ops.RandomIndexShuffle(index=tf.reshape(position, [-1]), seed=key, max_index=last, rounds=4)
+    return tf.reshape(flat, tf.shape(position))
 
 
 def gather(data: Batch, position: tf.Tensor, valid: tf.Tensor) -> Batch:

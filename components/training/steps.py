@@ -19,6 +19,7 @@ from components.training.config import ClipConfig, TrainingConfig
 from components.training.job import TrainingJob
 from components.training.layers import step_seed
 from components.training.losses import row_loss
+from components.training.rows import Plan, Rows
 from components.training.strategies import Replicas
 from components.training.tracing import keep_keras_unconverted
 
@@ -57,6 +58,7 @@ class Stepper:
         self.loss_scale = _scalar("loss_scale", FIRST_LOSS_SCALE if self.scales_loss else 1.0)
         self.average = self._make_average()
         self.optimizer._create_all_weights(self.variables)
+        self.rows: Rows | None = None
         self.traces = 0
         self.use_xla(self.config.xla == "on")
 
@@ -80,23 +82,33 @@ class Stepper:
         alone = self.replicas.count == 1
         self._take_step: Callable[..., Any] = self._jit(self._step, compiled and alone)
         self._local: Callable[..., Any] = self._jit(self._local_sums, compiled and not alone)
+        self._take_planned: Callable[..., Any] = self._jit(self._planned_steps, compiled)
         self.run_steps = tf.function(self._run_steps, autograph=self.autograph)
         self.run_evaluation = tf.function(self._run_evaluation, autograph=self.autograph)
 
     def _jit(self, function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
         return tf.function(function, jit_compile=True, autograph=self.autograph) if compiled else function
 
-    def train_batches(self, source: sources.Source, first_step: int) -> Any:
-        """The distributed training batches from a step on."""
-        layout = self.replicas.layout(self.config.global_batch_size, self.config.accumulate)
-        shuffle = self.config.input.shuffle
-        return self.replicas.distribute(lambda: source.batches(layout, self.config.seed, first_step, shuffle))
+    def begin(self, source: sources.Source, first_step: int) -> Any:
+        """What `run_steps` reads, from a step on: all rows where the graph looks batches up, else an iterator."""
+        config = self.config
+        layout = self.replicas.layout(config.global_batch_size, config.accumulate)
+        rows = None
+        if isinstance(source, sources.MemorySource) and self.replicas.one_cpu:
+            rows = Rows(source.order(layout, config.seed, config.input.shuffle), source.repeat_one)
+        if rows != self.rows:
+            self.rows = rows
+            self.use_xla(self.compiled)  # the functions are traced for one way to read
+        if rows is not None:
+            return source.tensors()
+        shuffle = config.input.shuffle
+        return iter(self.replicas.distribute(lambda: source.batches(layout, config.seed, first_step, shuffle)))
 
-    def _run_steps(self, iterator: Any, num_steps: tf.Tensor, sums: tf.Tensor) -> Totals:
+    def _run_steps(self, data: Any, num_steps: tf.Tensor, sums: tf.Tensor) -> Totals:
         """Up to `num_steps` steps; ends before the first that may not be applied.
 
         Args:
-            iterator: Of `train_batches`.
+            data: From `begin`.
             num_steps: int64 scalar Tensor: a Python number would trace again for each value.
             sums: float64 `[2]`, sums of loss and weight so far: added up here step by step, so that they do not
                 depend on how steps are grouped into calls.
@@ -107,18 +119,36 @@ class Stepper:
         """
         self.traces += 1
         start = {"sums": sums, "norm": tf.zeros([]), "finite": tf.constant(True), "done": tf.zeros([], tf.int64)}
-
         first = self.step.read_value()
+        advance = self._read_and_step if self.rows is None else self._plan_and_step
 
-        def body(totals: Totals) -> tuple[Totals]:
-            batches = tuple(next(iterator) for _ in range(self.config.accumulate))
-            loss, weight, norm, finite = self._take_step(batches, first + totals["done"])
-            sums = totals["sums"] + tf.cast(tf.stack([loss, weight]), tf.float64)
-            return ({"sums": sums, "norm": norm, "finite": finite, "done": totals["done"] + 1},)
-
-        totals = tf.while_loop(lambda t: t["finite"] & (t["done"] < num_steps), body, (start,))[0]
+        totals = tf.while_loop(
+            lambda t: t["finite"] & (t["done"] < num_steps), lambda t: (advance(data, t, first, num_steps),), (start,)
+        )[0]
         self.step.assign_add(totals["done"])
         return totals
+
+    def _read_and_step(self, iterator: Any, totals: Totals, first: tf.Tensor, num_steps: tf.Tensor) -> Totals:
+        """One step on the iterator's next elements."""
+        batches = tuple(next(iterator) for _ in range(self.config.accumulate))
+        return _add_step(totals, *self._take_step(batches, first + totals["done"]))
+
+    def _plan_and_step(self, data: Any, totals: Totals, first: tf.Tensor, num_steps: tf.Tensor) -> Totals:
+        """The steps of one plan, on rows in memory."""
+        plan = self.rows.plan(first + totals["done"])  # type: ignore[union-attr]
+        return self._take_planned(data, plan, totals, first, num_steps)
+
+    def _planned_steps(self, data: Any, plan: Plan, totals: Totals, first: tf.Tensor, num_steps: tf.Tensor) -> Totals:
+        """A loop of its own, so that XLA compiles the loop, not only its step."""
+        rows: Rows = self.rows  # type: ignore[assignment]
+        begin, only = totals["done"], rows.only(data)
+        end = tf.minimum(num_steps, begin + rows.steps)
+
+        def body(totals: Totals) -> tuple[Totals]:
+            batches = only or rows.batches(data, plan, totals["done"] - begin)
+            return (_add_step(totals, *self._step(batches, first + totals["done"])),)
+
+        return tf.while_loop(lambda t: t["finite"] & (t["done"] < end), body, (totals,))[0]
 
     def _step(self, batches: tuple[Any, ...], step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """One optimizer step, in cross-replica context: `(loss sum, weight, gradient norm, whether to go on)`."""
@@ -264,6 +294,11 @@ class Stepper:
     def _assign(self, values: list[np.ndarray]) -> None:
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
+
+
+def _add_step(totals: Totals, loss: tf.Tensor, weight: tf.Tensor, norm: tf.Tensor, finite: tf.Tensor) -> Totals:
+    sums = totals["sums"] + tf.cast(tf.stack([loss, weight]), tf.float64)
+    return {"sums": sums, "norm": norm, "finite": finite, "done": totals["done"] + 1}
 
 
 def _counter(name: str) -> Any:

@@ -37,6 +37,11 @@ class Replicas:
     coordinator: Any = None
     workers: int = 1
 
+    @property
+    def one_cpu(self) -> bool:
+        """Whether everything is computed by this process's CPU, which also holds the rows."""
+        return self.count == 1 and self.coordinator is None and not tf.config.list_logical_devices("GPU")
+
     def layout(self, batch: int, parts: int = 1) -> Layout:
         return Layout(batch, self.count, parts, self.first, self.local)
 

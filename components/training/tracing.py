@@ -1,7 +1,7 @@
 """Keeps autograph away from code that does not need it.
 
 TensorFlow rewrites the source of what it traces, so that Python's `if` and `for` work on tensors. It knows that Keras
-needs none of that under the name `keras`, not under `tf_keras`: there it rewrites Keras layer by layer, 10 to 20 seconds
+needs none of that under the name `keras`, not under `tf_keras`: there it rewrites Keras layer by layer: 6 to 20 seconds
 of CPU the first time that a process builds or traces a model. A user's own layers and functions are rewritten as ever.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def warm_start(model: Any, source: str) -> int:
 
     Args:
         model: A plain Keras model.
-        source: A `Model` artifact's folder, a SavedModel of ours, or a folder of checkpoints.
+        source: A `Model` artifact's folder, a SavedModel of ours, a pushed version, or a folder of checkpoints.
 
     Returns:
         How many variables were copied.
@@ -40,14 +41,24 @@ def warm_start(model: Any, source: str) -> int:
 
 
 def _copy(model: Any, source: Path) -> None:
-    for folder in (Path(training_dir(str(source))), Path(training_dir(str(source.parent)))):
-        if (folder / WEIGHTS_FILE).exists():  # an artifact, or the SavedModel inside one
+    artifacts = [source, source.parent, *_pushed_from(source)]
+    for folder in (Path(training_dir(str(artifact))) for artifact in artifacts):
+        if (folder / WEIGHTS_FILE).exists():
             model.load_weights(str(folder / WEIGHTS_FILE), by_name=True, skip_mismatch=True)
             return
     if (source / "saved_model.pb").exists():
         _from_saved_model(model, source)
         return
     _from_checkpoint(model, source)
+
+
+def _pushed_from(servable: Path) -> list[Path]:
+    """The `Model` artifact that a pushed version came from: what is served may hold no variables any more."""
+    file = servable / "assets.extra" / "provenance.json"
+    if not file.exists():
+        return []
+    uri = json.loads(file.read_text(encoding="utf-8")).get("model_artifact", {}).get("uri", "")
+    return [Path(uri)] if uri else []
 
 
 def _from_saved_model(model: Any, source: Path) -> None:

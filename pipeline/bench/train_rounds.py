@@ -1,7 +1,8 @@
-"""The rounds of `taxiway bench train`, in a process of their own: four loops over one model, data, batch and optimizer.
+"""The rounds of `taxiway bench train`, in a process of their own: four loops over one model, data, batch and optimizer,
+each without XLA and, where that is one setting, with it.
 
 The model is an MLP of 18-128-64-1, the optimizer Adam with a constant rate (Keras's legacy one, so that only the loop
-differs), the data 20,000 rows in memory.
+differs), the data 20,000 rows in memory, shuffled by rows except for the bare loop.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from components.training.optimizers import build_optimizer
 from components.training.sources import MemorySource
 from components.training.steps import Stepper
 from components.training.strategies import Replicas
+from components.training.tracing import keep_keras_unconverted
 
 FEATURES, ROWS, RATE = 18, 20_000, 0.001
 UNITS = (128, 64)
@@ -49,13 +51,13 @@ def make_model() -> Any:
     return tf_keras.Model(inputs, tf_keras.layers.Dense(1)(hidden))
 
 
-def ours(batch: int, x: np.ndarray, y: np.ndarray) -> tuple[Side, Any]:
+def ours(batch: int, x: np.ndarray, y: np.ndarray, xla: str) -> tuple[Side, Any]:
     settings = {
         "global_batch_size": batch,
         "optimizer": {"learning_rate": RATE},
         "schedule": {"name": "constant"},
         "clip": {"by": "none"},
-        "steps_per_loop": 200,
+        "xla": xla,
     }
     job = TrainingJob.model_validate(
         {
@@ -78,13 +80,16 @@ def ours(batch: int, x: np.ndarray, y: np.ndarray) -> tuple[Side, Any]:
     return take, model
 
 
-def fit(batch: int, x: np.ndarray, y: np.ndarray, steps_per_execution: int) -> tuple[Side, Any]:
+def fit(batch: int, x: np.ndarray, y: np.ndarray, steps_per_execution: int, xla: bool = False) -> tuple[Side, Any]:
+    """Keras's own loop, its batches looked up in memory as `fit` does for arrays: faster than rows through tf.data."""
     model = make_model()
     loss = tf_keras.losses.BinaryCrossentropy(from_logits=True)
     optimizer = tf_keras.optimizers.legacy.Adam(RATE)
-    model.compile(optimizer, loss, steps_per_execution=steps_per_execution)
-    rows = tf.data.Dataset.from_tensor_slices(({"numeric": x}, y.astype(np.float32)[:, None]))
-    batches = rows.shuffle(ROWS, seed=1).batch(batch, drop_remainder=True).repeat().prefetch(tf.data.AUTOTUNE)
+    model.compile(optimizer, loss, steps_per_execution=steps_per_execution, jit_compile=xla)
+    features, labels = tf.constant(x), tf.constant(y.astype(np.float32)[:, None])
+    rows = tf.data.Dataset.from_tensors(tf.range(len(x) // batch * batch)).map(tf.random.shuffle).repeat()
+    cut = rows.flat_map(lambda order: tf.data.Dataset.from_tensor_slices(tf.reshape(order, [-1, batch])))
+    batches = cut.map(lambda i: ({"numeric": tf.gather(features, i)}, tf.gather(labels, i))).prefetch(tf.data.AUTOTUNE)
 
     def take(steps: int) -> None:
         model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0)
@@ -96,7 +101,7 @@ class Bare:
     """The loop that one would write without Keras, as fast as TensorFlow goes: raw variables, fused Adam, batches that
     were cut beforehand and are not shuffled."""
 
-    def __init__(self, batch: int, x: np.ndarray, y: np.ndarray) -> None:
+    def __init__(self, batch: int, x: np.ndarray, y: np.ndarray, xla: bool) -> None:
         self.model = make_model()  # only for its first weights, and to judge the last
         self.weights = [tf.Variable(w) for w in self.model.get_weights()]
         self.slots = [(tf.Variable(tf.zeros_like(w)), tf.Variable(tf.zeros_like(w))) for w in self.weights]
@@ -104,13 +109,18 @@ class Bare:
         whole = len(x) // batch * batch
         cut = x[:whole].reshape(-1, batch, FEATURES), y[:whole].reshape(-1, batch).astype(np.float32)
         self.batches = iter(tf.data.Dataset.from_tensor_slices(cut).repeat().prefetch(16))
+        self.train = tf.function(self.step, jit_compile=True, autograph=False) if xla else self.step
 
     @tf.function(autograph=False)
     def steps(self, count: tf.Tensor) -> tf.Tensor:
-        return tf.while_loop(lambda i: i < count, self.step, (tf.zeros([], tf.int64),))[0]
+        def body(i: tf.Tensor) -> tuple[tf.Tensor]:
+            x, y = next(self.batches)
+            with tf.control_dependencies([self.train(x, y)]):
+                return (i + 1,)
 
-    def step(self, i: tf.Tensor) -> tuple[tf.Tensor]:
-        x, y = next(self.batches)
+        return tf.while_loop(lambda i: i < count, body, (tf.zeros([], tf.int64),))[0]
+
+    def step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             hidden = x
             for kernel, bias in zip(self.weights[:-2:2], self.weights[1:-2:2], strict=True):
@@ -124,23 +134,26 @@ class Bare:
                 var=weight.handle, m=m.handle, v=v.handle, beta1_power=tf.pow(0.9, taken), lr=RATE, grad=gradient,
                 beta2_power=tf.pow(0.999, taken), beta1=0.9, beta2=0.999, epsilon=1e-7,
             )  # fmt: skip
-        return (i + 1,)
+        return loss
 
     def take(self, steps: int) -> None:
         self.steps(tf.constant(steps, tf.int64)).numpy()
         self.model.set_weights([w.numpy() for w in self.weights])
 
 
-def bare(batch: int, x: np.ndarray, y: np.ndarray) -> tuple[Side, Any]:
-    loop = Bare(batch, x, y)
+def bare(batch: int, x: np.ndarray, y: np.ndarray, xla: bool = False) -> tuple[Side, Any]:
+    loop = Bare(batch, x, y, xla)
     return loop.take, loop.model
 
 
 SIDES: dict[str, Callable[[int, np.ndarray, np.ndarray], tuple[Side, Any]]] = {
-    "ours": ours,
+    "ours": lambda batch, x, y: ours(batch, x, y, "on"),
+    "ours_plain": lambda batch, x, y: ours(batch, x, y, "off"),
     "fit": lambda batch, x, y: fit(batch, x, y, 1),
     "fit_tuned": lambda batch, x, y: fit(batch, x, y, TUNED),
+    "fit_tuned_xla": lambda batch, x, y: fit(batch, x, y, TUNED, True),
     "bare": bare,
+    "bare_xla": lambda batch, x, y: bare(batch, x, y, True),
 }
 
 
@@ -152,6 +165,7 @@ def work(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def rounds_at(batch: int, steps: int, rounds: int) -> dict[str, Any]:
+    keep_keras_unconverted()  # for every side alike; it shortens the first round, which is not counted
     x, y = make_rows()
     made = {name: make(batch, x, y) for name, make in SIDES.items()}
     speed: dict[str, list[float]] = {name: [] for name in SIDES}

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from components.errors import ConfigError, TrainingError
-from components.training import ModelConfig, TrainingConfig
+from components.training import ModelConfig, TrainingConfig, compiler
 from components.training.config import ScheduleConfig
 from components.training.losses import class_weight_list, row_loss
 from components.training.metrics import areas
@@ -40,8 +40,8 @@ def source_of(values: list[float], labels: list[int]) -> MemorySource:
 
 
 def take(stepper: Stepper, source: MemorySource, steps: int) -> dict[str, Any]:
-    iterator = iter(stepper.train_batches(source, int(stepper.step.numpy())))
-    return stepper.run_steps(iterator, tf.constant(steps, tf.int64), tf.zeros([2], tf.float64))
+    data = stepper.begin(source, int(stepper.step.numpy()))
+    return stepper.run_steps(data, tf.constant(steps, tf.int64), tf.zeros([2], tf.float64))
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "adagrad", "ftrl", "lamb"])
@@ -57,9 +57,9 @@ def test_every_optimizer_lowers_the_loss(binary_data: Path, name: str) -> None:
 
 def test_one_trace_for_any_number_of_steps(binary_data: Path) -> None:
     stepper, source = small_stepper(binary_data), source_of([1, 2, 3, 4, 5], [0, 1, 0, 1, 0])
-    iterator = iter(stepper.train_batches(source, 0))
+    data = stepper.begin(source, 0)
     for steps in (1, 2, 7):
-        stepper.run_steps(iterator, tf.constant(steps, tf.int64), tf.zeros([2], tf.float64))
+        stepper.run_steps(data, tf.constant(steps, tf.int64), tf.zeros([2], tf.float64))
     assert stepper.traces == 1
     assert int(stepper.step.numpy()) == 10
 
@@ -173,12 +173,38 @@ def test_warm_start_begins_where_the_earlier_run_ended(binary_data: Path, tmp_pa
         run_training(make_job(binary_data, training={"warm_start_from": str(tmp_path)}))
 
 
-def test_xla_auto_measures_both_and_says_what_it_chose(binary_data: Path, tmp_path: Path) -> None:
+def events_of(out: Path) -> list[dict[str, Any]]:
+    return json.loads((out / "training" / "history.json").read_text())["events"]
+
+
+def test_xla_auto_measures_both_and_says_what_it_chose(
+    binary_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = {"xla": "auto", "epochs": 10, "steps_per_loop": 5}
+    monkeypatch.setattr(compiler, "LEAST_SECONDS", 0.0)
     run_training(make_job(binary_data, tmp_path, training=settings))
-    events = json.loads((tmp_path / "training" / "history.json").read_text())["events"]
-    assert [e["kind"] for e in events] == ["xla"]
-    assert events[0]["chosen"] == (events[0]["xla_rows_per_second"] > events[0]["plain_rows_per_second"])
+    (event,) = events_of(tmp_path)
+    assert event["kind"] == "xla"
+    assert event["chosen"] == (event["xla_rows_per_second"] > event["plain_rows_per_second"])
+
+
+def test_xla_auto_leaves_a_short_run_alone(binary_data: Path, tmp_path: Path) -> None:
+    run_training(make_job(binary_data, tmp_path, training={"xla": "auto", "steps_per_loop": 5}))
+    assert events_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("mode", ["memory", "stream"])
+def test_a_model_that_xla_cannot_compile_is_trained_without(
+    binary_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    model = {"function": "tests.components.training.users_model.build_with_text"}
+    settings = {"xla": "auto", "epochs": 8, "steps_per_loop": 5, "input": {"mode": mode}}
+    job = make_job(binary_data, tmp_path, training=settings)
+    monkeypatch.setattr(compiler, "LEAST_SECONDS", 0.0)
+    result = run_training(job.model_copy(update={"model": ModelConfig.model_validate(model)}))
+    (event,) = events_of(tmp_path)
+    assert (event["kind"], event["chosen"], result.steps) == ("xla", False, 80)
+    assert "AsString" in event["reason"] or "nsupported" in event["reason"]
 
 
 def test_tensorboard_files(binary_data: Path, tmp_path: Path) -> None:

@@ -24,3 +24,16 @@ def build(features: list[Any], task: str, units: int, width: int) -> tf_keras.Mo
     inputs = {f.name: tf_keras.Input(f.shape, name=f.name, dtype=f.dtype) for f in features}
     hidden = tf_keras.layers.Dense(width, "relu")(Halve()(inputs["numeric"]))
     return tf_keras.Model(inputs, tf_keras.layers.Dense(units)(hidden))
+
+
+class ThroughText(tf_keras.layers.Layer):
+    """Adds nothing, by way of strings, which XLA does not know."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return inputs + 0 * tf.stop_gradient(tf.strings.to_number(tf.strings.as_string(inputs)))
+
+
+def build_with_text(features: list[Any], task: str, units: int) -> tf_keras.Model:
+    """A linear model that XLA cannot compile."""
+    inputs = {f.name: tf_keras.Input(f.shape, name=f.name, dtype=f.dtype) for f in features}
+    return tf_keras.Model(inputs, tf_keras.layers.Dense(units)(ThroughText()(inputs["numeric"])))

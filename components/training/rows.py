@@ -1,0 +1,54 @@
+"""Batches looked up inside the graph, where all rows are in memory: a step waits for no iterator.
+
+Which rows a step takes is worked out for many steps at once, outside the steps themselves: one call of a few operations
+instead of one a step, and operations that XLA does not know stay out of what it compiles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from components.training.sources import Batch, Order, gather
+
+Plan = tuple[tf.Tensor, tf.Tensor]
+"""Row numbers int64 `[steps, parts, block]`, and which of them are rows at all, bool of the same shape."""
+
+MOST_STEPS = 64
+MOST_ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Looks up the batches of one replica.
+
+    Attributes:
+        order: Which rows are in which batch.
+        repeat_one: Always the first batch, to measure a step without its input.
+    """
+
+    order: Order
+    repeat_one: bool = False
+
+    @property
+    def steps(self) -> int:
+        """Steps that one plan covers."""
+        return max(min(MOST_STEPS, MOST_ROWS // self.order.layout.batch), 1)
+
+    def plan(self, first: tf.Tensor) -> Plan:
+        """Where the rows of the steps from `first` on, int64 scalar, lie."""
+        steps = first + tf.range(self.steps, dtype=tf.int64)
+        parts = tf.range(self.order.layout.parts, dtype=tf.int64)
+        return self.order.places(steps[:, None, None], parts[None, :, None])
+
+    def batches(self, data: Batch, plan: Plan, step: tf.Tensor) -> tuple[Batch, ...]:
+        """The parts of the batch of the plan's step number `step`, out of all rows."""
+        position, valid = plan[0][step], plan[1][step]
+        return tuple(gather(data, position[part], valid[part]) for part in range(self.order.layout.parts))
+
+    def only(self, data: Batch) -> tuple[Batch, ...] | None:
+        """The first batch, where it is the only one."""
+        return (
+            self.batches(data, self.plan(tf.zeros([], tf.int64)), tf.zeros([], tf.int64)) if self.repeat_one else None
+        )

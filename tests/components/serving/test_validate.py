@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,37 @@ def test_limits_are_judged_also_without_sockets(taxi_model: Path, eval_file: str
     assert not any("REST" in finding["check"] for finding in report["findings"])
     assert not report["blessed"] and "p99 latency of one row" in report["reason"]
     assert "load time" not in report["reason"]
+
+
+ENGINE = """#!{python}
+import os, sys
+arguments = sys.argv[1:]
+if arguments[:2] == ["image", "inspect"]:
+    sys.exit(arguments[2] != "tensorflow/serving")
+assert arguments[:3] == ["run", "--rm", "--init"] and "tensorflow/serving" in arguments
+value = lambda flag: [a for f, a in zip(arguments, arguments[1:]) if f == flag]
+(mount,), ports = value("-v"), dict(reversed(p.removeprefix("127.0.0.1:").split(":")) for p in value("-p"))
+base, inside, mode = mount.split(":")
+assert (inside, mode) == ("/models/taxi", "ro") and value("-e") == ["MODEL_NAME=taxi"]
+assert arguments[-2:] == ["--model_name=taxi", "--model_base_path=/models/taxi"]
+os.execv(sys.executable, [sys.executable, "-m", "components.serving.server", "--model-name", "taxi",
+    "--model-base-path", base, "--rest-port", ports["8501"], "--grpc-port", ports["8500"]])
+"""
+
+
+def test_over_the_image(taxi_model: Path, eval_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for docker checks how it is called and serves what is mounted: the image itself is not at hand."""
+    engine = tmp_path / "bin" / "docker"
+    engine.parent.mkdir()
+    engine.write_text(ENGINE.format(python=sys.executable))
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", str(engine.parent), prepend=os.pathsep)
+    report = run(taxi_model, taxi_model, eval_file, tmp_path=tmp_path, validate_over="container", max_memory_mb=1e4)
+    assert report["figures"]["over"] == "container" and report["figures"]["memory_mb"] is None
+    assert report["reason"] == "memory: cannot be measured of a server in a container"
+    checks = {finding["check"]: finding for finding in report["findings"]}
+    assert checks["serving_raw over REST"]["passed"] and checks["serving_default in batches of 64"]["passed"]
+    assert checks["malformed: an honest request after all of them"]["passed"]
 
 
 def test_no_more_rows_are_read_than_asked_for(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.emulator.package import read
+from pipeline.emulator.package import EmulatorLimitError, read
 from pipeline.emulator.refusals import RefusedError
 from tests.pipeline.emulator.sample import text, two_tasks
+
+HOOK = {"preCacheCheck": {"command": ["python"], "args": ["-m", "x"]}}
 
 
 def refused(spec_text: str) -> RefusedError:
@@ -36,6 +38,11 @@ def edited(**changes) -> str:
         ({"components__use__executorLabel": "none"}, "not found in deployment config", "visitor.go"),
         ({"root__dag__tasks__use__componentRef__name": "none"}, "cannot find component ref", "visitor.go"),
         ({"root__dag__tasks__use__dependentTasks": ["none"]}, "unknown producer task", "dag.go"),
+        ({"pipelineInfo__name": "ÄÖ"}, "name should consist of lower case", "v2_template.go"),
+        ({"root__dag__tasks": {}}, "one or more non-exit tasks", "dag.go"),
+        ({"root": {}}, "unknown component implementation", "visitor.go"),
+        ({"root__dag__tasks__use__componentRef": {}}, "component ref name is empty", "visitor.go"),
+        ({"root__dag__tasks__make__dependentTasks": ["use"]}, "depend on one another", "dag.go"),
     ],
 )
 def test_refusals_cite_the_backend(changes, said, source):
@@ -46,6 +53,34 @@ def test_refusals_cite_the_backend(changes, said, source):
 
 def test_two_pipelines_in_one_file():
     assert "multiple pipeline specs" in str(refused(text(two_tasks()) + "---\n" + text(two_tasks())))
+
+
+def test_two_platforms_in_one_file():
+    platform = "---\nplatforms: {kubernetes: {}}\n"
+    assert "multiple platform specs" in str(refused(text(two_tasks()) + 2 * platform))
+
+
+def test_a_pipeline_without_a_root():
+    spec = two_tasks()
+    del spec["root"]
+    assert "root component is empty" in str(refused(text(spec)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"components__use__executorLabel": ""}, "no sub-DAGs"),
+        ({"root__dag__tasks__use__parameterIterator": {"itemInput": "x"}}, "no loops"),
+        ({"deploymentSpec__executors__make_executor": {"importer": {}}}, "no importers"),
+        (
+            {"deploymentSpec__executors__make_executor": {"container": {"image": "argostub/createpvc"}}},
+            "no claims made by a pipeline",
+        ),
+    ],
+)
+def test_what_the_backend_takes_and_the_emulator_has_not_is_no_refusal(changes, said):
+    with pytest.raises(EmulatorLimitError, match=said):
+        read(edited(**changes))
 
 
 def test_no_pipeline_and_no_yaml():
@@ -66,5 +101,8 @@ def test_what_is_read_is_what_is_depended_on():
 
 
 def test_what_the_backend_does_not_look_at_is_named():
-    ignored = read(edited(defaultPipelineRoot="gs://b/x")).ignored
-    assert any("root_dag.go" in line for line in ignored)
+    container = {**two_tasks()["deploymentSpec"]["executors"]["make_executor"]["container"], "lifecycle": HOOK}
+    spec_text = edited(defaultPipelineRoot="gs://b/x", deploymentSpec__executors__make_executor__container=container)
+    root, hook = read(spec_text).ignored
+    assert "root_dag.go" in root
+    assert "make_executor: lifecycle.preCacheCheck never runs (backend/src/v2/driver/container.go)" in hook

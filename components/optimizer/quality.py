@@ -29,15 +29,17 @@ def _auc(labels: Floats, scores: Floats) -> Weighted:
     order = np.argsort(score, kind="stable")
     positive = labels[order] > 0.5
     ordered = score[order]
-    first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # first row of each run of equal scores
+    run = np.cumsum(np.r_[True, ordered[1:] != ordered[:-1]]) - 1  # which run of equal scores each row is in
+    edges = np.r_[np.flatnonzero(np.r_[True, run[1:] != run[:-1]]), len(run)]
+    starts, ends = edges[run[positive]], edges[run[positive] + 1]
 
     def auc(weights: Floats) -> Floats:
         w = weights[:, order]
-        positives = np.add.reduceat(np.where(positive, w, 0.0), first, axis=1)
-        negatives = np.add.reduceat(np.where(positive, 0.0, w), first, axis=1)
-        below = np.cumsum(negatives, axis=1) - negatives
-        pairs = positives.sum(axis=1) * negatives.sum(axis=1)
-        return _ratio((positives * (below + negatives / 2)).sum(axis=1), pairs)
+        negatives = np.zeros((len(w), len(order) + 1))  # up to each row, itself not counted
+        np.cumsum(np.where(positive, 0.0, w), axis=1, out=negatives[:, 1:])
+        positives = w[:, positive]
+        won = (positives * (negatives[:, starts] + negatives[:, ends])).sum(axis=1) / 2
+        return _ratio(won, positives.sum(axis=1) * negatives[:, -1])
 
     return auc
 

@@ -42,3 +42,8 @@ class GatesConfig(Section):
     """Anomaly types of TFDV that are reported but do not stop the run, such as `ENUM_TYPE_UNEXPECTED_STRING_VALUES`."""
     drift: DriftConfig = DriftConfig()
     skew: SkewConfig = SkewConfig()
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether the verdict depends on earlier data, which is no input of the gate."""
+        return self.drift.against != "none" or self.skew.against == "live"

@@ -100,8 +100,7 @@ def _keep(folder: Path, data: kept.DataId, train: Any, properties: dict[str, Any
     try:
         kept.keep(folder, data, train)
     except OSError as error:
-        config = GatesConfig.model_validate_json(properties["config"])
-        if config.drift.against != "none" or config.skew.against == "live":
+        if GatesConfig.model_validate_json(properties["config"]).looks_back:
             raise TaxiwayError(
                 f"The training statistics cannot be kept in {folder}: {error.strerror or error}.",
                 "Make the folder writable, or set gates.drift.against and gates.skew.against to none.",

@@ -89,8 +89,9 @@ def compile_pipeline(config: Config, target: Target = "kfp") -> Compiled:
     _curated_schema(spec, config)
     _add_parameters(spec, config, digest)
     resources = {node: config.resources.kubeflow.of(node) for node in spec["root"]["dag"]["tasks"]}
+    uncached = NEVER_CACHED | ({"DataGate"} if config.gates.looks_back else set())
     for node, asked in resources.items():
-        _ask(spec, node, asked, target, cache=node not in NEVER_CACHED and (node != "ExampleGen" or bool(digest)))
+        _ask(spec, node, asked, target, cache=node not in uncached and (node != "ExampleGen" or bool(digest)))
     if config.resources.kubeflow.pipeline_root:
         spec["defaultPipelineRoot"] = config.resources.kubeflow.pipeline_root
     documents = platform.platform_spec({_label(spec, node): asked for node, asked in resources.items()})

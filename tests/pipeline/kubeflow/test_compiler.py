@@ -50,6 +50,14 @@ def test_what_looks_at_the_serving_directory_is_never_cached(compiled):
     assert not tasks(forced)["Pusher"].get("cachingOptions", {}).get("enableCache", False)
 
 
+def test_a_data_gate_that_looks_back_is_not_cached():
+    config = taxi()
+    gates = config.gates.model_copy(update={"drift": config.gates.drift.model_copy(update={"against": "live"})})
+    looking = config.model_copy(update={"gates": gates})
+    looking._source = config.source
+    assert not tasks(compile_pipeline(looking))["DataGate"].get("cachingOptions", {}).get("enableCache", False)
+
+
 def test_conditions_name_inputs_of_their_node(compiled):
     conditions = {node: t["triggerPolicy"]["condition"] for node, t in tasks(compiled).items() if "triggerPolicy" in t}
     assert "Transform" in conditions and "Pusher" in conditions and "DataGate" not in conditions

@@ -1,11 +1,18 @@
-"""The pipeline, in data order. Where it runs is not its business: see `pipeline/runners.py`."""
+"""The pipeline, in data order. Where it runs is not its business: see `pipeline/runners.py`.
+
+TFX's names come from where they are defined: `tfx.v1` imports Google Cloud's AI platform too, seconds at every start.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfx import v1 as tfx
+from tfx.components import Evaluator, ExampleValidator, StatisticsGen
 from tfx.dsl.components.base import base_node
+from tfx.dsl.experimental.conditionals.conditional import Cond
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types import BaseChannel
 
 from components.baseline.component import Baseline
 from components.evaluation.eval_config import eval_config, optimized_eval_config
@@ -34,7 +41,7 @@ NEVER_CACHED = frozenset({"Baseline", "Pusher"})
 
 def create_pipeline(
     config: Config, root: Root, *, run_id: str = "", cache: bool = True, force: bool = False
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """The whole way of the data, from files to a servable.
 
     Args:
@@ -52,7 +59,7 @@ def create_pipeline(
     example_gen = TabularExampleGen(data=config.data.model_dump_json(), label=config.label.model_dump_json()).with_id(
         "ExampleGen"
     )
-    statistics_gen = tfx.components.StatisticsGen(
+    statistics_gen = StatisticsGen(
         examples=example_gen.outputs["examples"], stats_options=statistics.options(label, task)
     )
     schema_gen = CuratedSchema(
@@ -64,7 +71,7 @@ def create_pipeline(
         configuration=config.source.name if config.source else "",
     ).with_id("SchemaGen")
     schema = schema_gen.outputs["schema"]
-    example_validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
+    example_validator = ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
     data_gate = DataGate(
         statistics=statistics_gen.outputs["statistics"],
         anomalies=example_validator.outputs["anomalies"],
@@ -79,7 +86,7 @@ def create_pipeline(
     )
     nodes: list[base_node.BaseNode] = [example_gen, statistics_gen, schema_gen, example_validator, data_gate]
 
-    with tfx.dsl.Cond(data_gate.outputs["verdict"].future()[0].custom_property("passed") == 1):
+    with Cond(data_gate.outputs["verdict"].future()[0].custom_property("passed") == 1):
         transform = Transform(
             examples=example_gen.outputs["examples"],
             schema=schema,
@@ -106,7 +113,7 @@ def create_pipeline(
             checkpoint_root=str(root.checkpoints),
             base_model=baseline.outputs["model"] if config.training.warm_start == "live" else None,
         )
-        evaluator = tfx.components.Evaluator(
+        evaluator = Evaluator(
             examples=example_gen.outputs["examples"],
             model=trainer.outputs["model"],
             baseline_model=baseline.outputs["model"],
@@ -115,15 +122,15 @@ def create_pipeline(
         )
         nodes += [transform, baseline, trainer, evaluator]
 
-        with tfx.dsl.Cond(evaluator.outputs["blessing"].future()[0].custom_property("blessed") == 1):
+        with Cond(evaluator.outputs["blessing"].future()[0].custom_property("blessed") == 1):
             nodes += _to_serving(config, root, run_id, force, example_gen, schema, transform, trainer, evaluator)
 
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(root.artifacts),
         components=nodes,
         enable_cache=cache,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root.metadata)),
+        metadata_connection_config=sqlite_metadata_connection_config(str(root.metadata)),
         beam_pipeline_args=beam_args(config.resources.beam_args),
     )
 
@@ -140,7 +147,7 @@ def _to_serving(
     run_id: str,
     force: bool,
     example_gen: base_node.BaseNode,
-    schema: tfx.types.BaseChannel,
+    schema: BaseChannel,
     transform: base_node.BaseNode,
     trainer: base_node.BaseNode,
     evaluator: base_node.BaseNode,
@@ -160,7 +167,7 @@ def _to_serving(
         metric=config.evaluation.main(task),
         slices=[list(columns) for columns in config.evaluation.slices],
     )
-    optimized_evaluator = tfx.components.Evaluator(
+    optimized_evaluator = Evaluator(
         examples=example_gen.outputs["examples"],
         model=optimizer.outputs["model"],
         baseline_model=trainer.outputs["model"],

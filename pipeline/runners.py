@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from tfx.dsl.compiler import constants
@@ -183,10 +183,24 @@ def run(ir: pipeline_pb2.Pipeline, hooks: Hooks, orchestrator: Literal["local", 
         Exception: What the failed node raised, unchanged. Ctrl-C passes through TFX and leaves the node's execution
             RUNNING in ML Metadata: `pipeline.recovery` ends it.
     """
-    try:
-        RUNNERS[orchestrator](hooks).run_with_ir(ir)
-    finally:
-        _skipped.pop(ir.runtime_spec.pipeline_run_id.field_value.string_value, None)
+    RUNNERS[orchestrator](hooks).run_with_ir(ir)
+
+
+@dataclass
+class _Walk:
+    """One walk of a runner through a pipeline.
+
+    Attributes:
+        hooks: Told of every node.
+        skipped: Nodes that were skipped. What reads from one of them is skipped too: TFX itself judges a node's
+            conditions and looks for its inputs in no fixed order, and where it looks for the inputs first, the node
+            would count as failed.
+        failures: What nodes raised.
+    """
+
+    hooks: Hooks
+    skipped: set[str] = field(default_factory=set)
+    failures: list[BaseException] = field(default_factory=list)
 
 
 class LocalRunner(local_dag_runner.LocalDagRunner):
@@ -201,28 +215,24 @@ class LocalRunner(local_dag_runner.LocalDagRunner):
     ) -> None:
         """Launches the nodes in topological order, in which the IR has them. `run_options` is in the IR already."""
         deployment = runner_utils.extract_local_deployment_config(pipeline)
+        walk = _Walk(self._hooks)
         for node in pipeline.nodes:
             if not node.pipeline_node.execution_options.HasField("skip"):
-                _Node(node.pipeline_node, pipeline, deployment).launch(self._hooks)
+                _Node(node.pipeline_node, pipeline, deployment).launch(walk)
 
 
-_beam_runs: dict[str, tuple[Hooks, list[BaseException]]] = {}
-"""Beam copies its functions through pickle; hooks and errors stay here, by run id. The runner is in this process."""
-
-
-_skipped: dict[str, set[str]] = {}
-"""Nodes that were skipped, by run id. What reads from one of them is skipped too: TFX itself judges a node's conditions
-and looks for its inputs in no fixed order, and where it looks for the inputs first, the node would count as failed."""
+_beam_walks: dict[str, _Walk] = {}
+"""Beam copies its functions through pickle; what they share stays here, by run id. The runner is in this process."""
 
 
 class _NodeDoFn(beam_dag_runner.PipelineNodeAsDoFn):
     def _run_node(self) -> None:
         run_id = self._pipeline_runtime_spec.pipeline_run_id.field_value.string_value
-        hooks, failures = _beam_runs[run_id]
+        walk = _beam_walks[run_id]
         try:
-            _Node(self._pipeline_node, self._pipeline, self._deployment_config).launch(hooks)
+            _Node(self._pipeline_node, self._pipeline, self._deployment_config).launch(walk)
         except Exception as error:  # Beam wraps it in its own words: `BeamRunner` raises the node's
-            failures.append(error)
+            walk.failures.append(error)
             raise
 
 
@@ -243,16 +253,15 @@ class BeamRunner(beam_dag_runner.BeamDagRunner):
     ) -> None:
         """As the base class; a failed node's own error is raised, not Beam's."""
         run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
-        failures: list[BaseException] = []
-        _beam_runs[run_id] = (self._hooks, failures)
+        walk = _beam_walks[run_id] = _Walk(self._hooks)
         try:
             super().run_with_ir(pipeline)
         except Exception:
-            if failures:
-                raise failures[0] from None
+            if walk.failures:
+                raise walk.failures[0] from None
             raise
         finally:
-            del _beam_runs[run_id]
+            del _beam_walks[run_id]
 
 
 RUNNERS: dict[str, Callable[[Hooks], LocalRunner | BeamRunner]] = {"local": LocalRunner, "beam": BeamRunner}
@@ -275,18 +284,18 @@ class _Node:
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, self.id),
         )
 
-    def launch(self, hooks: Hooks) -> None:
+    def launch(self, walk: _Walk) -> None:
+        hooks = walk.hooks
         hooks.node_started(self.id)
         started = time.monotonic()
         try:
-            state, execution_id = self._launch()
+            state, execution_id = self._launch(walk.skipped)
         except BaseException as error:
             hooks.node_failed(self.id, time.monotonic() - started, error)
             raise
         hooks.node_finished(self.id, state, execution_id, time.monotonic() - started)
 
-    def _launch(self) -> tuple[Ended, int | None]:
-        skipped = _skipped.setdefault(self._ir.runtime_spec.pipeline_run_id.field_value.string_value, set())
+    def _launch(self, skipped: set[str]) -> tuple[Ended, int | None]:
         if not skipped.isdisjoint(self._node.upstream_nodes):
             skipped.add(self.id)
             return "skipped", None

@@ -55,6 +55,12 @@ class TestBoth:
         listener, _, _ = run(tmp_path, "run-1", orchestrator, passed=0)
         assert listener.ended() == {"Rows": "done", "Gate": "done", "Work": "skipped", "Last": "skipped"}
 
+    def test_what_was_skipped_is_forgotten_with_the_run(self, tmp_path, orchestrator):
+        run(tmp_path / "first", "run-1", orchestrator, passed=0)
+        assert runners._beam_walks == {}
+        listener, _, _ = run(tmp_path / "second", "run-1", orchestrator)
+        assert listener.ended() == dict.fromkeys(sample.NODES, "done")
+
     def test_raises_the_nodes_own_error(self, tmp_path, orchestrator):
         with pytest.raises(DataError, match="has no column 'x'"):
             run(tmp_path, "run-1", orchestrator, fail="usage")

@@ -147,7 +147,7 @@ def bare(batch: int, x: np.ndarray, y: np.ndarray, xla: bool = False) -> tuple[S
 
 
 SIDES: dict[str, Callable[[int, np.ndarray, np.ndarray], tuple[Side, Any]]] = {
-    "ours": lambda batch, x, y: ours(batch, x, y, "on"),
+    "ours_xla": lambda batch, x, y: ours(batch, x, y, "on"),
     "ours_plain": lambda batch, x, y: ours(batch, x, y, "off"),
     "fit": lambda batch, x, y: fit(batch, x, y, 1),
     "fit_tuned": lambda batch, x, y: fit(batch, x, y, TUNED),

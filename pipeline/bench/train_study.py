@@ -84,6 +84,7 @@ def seconds_per_step(folder: Path, data: Path, settings: Mapping[str, Any], batc
         "global_batch_size": batch,
         "input": {"mode": mode},
         "tensorboard": False,
+        "xla": "off",  # a choice by speed would differ from setup to setup
         **settings,
     }
     job = TrainingJob.model_validate(

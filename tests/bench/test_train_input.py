@@ -7,16 +7,27 @@ import pytest
 from pipeline.bench import input as input_bench
 from pipeline.bench import train, train_study
 
+SPEED = {"ours_xla": [100.0, 200.0], "ours_plain": [90.0, 190.0], "fit": [20.0, 40.0]}
+SPEED |= {"fit_tuned": [50.0, 100.0], "bare": [110.0, 220.0]}
+
 
 def test_ratios_are_taken_round_by_round() -> None:
-    speed = {"ours": [100.0, 200.0], "fit": [20.0, 40.0], "fit_tuned": [50.0, 100.0], "bare": [110.0, 220.0]}
-    figures = train.figures(128, {"steps_per_second": speed, "loss": dict.fromkeys(speed, 0.5), "steps": 10})
+    figures = train.figures(128, {"steps_per_second": SPEED, "loss": dict.fromkeys(SPEED, 0.5), "steps": 10})
+    assert figures["ours"] == "ours_xla"
     assert figures["ratio"]["fit"] == {"median": 5.0, "min": 5.0, "max": 5.0}
     assert figures["met"]
-    figures = train.figures(
-        128, {"steps_per_second": speed, "loss": {**dict.fromkeys(speed, 0.5), "ours": 0.9}, "steps": 1}
-    )
-    assert not figures["met"], "another loss is no win"
+
+
+def test_ours_is_what_auto_would_keep() -> None:
+    speed = SPEED | {"ours_plain": [150.0, 300.0]}
+    figures = train.figures(1024, {"steps_per_second": speed, "loss": dict.fromkeys(speed, 0.5), "steps": 10})
+    assert figures["ours"] == "ours_plain"
+    assert figures["ratio"]["fit"]["median"] == 7.5
+
+
+def test_another_loss_is_no_win() -> None:
+    losses = {**dict.fromkeys(SPEED, 0.5), "ours_xla": 0.9}
+    assert not train.figures(128, {"steps_per_second": SPEED, "loss": losses, "steps": 1})["met"]
 
 
 @pytest.mark.parametrize(("later", "met"), [(80.0, True), (60.0, False)])

@@ -1,4 +1,4 @@
-"""`training.warm_start: live` through the real executor: fresh weights while only a naive model exists, then the live one."""
+"""`training.warm_start: live` through the real executor: fresh weights first, then those of the model that is live."""
 
 from __future__ import annotations
 

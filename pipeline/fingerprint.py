@@ -78,6 +78,8 @@ def _closure(modules: tuple[str, ...], folders: tuple[Path, ...]) -> dict[str, P
 def _find(name: str, folders: tuple[Path, ...]) -> Path | None:
     relative = Path(*name.split("."))
     for folder in folders:
+        if folder == _HOME and relative.parts[0] not in OUR_PACKAGES:
+            continue  # installed, ours is the folder of every package: TensorFlow would be read to its last file
         for candidate in (folder / relative / "__init__.py", (folder / relative).with_suffix(".py")):
             if candidate.is_file():
                 return candidate

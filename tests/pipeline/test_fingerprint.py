@@ -62,3 +62,14 @@ def test_our_own_closure_reaches_the_core_and_not_the_command_line(monkeypatch):
     closure = fingerprint._closure(("components.gates.executor",), (fingerprint._HOME,))
     assert "components.gates.data_gate" in closure
     assert not any(name.startswith("pipeline") for name in closure)
+
+
+def test_installed_packages_beside_ours_are_not_read(tmp_path, monkeypatch):
+    """In an image our packages lie in site-packages, where everything else lies too."""
+    from pipeline import fingerprint
+
+    for name, text in {"components/x.py": "import other.y\n", "other/y.py": "raise SystemExit\n"}.items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(fingerprint, "_HOME", tmp_path)
+    assert list(fingerprint._closure(("components.x",), (tmp_path,))) == ["components.x"]

@@ -187,8 +187,8 @@ class OptimizationConfig(Section):
         "lean_inputs",
         "float16",
         "int8_weights",
-        "magnitude_pruned",
         "structured_pruned",
+        "magnitude_pruned",
     )
     """Techniques, or chains of them joined by `+`, in the order in which they are listed in the report."""
     combine: bool = True

@@ -33,6 +33,7 @@ class Ended:
     value: Any
     error: str
     seconds: float
+    timed_out: bool = False
 
     @property
     def ok(self) -> bool:
@@ -66,7 +67,7 @@ async def run(work: Callable[[], Any], timeout_seconds: float) -> Ended:
         status = await _wait(child, started + timeout_seconds)
         seconds = time.monotonic() - started
         if status is None:
-            return Ended(None, f"It did not end within {timeout_seconds:.0f} s and was killed.", seconds)
+            return Ended(None, f"It did not end within {timeout_seconds:.0f} s and was killed.", seconds, True)
         if answer.exists():
             told = json.loads(answer.read_text())
             return Ended(told.get("value"), told.get("error", ""), seconds)

@@ -15,15 +15,19 @@ from pathlib import Path
 from components import progress
 from components.errors import OptimizationError
 from components.optimizer import isolation, sizes, work
-from components.optimizer.config import REFERENCE, STAGES, hardware_of, runtime_of
+from components.optimizer.config import REFERENCE, STAGES, Stage, hardware_of, runtime_of
 from components.optimizer.decision import quality_rejections
 from components.optimizer.job import OptimizerJob
 from components.optimizer.report import Check, OutputError, Quality, Size, Start, Variant
+from components.optimizer.slots import Slots
 from components.optimizer.variants import technique
 from components.optimizer.variants.base import Piece, Workshop
 
 NODE = "ModelOptimizer"
 Chain = tuple[str, ...]
+_SCORING = 0
+_RANKS: dict[Stage, int] = {"graph": 1, "precision": 1, "runtime": 1, "structure": 2}
+"""What is urgent when slots are few: first what costs least, so that a short budget still buys something."""
 
 
 @dataclass
@@ -56,7 +60,7 @@ class Maker:
     def __init__(self, job: OptimizerJob, folder: str, workers: int, remaining: Callable[[], float]) -> None:
         self.job, self.config, self.folder, self.remaining = job, job.config, folder, remaining
         self.workshop = Workshop.of(job, folder)
-        self.slots = asyncio.Semaphore(workers)
+        self.slots = Slots(workers)
         self.gpu = False
         reference = Piece(str(Path(folder, REFERENCE)))
         Path(reference.uri).mkdir()
@@ -120,14 +124,17 @@ class Maker:
         applied = (*before.applied, name)
         piece = Piece(str(Path(self.folder, "+".join(applied))))
         made = Made(piece, applied, list(before.checks), before.seconds)
-        async with self.slots:
+        async with self.slots.taken(_RANKS[STAGES[name]]):
             if self.remaining() <= 0:
-                made.dropped = f"the budget of {self.config.budget_seconds:g} s was spent"
+                made.dropped = self._spent
                 return made
             progress.report(NODE, f"making {'+'.join(applied)}")
             make = partial(work.make, self.workshop, name, before.piece, piece)
             ended = await isolation.run(make, max(self.remaining(), 1.0))
         made.seconds += ended.seconds
+        if ended.timed_out:
+            made.dropped = f"{self._spent} while {name} was at work"
+            return made
         if not ended.ok:
             made.failure = f"{name}: {ended.error}"
             return made
@@ -158,10 +165,20 @@ class Maker:
             return entry.model_copy(update={"status": "exported", "reason": "it cannot be run on this machine: no GPU"})
         return await self._scored(entry, made.piece)
 
+    @property
+    def _spent(self) -> str:
+        return f"the budget of {self.config.budget_seconds:g} s was spent"
+
+    def _scoring_seconds(self, name: str) -> float:
+        """Most seconds for scoring: what was made in time is not lost for a few; the reference is always scored."""
+        return max(4 * self.config.budget_seconds, 300.0) if name == REFERENCE else max(self.remaining(), 10.0)
+
     async def _scored(self, entry: Variant, piece: Piece) -> Variant:
         score = partial(work.score, piece, self.job, self.folder, entry.name)
-        async with self.slots:
-            ended = await isolation.run(score, max(self.remaining(), 10.0))
+        async with self.slots.taken(_SCORING):
+            ended = await isolation.run(score, self._scoring_seconds(entry.name))
+        if ended.timed_out and entry.name != REFERENCE:
+            return entry.model_copy(update={"status": "not_tried", "reason": f"{self._spent} while it was scored"})
         if not ended.ok and entry.name == REFERENCE:
             raise OptimizationError(f"The trained model does not answer: {ended.error}", "Its log has the details.")
         if not ended.ok:

@@ -17,7 +17,7 @@ from components import progress
 from components.errors import OptimizationError
 from components.optimizer import findings, handover, isolation, judging, plot, quality, report, sizes, slim, work
 from components.optimizer.combinations import combinations, in_time, no_combination
-from components.optimizer.config import REFERENCE, STAGES, techniques_of
+from components.optimizer.config import REFERENCE, techniques_of
 from components.optimizer.decision import decide, rejections
 from components.optimizer.job import OptimizerJob
 from components.optimizer.making import NODE, Maker
@@ -70,7 +70,7 @@ class Search:
         refused = in_time(names, self.config)
         reference = asyncio.create_task(self.maker.judged(()))
         tasks: dict[str, asyncio.Task[Variant]] = {}
-        for name in sorted(listed, key=lambda n: STAGES[techniques_of(n)[0]] != "structure"):  # they take longest
+        for name in listed:
             tasks[name] = asyncio.create_task(self._try(name, refused))
         for structure, later in pairs:
             combined = self._combine(structure, later, tasks, refused)

@@ -65,3 +65,26 @@ def test_every_node_leaves_a_record_that_joins_by_uri(emulated):
     made = {artifact.uri for record in found.values() for each in record.outputs.values() for artifact in each}
     read = {artifact.uri for record in found.values() for each in record.inputs.values() for artifact in each}
     assert read <= made and all(uri.startswith("minio://") for uri in made)
+
+
+def test_it_is_inspected_as_a_local_run_is(emulated, taxi):
+    """No `metadata.db` is there: the records say what ran and where the live model comes from."""
+    assert not (emulated.root / "metadata.db").exists()
+    asked = {"cwd": emulated.root, "timeout": 120}
+    [told] = json.loads(taxiway("runs", "--root", emulated.root, "--json", **asked).stdout)
+    assert (told["run_id"], told["state"], told["model"]) == (emulated.result["run_id"], "live", "taxi")
+    there, here = (
+        json.loads(taxiway("lineage", "--root", root, "--format", "json", **asked).stdout)
+        for root in (emulated.root, taxi.root.path)
+    )
+    assert {step["node"] for step in there["steps"]} == {step["node"] for step in here["steps"]}
+    facts = [next(s for s in told["steps"] if s["node"] == "ExampleGen")["facts"] for told in (there, here)]
+    assert facts[0]["fingerprint"] == facts[1]["fingerprint"] and facts[0]["rows"] == facts[1]["rows"]
+
+
+def test_the_provenance_says_as_much_as_a_local_one(emulated, taxi):
+    there, here = live(emulated.root / "serving" / "taxi"), live(taxi.root.serving / "taxi")
+    assert set(there) == set(here)
+    assert there["data"]["span"] == here["data"]["span"] == 0
+    assert there["data"]["input_fingerprint"] == here["data"]["input_fingerprint"]
+    assert there["code_fingerprint"] == here["code_fingerprint"] != ""

@@ -76,3 +76,12 @@ def serve(
 ) -> int:
     """The pushed variant against the trained model: latency, throughput, warm and cold, pushes under load."""
     return _call("serve", json=json, root=root, model=model, seconds=seconds, reload_seconds=reload_seconds)
+
+
+@app.command("lineage")
+def lineage(
+    json: options.Json = False,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Runs in the store; each has 19 artifacts.")] = 1000,
+) -> int:
+    """Lineage, runs and downstream on a store of many runs: seconds, against what they may take."""
+    return _call("lineage", json=json, runs=runs)

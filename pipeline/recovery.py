@@ -36,7 +36,7 @@ def end_open_executions(root: Root, state: Literal["FAILED", "CANCELED"]) -> lis
     Raises:
         StoreError: `metadata.db` is damaged or of another program.
     """
-    if not root.metadata.exists():
+    if not has_store(root):
         return []
     mlmd, nodes = _open(root), []
     for execution in _newest(mlmd):
@@ -57,7 +57,12 @@ def set_aside_damaged(root: Root) -> list[integrity.Damage]:
     Raises:
         StoreError: `metadata.db` is damaged or of another program.
     """
-    return integrity.set_aside_damaged(_open(root)) if root.metadata.exists() else []
+    return integrity.set_aside_damaged(_open(root)) if has_store(root) else []
+
+
+def has_store(root: Root) -> bool:
+    """Whether anything was recorded. A run that finds the disk full leaves an empty file, as good as none."""
+    return root.metadata.exists() and root.metadata.stat().st_size > 0
 
 
 def seal(root: Root, execution_id: int) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import os
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -32,6 +33,8 @@ from pipeline.store import Store, check_file
 EXIT_LIVE, EXIT_FAILED, EXIT_BLOCKED, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 3, 130, 143
 LOCK_FILE = ".run.lock"
 IMPORTING = "TFX"
+LITTLE_BYTES = 1 << 18
+"""With less than this free, a failure to write comes from the disk."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -40,6 +43,10 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.exit_code = EXIT_TERMINATED if number == signal.SIGTERM else EXIT_INTERRUPTED
+
+
+class FullDiskError(TaxiwayError):
+    """The disk under the root has no room."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ def execute(request: Request) -> int:
     """
     config = configuration.load(request.config, request.overrides)
     root = prepare_root(Root.at(request.root))
-    with hold(root, request.wait), _signals() as stop:
+    with _room(root, request), hold(root, request.wait), _signals() as stop:
         digest = uptodate.inputs_digest(config)
         if request.whole and not request.force and (same := uptodate.same_inputs(root, config, digest)):
             return _nothing_to_do(request, *same)
@@ -141,7 +148,7 @@ def _run(
         recorder.interrupted(error.exit_code, request.resume())
     except Exception as error:
         traceback.print_exc()  # into the log
-        recorder.failed(error, request.resume())
+        recorder.failed(_of_a_full_disk(error, root, request) or error, request.resume())
     finally:
         shown.close()
         del os.environ[progress.ENVIRONMENT_VARIABLE]
@@ -179,7 +186,7 @@ def _launch(request: Request, config: configuration.Config, root: Root, recorder
     runners.add_to_cache_keys(ir, node_fingerprints(runners.executors(ir), functions, folder))
     part = runners.PartialRun(request.from_node, request.to_node)
     if request.from_node or request.to_node:
-        part = runners.mark_part(ir, part, Store(root.metadata) if root.metadata.exists() else None)
+        part = runners.mark_part(ir, part, Store(root.metadata) if recovery.has_store(root) else None)
     recorder.planned(runners.node_ids(ir), runners.left_out(ir), part.base_run)
     runners.run(ir, recorder, request.orchestrator)
     recorder.ended()
@@ -214,7 +221,7 @@ def prepare_root(root: Root) -> Root:
         raise UsageError(
             f"The root {root.path} cannot be written: {error.strerror or error}.", "Give another folder with --root."
         ) from error
-    if root.metadata.exists():
+    if recovery.has_store(root):
         check_file(root.metadata)
     return root
 
@@ -241,6 +248,29 @@ def hold(root: Root, wait: bool) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def _room(root: Root, request: Request) -> Iterator[None]:
+    """On a full disk not even the summary of the failed run can be written: what is raised then says why."""
+    try:
+        yield
+    except Exception as error:
+        full = _of_a_full_disk(error, root, request)
+        if full is None:
+            raise
+        raise full from error
+
+
+def _of_a_full_disk(error: Exception, root: Root, request: Request) -> TaxiwayError | None:
+    """The error in its own words, where the disk under the root is full; None where it is not, or that was said."""
+    free = shutil.disk_usage(root.path).free
+    if free >= LITTLE_BYTES or isinstance(error, FullDiskError):
+        return None
+    return FullDiskError(
+        f"The disk that holds the root {root.path} is full ({free:,} bytes are free): {paragraph(error)}",
+        f"Free some space (`taxiway gc` removes what no run needs), then: {request.resume()}",
+    )
 
 
 def begin(request: Request, config: configuration.Config, root: Root, digest: str = "") -> RunRecord:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import yaml
 
 from pipeline import cli, history, record
 from pipeline.layout import Root
-from pipeline.run import LOCK_FILE
+from pipeline.run import LOCK_FILE, hold
 from pipeline.store import Store
 
 REPOSITORY = Path(__file__).parents[2]
@@ -109,6 +110,9 @@ def test_cache_and_no_cache(root, sample_dag):
     assert newest(root).gates, "a cached gate still says what it decided"
     taxiway("run", "--root", root, "--no-cache")
     assert set(states(newest(root)).values()) == {"done"}
+    other = root.with_name("another root")
+    taxiway("run", "--root", other)
+    assert set(states(newest(other)).values()) == {"done"}, "another root knows nothing of this one's cache"
 
 
 def test_a_part_of_the_pipeline(root, sample_dag, capfd):
@@ -162,6 +166,55 @@ def test_a_foreign_database_is_refused(root, capfd):
     (root / "metadata.db").write_text("not a database")
     assert taxiway("run", "--root", root) == 1
     assert "is no sqlite database" in capfd.readouterr().err
+
+
+def test_the_second_run_waits_and_says_so(root, capfd):
+    root.mkdir()
+    held, left = threading.Event(), threading.Event()
+
+    def first():
+        with filelock.FileLock(root / LOCK_FILE):
+            held.set()
+            time.sleep(0.5)
+            left.set()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    held.wait(timeout=10)
+    with hold(Root.at(root), wait=True):
+        assert left.is_set()
+    thread.join()
+    assert "waiting for its end" in capfd.readouterr().err
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 400 kB: the store alone takes more than half of it."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"only root may mount a small file system: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_said_and_the_next_run_goes_on(small_disk, sample_dag, capfd):
+    root = small_disk / "root"
+    root.mkdir()
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * 200_000)
+    assert taxiway("run", "--root", root) == 1
+    printed = capfd.readouterr()
+    words = (printed.out + printed.err).replace("\n", " ")
+    assert "The disk that holds the root" in words
+    assert "Free some space" in words
+    assert "Traceback" not in words
+    filler.unlink()
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    assert taxiway("run", "--root", root) == 0
 
 
 def start(root, **environment):

@@ -264,15 +264,13 @@ def positions(step: tf.Tensor, block: tf.Tensor, layout: Layout, rows: Any) -> t
 
 def shuffled(position: tf.Tensor, rows: Any, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     """Where `position` lies in the epoch's permutation of `[0, rows)`. `epoch` broadcasts to `position`."""
-    epoch = tf.convert_to_tensor(epoch)
+    # The raw operation: `tf.random.experimental.index_shuffle` cannot be given a key for each position.
+    epoch, flat = tf.convert_to_tensor(epoch), tf.reshape(position, [-1])
+    if epoch.shape.rank:
+        epoch = tf.reshape(tf.broadcast_to(epoch, tf.shape(position)), [-1])
+    key = tf.stack([tf.zeros_like(epoch), tf.zeros_like(epoch) + seed, epoch], axis=-1)
     last = tf.cast(rows, tf.int64) - 1
-    if not epoch.shape.rank:
-        return tf.random.experimental.index_shuffle(position, tf.stack([tf.constant(seed, tf.int64), epoch]), last)
-    epochs = tf.reshape(tf.broadcast_to(epoch, tf.shape(position)), [-1])
-    key = tf.stack([tf.zeros_like(epochs), tf.fill(tf.shape(epochs), tf.constant(seed, tf.int64)), epochs], axis=1)
-    # The function above makes the same call, but pads a key a row in the wrong place.
-    flat = tf.raw_ops.RandomIndexShuffle(index=tf.reshape(position, [-1]), seed=key, max_index=last, rounds=4)
-    return tf.reshape(flat, tf.shape(position))
+    return tf.reshape(tf.raw_ops.RandomIndexShuffle(index=flat, seed=key, max_index=last, rounds=4), tf.shape(position))
 
 
 def gather(data: Batch, position: tf.Tensor, valid: tf.Tensor) -> Batch:

@@ -315,8 +315,8 @@ def _scalar(name: str, value: float) -> Any:
 
 def _dense(gradient: Any) -> Any:
     if isinstance(gradient, tf.IndexedSlices) and gradient.dense_shape is not None:
-        size = tf.get_static_value(tf.reduce_prod(gradient.dense_shape))
-        if size is not None and size <= DENSE_GRADIENT_LIMIT:
+        shape = tf.get_static_value(gradient.dense_shape)
+        if shape is not None and np.prod(shape, dtype=np.int64) <= DENSE_GRADIENT_LIMIT:
             return tf.convert_to_tensor(gradient)
     return gradient
 

@@ -21,7 +21,7 @@ from components.training.optimizers import build_optimizer, learning_rate
 from components.training.run import run_training
 from components.training.schema import Feature
 from components.training.sources import MemorySource
-from components.training.steps import FIRST_LOSS_SCALE, Stepper
+from components.training.steps import FIRST_LOSS_SCALE, Stepper, _dense
 from components.training.strategies import Replicas, build_replicas
 from tests.components.training.synthetic import make_job
 
@@ -240,3 +240,21 @@ def test_areas_are_those_of_sklearn() -> None:
     assert roc == pytest.approx(metrics.roc_auc_score(labels, scores))
     assert precision_recall == pytest.approx(metrics.average_precision_score(labels, scores))
     assert math.isclose(areas(np.array([1.0]), np.array([0.0]))[0], 0.5)
+
+
+def test_gradients_of_small_tables_are_dense_and_of_large_ones_rows() -> None:
+    def gradient(rows: int) -> Any:
+        table = tf.Variable(tf.zeros([rows, 16]))
+
+        @tf.function(autograph=False)
+        def trace() -> None:
+            with tf.GradientTape() as tape:
+                total = tf.reduce_sum(tf.nn.embedding_lookup(table, tf.constant([1, 2])))
+            kinds.append(type(_dense(tape.gradient(total, table))))
+
+        kinds: list[type] = []
+        trace.get_concrete_function()
+        return kinds[0]
+
+    assert not issubclass(gradient(100), tf.IndexedSlices)
+    assert issubclass(gradient(100_000), tf.IndexedSlices)

@@ -45,6 +45,7 @@ def doctor(
 
 def _of_store(root: Path, fix: bool) -> list[Any]:
     """Troubles of the root's store as findings; none where there is no store yet."""
+    from components.errors import StoreError
     from pipeline import store
     from pipeline.care import examine
     from pipeline.doctor import Finding
@@ -52,7 +53,10 @@ def _of_store(root: Path, fix: bool) -> list[Any]:
     place = Root.at(root)
     if not store.knows_runs(place):
         return []
-    troubles = examine.fix(place) if fix else examine.examine(place)
+    try:
+        troubles = examine.fix(place) if fix else examine.examine(place)
+    except StoreError as error:  # what the machine can do is worth saying all the same
+        return [Finding(name="store", ok=False, detail=str(error))]
     sound = [] if troubles else [Finding(name="store", ok=True, detail="everything is as it should be")]
     return [*sound, *(Finding(name=f"store: {each.kind}", ok=False, detail=each.sentence()) for each in troubles)]
 

@@ -80,7 +80,7 @@ class Reader:
             found.executions |= new_executions
             steps = beyond(new_artifacts)
             sides = self.events_of_executions(new_executions, events)
-            found.edges |= {_edge(event) for event in [*steps, *sides]}
+            found.edges |= {edge(event) for event in [*steps, *sides]}
             new_artifacts = {event.artifact_id for event in sides} - found.artifacts
             new_executions = {event.execution_id for event in steps} - found.executions
         return found
@@ -154,7 +154,7 @@ class Reader:
             artifacts = {artifact.id for artifact in self.mlmd.get_artifacts()}
             executions = {execution.id for execution in self.mlmd.get_executions()}
         events = self.events_of_executions(executions, INPUTS | OUTPUTS)
-        return Walked(artifacts, executions, {_edge(event) for event in events})
+        return Walked(artifacts, executions, {edge(event) for event in events})
 
     # ---- inside ----
 
@@ -215,7 +215,8 @@ def _node_name(context: str) -> str:
     return context.rpartition(".")[2]  # the context is called <pipeline>.<node>
 
 
-def _edge(event: pb.Event) -> Edge:
+def edge(event: pb.Event) -> Edge:
+    """ML Metadata's event as an edge."""
     artifact, execution = artifact_key(event.artifact_id), execution_key(event.execution_id)
     label = next((step.key for step in event.path.steps if step.HasField("key")), "")
     return Edge(artifact, execution, label) if event.type in INPUTS else Edge(execution, artifact, label)

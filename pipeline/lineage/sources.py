@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pipeline.layout import Root
 from pipeline.lineage import carried, data, versions
 from pipeline.lineage.graph import LineageGraph
 from pipeline.lineage.nodes import Edge, Node, artifact_key, execution_key
-from pipeline.lineage.reader import OUTPUTS, Reader, Walked
+from pipeline.lineage.reader import OUTPUTS, Reader, Walked, edge
 
 PUSHED = "PushedModel"
 
@@ -92,7 +91,7 @@ class Sources:
         """A run is asked for with what it made, not only with what it read."""
         for event in self.reader.events_of_executions(executions, OUTPUTS):
             walked.artifacts.add(event.artifact_id)
-            walked.edges.add(Edge(execution_key(event.execution_id), artifact_key(event.artifact_id)))
+            walked.edges.add(edge(event))
 
     def _ancestry(self, nodes: Iterable[Node]) -> list[Node]:
         """Versions, and those whose bytes they are."""
@@ -186,7 +185,7 @@ class Sources:
 
     def _written_by(self, executions: list[Node]) -> dict[str, list[Node]]:
         events = self.reader.events_of_executions([node.id for node in executions if node.id], OUTPUTS)
-        edges = {Edge(execution_key(event.execution_id), artifact_key(event.artifact_id)) for event in events}
+        edges = {edge(event) for event in events}
         return _outputs(self.reader.artifacts({event.artifact_id for event in events}), executions, edges)
 
 
@@ -238,7 +237,7 @@ def _outputs(artifacts: Iterable[Node], executions: Iterable[Node], edges: Itera
     by_key = {node.key: node for node in artifacts}
     wanted = {node.key for node in executions}
     found: dict[str, list[Node]] = {}
-    for edge in edges:
-        if edge.source in wanted and edge.target in by_key:
-            found.setdefault(edge.source, []).append(dataclasses.replace(by_key[edge.target]))
+    for each in edges:
+        if each.source in wanted and each.target in by_key:
+            found.setdefault(each.source, []).append(by_key[each.target])
     return found

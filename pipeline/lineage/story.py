@@ -278,6 +278,7 @@ def why(graph: LineageGraph, root: Root) -> Why:
 def _is_live(version: Node) -> str:
     moment = output.moment(version.time)
     state = {"live": "is live", "gone": "was taken away by retention", "quarantined": "was rolled back"}
+    state["a copy"] = "lies here as a copy"
     how = f"pushed {moment} by run {version.run}" if version.run else f"pushed {moment}"
     if version.properties.get("rollback_of"):
         back = version.properties

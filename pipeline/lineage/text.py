@@ -25,9 +25,7 @@ VERSIONS = {"live": "[bold green]live[/]", "gone": "[dim]taken away[/]", "quaran
 
 def tree(graph: LineageGraph, steps: Iterable[Step], *, downstream: bool) -> Tree:
     """The story of what was asked for: a branch for each execution, a twig for each fact."""
-    names = ", ".join(_name(graph.nodes[key]) for key in graph.focus[:3]) or "everything"
-    more = f" and {len(graph.focus) - 3} more" if len(graph.focus) > 3 else ""
-    made = Tree(f"[bold]{names}{more}[/] {'led to' if downstream else 'came from'}", guide_style="dim")
+    made = Tree(f"[bold]{_asked(graph)}[/] {'led to' if downstream else 'came from'}", guide_style="dim")
     steps = list(steps)
     for step in steps:
         _branch(made, step)
@@ -35,6 +33,15 @@ def tree(graph: LineageGraph, steps: Iterable[Step], *, downstream: bool) -> Tre
         if node.key not in graph.focus or downstream or not steps:
             _version(made, node, told=not steps)
     return made
+
+
+def _asked(graph: LineageGraph) -> str:
+    """What was asked for: a run by its name, anything else by its first names."""
+    focus = [graph.nodes[key] for key in graph.focus]
+    if len(focus) > 1 and len({node.run for node in focus}) == 1 and focus[0].run:
+        return f"run {escape(focus[0].run)}"
+    more = f" and {len(focus) - 3} more" if len(focus) > 3 else ""
+    return f"{', '.join(map(_name, focus[:3]))}{more}" if focus else "everything"
 
 
 def why(answer: Why) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipeline import history, output, record
 from pipeline.layout import Root
 from pipeline.report import statistics
 from pipeline.report.sources import RunSources, changes, flat
+from pipeline.summary import NO_CHANGE
 
 FORMAT_VERSION = 1
 SHOWN = 25
@@ -66,7 +68,7 @@ def compare(root: Root, first: str, second: str) -> Comparison:
         drift=drift(old, new),
         schema=changes(old.schema, new.schema),
         parameters=_parameters(old.config, new.config),
-        code=changes(old.code, new.code),
+        code=_code(old.code, new.code),
         metrics=_metrics(old.run, new.run),
         times=_times(old.run, new.run),
     )
@@ -76,6 +78,12 @@ def _parameters(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
     """What differs in the sections that both know: a run without a configuration file tells those it came to."""
     both = [name for name in after if name in before]
     return changes(flat({name: before[name] for name in both}), flat({name: after[name] for name in both}))
+
+
+def _code(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
+    """What differs in the nodes that both runs came to."""
+    both = [node for node in after if node in before]
+    return changes({node: before[node] for node in both}, {node: after[node] for node in both})
 
 
 def _outcome(run: record.RunRecord) -> dict[str, Any]:
@@ -146,7 +154,7 @@ def rendered(comparison: Comparison) -> RenderableType:
     moved = [(split, name, f"{value:.4f}", measure) for split, name, value, measure in comparison.drift[:SHOWN]]
     named = ("split", "column", "moved", "measure")
     parts.append(output.table("drift", named, moved, right=("moved",))) if moved else same.append("statistics")
-    metrics = [_metric(row) for row in comparison.metrics[:SHOWN]]
+    metrics = [_metric(row) for row in sorted(comparison.metrics, key=_importance)[:SHOWN]]
     columns = ("evaluator", "slice", "metric", *_names(comparison), "change")
     parts.append(output.table("metrics", columns, metrics, right=columns[3:])) if metrics else same.append("metrics")
     spaced = [part for each in parts for part in (each, Text(""))]
@@ -154,7 +162,8 @@ def rendered(comparison: Comparison) -> RenderableType:
 
 
 def _table(title: str, comparison: Comparison, rows: list[Change]) -> RenderableType:
-    shown = [(escape(name), _text(before), _text(after)) for name, before, after in rows[:SHOWN]]
+    show = {"code": _digest, "times": _seconds}.get(title, _text)
+    shown = [(escape(name), *map(_seconds if name == "seconds" else show, sides)) for name, *sides in rows[:SHOWN]]
     if len(rows) > SHOWN:
         shown.append((f"and {len(rows) - SHOWN} more", "see --json", ""))
     return output.table(title, ("", *_names(comparison)), shown)
@@ -166,8 +175,25 @@ def _names(comparison: Comparison) -> tuple[str, str]:
 
 def _metric(row: tuple[str, str, str, float | None, float | None]) -> tuple[str, ...]:
     evaluator, slice_name, name, before, after = row
-    change = "–" if before is None or after is None else f"{after - before:+.4f}"
-    return evaluator, escape(slice_name), name, output.number(before), output.number(after), change
+    change = None if before is None or after is None else after - before
+    words = "–" if change is None else "0" if abs(change) < NO_CHANGE else f"{change:+.4f}"
+    return evaluator, escape(slice_name), name, output.number(before), output.number(after), words
+
+
+def _importance(row: tuple[str, str, str, float | None, float | None]) -> tuple[bool, bool, float]:
+    """The whole split first, then what changed most; what only one of the runs has comes last."""
+    _, slice_name, _, before, after = row
+    if before is None or after is None:
+        return slice_name != record.OVERALL, True, 0.0
+    return slice_name != record.OVERALL, False, -abs(after - before)
+
+
+def _digest(value: Any) -> str:
+    return "–" if value is None else f"{str(value)[:12]}…"
+
+
+def _seconds(value: Any) -> str:
+    return output.seconds(value) if isinstance(value, (int, float)) else _text(value)
 
 
 def _text(value: Any) -> str:

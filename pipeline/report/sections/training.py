@@ -31,7 +31,7 @@ def training(sources: RunSources) -> Section:
         *_metrics(points, names, steps),
         charts.lines("Learning rate", steps, {"learning rate": _each(points, "learning_rate")}, "step"),
         charts.lines("Gradient norm", steps, {"gradient norm": _each(points, "gradient_norm")}, "step"),
-        charts.lines("Speed", steps, {"rows a second": _each(points, "rows_per_second")}, "step"),
+        charts.lines("Rows a second", steps, {"rows a second": _each(points, "rows_per_second")}, "step"),
     ]
     facts = ("strategy", "replicas", "steps", "rows", "seconds", "best_step", "stopped", "restarts")
     return {

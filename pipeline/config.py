@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -90,6 +91,7 @@ def load(path: str | Path | None = None, overrides: Iterable[str] = ()) -> Confi
 
 def parse(content: Mapping[str, Any], where: str = "the configuration") -> Config:
     """Validates a nested mapping; see `load`."""
+    _check_finite(content, where)
     try:
         config = Config.model_validate(content)
         config.evaluation.check_metrics(config.label.task, config.label.classes)
@@ -97,6 +99,18 @@ def parse(content: Mapping[str, Any], where: str = "the configuration") -> Confi
     except ValidationError as error:
         raise ConfigError(f"{where}: {_sentences(error)}", "Mend the key and run again.") from error
     return config
+
+
+def _check_finite(value: Any, where: str, key: str = "") -> None:
+    """Raises `ConfigError` for NaN and infinity, which YAML can write and no setting means."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: {key} is {value}, which is no number.", "Give a finite number, or take it out.")
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_finite(inner, where, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _check_finite(inner, where, key)
 
 
 def check_spans(config: Config) -> None:

@@ -59,6 +59,8 @@ class ServingConfig(Section):
     publish_to: str = ""
     """A folder of an object store, such as `gs://bucket/serving/taxi`, that every push, rollback and promotion makes
     hold the same versions, for servers that read there. Empty: none. `s3://` needs tensorflow-io (the extra `s3`)."""
+    publish_timeout_seconds: float = Field(3600, gt=0)
+    """The copying is ended after this time, and completed by the next push."""
     lock_timeout_seconds: float = Field(600, gt=0)
     """How long a push waits for another one into the same directory."""
     batching: BatchingConfig = BatchingConfig()

@@ -9,18 +9,26 @@ object store hold the same versions::
 
 Every object is read back through the store before the manifest goes there. A publisher that was killed leaves a version
 without a manifest, or one that `models.config` does not name; the next one completes it. What is weaker than a rename
-stands in docs/serving.md. Imports TensorFlow, whose file systems are used: `gs://`, with tensorflow-io `s3://`.
+stands in docs/serving.md.
+
+`python -m components.serving.published` in a process of its own: TensorFlow's file systems are used (`gs://`, with
+tensorflow-io `s3://`), and who pushes or rolls back need not import it. tensorflow-io 0.37 aborts when its process ends
+(`pure virtual method called`), which must be nobody else's end.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
+from components import subprocesses
 from components.errors import ServingError
 from components.serving import manifest, server_files
 from components.serving.config import ServingConfig
@@ -242,3 +250,20 @@ def _remove(store: ObjectFolder, folder: str) -> None:
     for name in sorted(store.names(folder), key=lambda name: not name.endswith(MANIFEST_FILE)):
         store.remove(name)
     store.remove_folder(folder)
+
+
+def main(job: dict[str, Any]) -> dict[str, Any]:
+    """The child: `base`, `name`, `url`, `config` (a `ServingConfig` as JSON)."""
+    config = ServingConfig.model_validate_json(job["config"])
+    directory = ServingDirectory(job["base"], lock_timeout_seconds=config.lock_timeout_seconds)
+    done = publish(directory, job["name"], ObjectFolder(job["url"]), config)
+    return {"url": done.url, "copied": done.copied, "removed": done.removed}
+
+
+if __name__ == "__main__":
+    try:
+        subprocesses.child_main(main)
+    except SystemExit as end:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(end.code or 0))  # the result is written: what a library does at the end is not waited for

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components import subprocesses
 from components.contract import LINEAGE_FILE
+from components.errors import ServingError
 from components.serving import server_files
 from components.serving.config import ServingConfig
 from components.serving.directory import PushResult, ServingDirectory
@@ -61,10 +64,26 @@ def publish(directory: ServingDirectory, name: str, config: ServingConfig) -> No
     Raises:
         ServingError: The store did not take it. The directory's live version stays; doing it again completes the copy.
     """
-    if config.publish_to:
-        from components.serving import published  # imports TensorFlow
-
-        published.publish(directory, name, published.ObjectFolder(config.publish_to), config)
+    if not config.publish_to:
+        return
+    job = {
+        "base": str(directory.base),
+        "name": name,
+        "url": config.publish_to,
+        "config": config.model_dump_json(exclude={"publish_to"}),
+    }
+    with tempfile.TemporaryDirectory(prefix="taxiway-publish-") as folder:
+        log = Path(folder, "log.txt")
+        outcome = subprocesses.run(
+            "components.serving.published", job, log, timeout_seconds=config.publish_timeout_seconds
+        )
+        if not outcome.ok and "problem" not in outcome.details:
+            raise ServingError(
+                f"The versions of {directory.base} were not copied to {config.publish_to}: {outcome.error}\n"
+                f"{log.read_text(errors='replace')[-2000:]}",
+                "They are live in the serving directory. Run again: what is missing is copied.",
+            )
+        subprocesses.raise_again(outcome, ServingError)
 
 
 def not_blessed(base: str | Path, why: str) -> PushResult:

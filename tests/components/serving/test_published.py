@@ -14,6 +14,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from components import subprocesses
 from components.errors import ServingError
 from components.serving import operations, published, push, server_files
 from components.serving.config import ServingConfig
@@ -166,10 +167,24 @@ def test_a_store_that_refuses_is_a_plain_error(directory: ServingDirectory, stor
     assert directory.live().number == 101
 
 
-def test_push_rollback_and_labels_reach_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through the functions that the pusher and the command line call; a push that is a no-op still completes."""
-    store = ObjectFolder(f"file://{tmp_path}/reached")
+@pytest.fixture
+def file_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of this machine is taken for an object store, here only."""
     monkeypatch.setattr("components.serving.config.OBJECT_STORES", ("gs", "s3", "file"))
+
+
+def test_push_rollback_and_labels_reach_the_store(
+    tmp_path: Path, file_urls: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The functions that the pusher and the command line call; a push that is a no-op still completes the copy."""
+    asked: list[str] = []
+
+    def here(module: str, job: dict[str, Any], *_: Any, **__: Any) -> subprocesses.Outcome:
+        asked.append(module)
+        return subprocesses.Outcome(published.main(job), 0, "", "", 0.0)
+
+    monkeypatch.setattr(subprocesses, "run", here)
+    store = ObjectFolder(f"file://{tmp_path}/reached")
     config = ServingConfig(publish_to=store.url, versions_kept=3)
     base = tmp_path / "taxi"
     first = push.push(fake_model(tmp_path / "a", b"a"), base, "taxi", {}, config)
@@ -182,6 +197,25 @@ def test_push_rollback_and_labels_reach_the_store(tmp_path: Path, monkeypatch: p
     store.remove(f"{rolled.result.version}/{MANIFEST_FILE}")
     assert not push.push(tmp_path / "a", base, "taxi", {}, config).pushed
     assert list(complete(store)) == [first.version, second.version, rolled.result.version]
+    assert set(asked) == {published.__name__} and len(asked) == 5
+
+
+def test_in_a_process_of_its_own(tmp_path: Path, file_urls: None) -> None:
+    """For real; then without tensorflow-io, whose error arrives as our own, while the push itself stands."""
+    store = ObjectFolder(f"file://{tmp_path}/reached")
+    base = tmp_path / "taxi"
+    pushed = push.push(fake_model(tmp_path / "a", b"a"), base, "taxi", {}, ServingConfig(publish_to=store.url))
+    assert served(store) == [pushed.version]
+    with pytest.raises(ServingError, match="tensorflow-io"):
+        push.push(fake_model(tmp_path / "b", b"b"), base, "taxi", {}, ServingConfig(publish_to="s3://bucket/x"))
+    assert ServingDirectory(base).live().number > pushed.version
+
+
+def test_a_copy_that_takes_too_long_is_ended_and_said(tmp_path: Path, file_urls: None) -> None:
+    config = ServingConfig(publish_to=f"file://{tmp_path}/reached", publish_timeout_seconds=0.1)
+    with pytest.raises(ServingError, match=r"did not end within 0\.1 s") as caught:
+        push.push(fake_model(tmp_path / "a", b"a"), tmp_path / "taxi", "taxi", {}, config)
+    assert "live in the serving directory" in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["/mnt/serving", "bucket/folder", "minio://bucket/x", "gs://", "gs:///"])

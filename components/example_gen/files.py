@@ -114,6 +114,12 @@ def locate(path: str) -> str:
     return str(Path(next(iter(spec.submodule_search_locations))) / inner)
 
 
+ROOT_MARK = ".run.lock"
+"""A folder that holds it is a root of runs, `taxiway-root` for example."""
+NO_DATA = frozenset({".yaml", ".yml", ".pbtxt", ".py", ".pyc"})
+"""What a configuration's folder holds beside the data."""
+
+
 def _by_span(pattern: str) -> dict[int, list[str]]:
     """Paths by span; without `{SPAN}` all are of span 0."""
     spans: dict[int, list[str]] = {}
@@ -147,15 +153,23 @@ def _expand(pattern: str) -> list[str]:
 
 
 def _inside(path: str) -> list[str]:
-    """The path itself, or the files of a folder that are not hidden (`.x`, `_SUCCESS`)."""
+    """The path itself, or the files of a folder that are data.
+
+    Hidden ones (`.x`, `_SUCCESS`) are not, nor the configuration with its schema and code, nor a root of runs.
+    """
     if is_remote(path):
         names = _gfile().listdir(path) if _gfile().isdir(path) else None
-        return [path] if names is None else sorted(f"{path.rstrip('/')}/{n}" for n in names if n[0] not in "._")
+        return [path] if names is None else sorted(f"{path.rstrip('/')}/{n}" for n in names if _is_data(Path(n)))
     folder = Path(path)
     if not folder.is_dir():
         return [path]
-    found = (p for p in folder.rglob("*") if p.is_file())
-    return sorted(str(p) for p in found if not any(part[0] in "._" for part in p.relative_to(folder).parts))
+    roots = {lock.parent for lock in folder.rglob(ROOT_MARK)}
+    found = (p for p in folder.rglob("*") if p.is_file() and roots.isdisjoint(p.parents))
+    return sorted(str(p) for p in found if _is_data(p.relative_to(folder)))
+
+
+def _is_data(path: Path) -> bool:
+    return not any(part[0] in "._" for part in path.parts) and path.suffix.lower() not in NO_DATA
 
 
 def _choose_spans(spans: dict[int, list[str]], wanted: str, path: str) -> list[int]:

@@ -100,3 +100,9 @@ def test_touched_moved_and_renamed_is_the_same(tmp_path):
     assert digest(tmp_path / "two") == before
     put(tmp_path / "two" / "c.csv")
     assert digest(tmp_path / "two") != before
+
+
+def test_a_folder_may_hold_its_configuration_and_the_root(tmp_path):
+    for name in ("a.csv", "mine.yaml", "schema.pbtxt", "own.py", "runs/.run.lock", "runs/artifacts/1/more.csv"):
+        put(tmp_path / name)
+    assert listed(tmp_path) == [("a.csv", 0)]

@@ -14,12 +14,15 @@ from components.training import TrainingJob
 def work(content: dict[str, Any]) -> dict[str, Any]:
     """Trains every job of `jobs` in one process with four logical devices; its weights go to `folder/NAME.npz`."""
     import tensorflow as tf
+    from tensorflow.python.framework.config import is_op_determinism_enabled
 
     from components.training.run import run_training
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
-    return {name: run_training(TrainingJob.model_validate(job)).model_dump() for name, job in content["jobs"].items()}
+    jobs = {name: TrainingJob.model_validate(job) for name, job in content["jobs"].items()}
+    results = {name: run_training(job).model_dump() for name, job in jobs.items()}
+    return results | {"deterministic": is_op_determinism_enabled()}
 
 
 def weights(training_folder: Path) -> list[np.ndarray]:

@@ -27,18 +27,33 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "uneven_blocks": {"strategy": "mirrored", "replicas": 2, "accumulate": 4},
 }
 
+# Last in the process: TensorFlow's switch stays on. Adam and dropout, which blow up a difference of one bit.
+DETERMINISTIC: dict[str, Any] = {"deterministic": True, "optimizer": {"name": "adam"}, "epochs": 2}
+REPEATED = {"once": DETERMINISTIC, "again": DETERMINISTIC, "otherwise": DETERMINISTIC | {"seed": 2}}
+
 
 @pytest.fixture(scope="module")
 def trained(binary_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("gradients")
     jobs = {name: make_job(binary_data, folder / name, training=COMMON | more) for name, more in VARIANTS.items()}
+    for name, more in REPEATED.items():
+        jobs[name] = make_job(binary_data, folder / name, training=COMMON | more, model={"dropout": 0.3})
     content = {"jobs": {name: job.model_dump(mode="json") for name, job in jobs.items()}}
     outcome = subprocesses.run("tests.components.training.children", content, folder / "log", timeout_seconds=600)
     assert outcome.ok, Path(outcome.log).read_text()[-3000:]
-    return {name: folder / name for name in VARIANTS}
+    assert outcome.result
+    assert outcome.result["deterministic"], "TensorFlow was asked for the same bits"
+    return {name: folder / name for name in jobs}
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "one"])
 def test_weights_are_those_of_one_device(trained: dict[str, Path], variant: str) -> None:
     for expected, actual in zip(weights(trained["one"]), weights(trained[variant]), strict=True):
         np.testing.assert_allclose(actual, expected, atol=2e-5, rtol=2e-4)
+
+
+def test_deterministic_mode_repeats_every_bit_and_the_seed_decides(trained: dict[str, Path]) -> None:
+    once, again, otherwise = (weights(trained[name]) for name in REPEATED)
+    for expected, actual in zip(once, again, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+    assert any((a != b).any() for a, b in zip(once, otherwise, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components import progress
 from components.errors import ConfigError, TrainingError
 from components.training import ModelConfig, TrainingConfig, compiler
 from components.training.config import ScheduleConfig
+from components.training.input import open_source
 from components.training.losses import class_weight_list, row_loss
 from components.training.metrics import areas
 from components.training.model import built_in
-from components.training.optimizers import build_optimizer, learning_rate
-from components.training.run import run_training
+from components.training.optimizers import base_rate, build_optimizer, learning_rate
+from components.training.run import run_training, weigh_classes
 from components.training.schema import Feature
-from components.training.sources import MemorySource
+from components.training.sources import Layout, MemorySource
 from components.training.steps import FIRST_LOSS_SCALE, Stepper, _dense
 from components.training.strategies import Replicas, build_replicas
 from tests.components.training.synthetic import make_job
@@ -70,6 +73,61 @@ def test_sgd_step_is_the_mean_gradient_times_the_rate(binary_data: Path) -> None
     take(stepper, source_of([1, 2, 3], [1, 0, 1]), 1)  # three rows in a batch of four
     bias = next(v for v in stepper.variables if "bias" in v.name)
     np.testing.assert_allclose(bias.numpy(), [-0.5 * (0.5 * 3 - 2) / 3], rtol=1e-6)
+
+
+def bias_after_one_step(data: Path, source: MemorySource) -> float:
+    """The bias of a model that began at 0, after one step of SGD with rate 1: minus the mean gradient."""
+    sgd = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0}
+    stepper = small_stepper(data, optimizer=sgd, clip={"by": "none"})
+    take(stepper, source, 1)
+    return float(next(v for v in stepper.variables if "bias" in v.name).numpy()[0])
+
+
+def test_a_sample_weight_of_three_counts_as_three_rows(binary_data: Path) -> None:
+    columns = {"numeric": np.zeros((2, 1), np.float32), "label": np.array([1, 0])}
+    weighted = bias_after_one_step(binary_data, MemorySource(columns, "label", np.array([3, 1], np.float32)))
+    assert weighted == pytest.approx(bias_after_one_step(binary_data, source_of([0, 0, 0, 0], [1, 1, 1, 0])), abs=1e-6)
+    assert weighted == pytest.approx((3 - 1) * 0.5 / 4, abs=1e-6)
+
+
+def test_a_class_weight_of_three_counts_as_three_rows(binary_data: Path) -> None:
+    source = source_of([0, 0], [1, 0])
+    source.weigh([1.0, 3.0])
+    assert bias_after_one_step(binary_data, source) == pytest.approx((3 - 1) * 0.5 / 4, abs=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["memory", "stream"])
+def test_both_weights_reach_the_rows_of_every_mode(binary_data: Path, mode: str) -> None:
+    """`category_000`, 0 to 3, weighs the rows; the positive class counts twice."""
+    settings = {"sample_weight": "category_000", "class_weights": {"1": 2.0}, "input": {"mode": mode}}
+    job = make_job(binary_data, training=settings, classes=2)
+    source, plain = open_source(job, "train"), open_source(make_job(binary_data), "train")
+    weigh_classes(source, job)
+    found, features = 0.0, set()
+    for columns, _, weights in source.batches(Layout(617), None).take(1):
+        found, features = float(tf.reduce_sum(weights)), set(columns)
+    assert isinstance(plain, MemorySource)
+    kinds, labels = plain.features["category_000"], plain.labels
+    assert found == pytest.approx(float((kinds * (1 + labels)).sum()))
+    assert "category_000" not in features, "a weight is no input of the model"
+
+
+def test_decay_shrinks_kernels_and_spares_what_is_excluded(binary_data: Path) -> None:
+    optimizer = {"name": "adamw", "learning_rate": 0.1, "weight_decay": 0.5}
+    stepper = small_stepper(binary_data, optimizer=optimizer, class_weights="none")
+    for variable in stepper.variables:
+        variable.assign(tf.ones_like(variable))
+    gradients = [tf.zeros_like(v) for v in stepper.variables]  # nothing but decay moves the weights
+    stepper._apply_in_replica(gradients)
+    for variable in stepper.variables:
+        expected = 1.0 if "bias" in variable.name else 1 - 0.1 * 0.5
+        np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6, err_msg=variable.name)
+
+
+@pytest.mark.parametrize(("scaling", "rate"), [("none", 0.1), ("linear", 0.4), ("sqrt", 0.2)])
+def test_the_rate_follows_the_batch(scaling: str, rate: float) -> None:
+    optimizer = {"learning_rate": 0.1, "scale_with_batch": scaling, "base_batch_size": 128}
+    assert base_rate(TrainingConfig(global_batch_size=512, optimizer=optimizer)) == pytest.approx(rate)
 
 
 @pytest.mark.parametrize("by", ["norm", "global_norm", "value"])
@@ -207,11 +265,26 @@ def test_a_model_that_xla_cannot_compile_is_trained_without(
     assert "AsString" in event["reason"] or "nsupported" in event["reason"]
 
 
-def test_tensorboard_files(binary_data: Path, tmp_path: Path) -> None:
-    job = make_job(binary_data, training={"profile_steps": (3, 5)}, log_dir=str(tmp_path / "logs"))
-    run_training(job)
-    assert list((tmp_path / "logs").glob("events.out.tfevents.*"))
+def test_tensorboard_gets_scalars_the_graph_and_a_profile(binary_data: Path, tmp_path: Path) -> None:
+    run_training(make_job(binary_data, training={"profile_steps": (3, 5)}, log_dir=str(tmp_path / "logs")))
+    (file,) = (tmp_path / "logs").glob("events.out.tfevents.*")
+    tags, graphs = set(), 0
+    for event in tf.compat.v1.train.summary_iterator(str(file)):
+        tags |= {value.tag for value in event.summary.value}
+        graphs += bool(event.graph_def)
+    assert {"train/loss", "train/learning_rate", "train/gradient_norm", "eval/auc"} <= tags
+    assert graphs
     assert list((tmp_path / "logs").rglob("*.xplane.pb"))
+
+
+def test_the_progress_line_tells_speed_loss_and_what_is_left(
+    binary_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(progress.ENVIRONMENT_VARIABLE, str(tmp_path / "progress"))
+    run_training(make_job(binary_data, training={"epochs": 1, "steps_per_loop": 3}))
+    lines = [json.loads(line)["message"] for line in (tmp_path / "progress").read_text().splitlines()]
+    assert re.fullmatch(r"step 3/10  loss 0\.\d+  \d+k rows/s  ETA \d+ s", lines[0])
+    assert lines[-1].startswith("step 10/10")
 
 
 def test_no_tpu_is_a_plain_error() -> None:

@@ -19,7 +19,7 @@ from pipeline.store import Store, knows_runs
 CLOCK_TOLERANCE_SECONDS = 2.0
 """By so much a process's start may differ between two readings."""
 
-REASON_WIDTH = 90
+REASON_WIDTH = 60
 ID_WIDTH, ID_SHOWN = 24, 13
 """Longer ids, such as those of a cluster, are cut in a list."""
 
@@ -136,13 +136,14 @@ def runs_table(found: Iterable[RunRecord]) -> Table:
     """The runs as a table."""
     from pipeline.summary import COLOURS
 
-    columns = ("run", "state", "began", "time", "metric", "variant", "version", "why")
+    columns = ("run", "state", "began", "time", "gates", "metric", "variant", "version", "why")
     rows = [
         (
             short(run.run_id),
             f"[{COLOURS[run.state]}]{run.state}[/]",
             output.moment(run.started),
             output.seconds(run.seconds),
+            _gates(run),
             _metric(run),
             next((variant.variant for variant in run.variants if variant.chosen), None),
             run.push.version if run.push and run.push.pushed else None,
@@ -162,6 +163,12 @@ def _short(reason: str) -> str:
     """What fits a line; `show` has the whole."""
     first = reason.splitlines()[0] if reason else ""
     return first if len(first) <= REASON_WIDTH else f"{first[: REASON_WIDTH - 1]}…"
+
+
+def _gates(run: RunRecord) -> str | None:
+    """How many of the gates that it came to it passed."""
+    passed = sum(gate.passed for gate in run.gates)
+    return f"{passed} of {len(run.gates)}" if run.gates else None
 
 
 def _metric(run: RunRecord) -> str | None:

@@ -38,7 +38,7 @@ def end_open_executions(root: Root, state: Literal["FAILED", "CANCELED"]) -> lis
     """
     if not has_store(root):
         return []
-    mlmd, nodes = _open(root), []
+    mlmd, nodes = writable(root), []
     for execution in _newest(mlmd):
         if execution.last_known_state in OPEN:
             nodes.append(_node(mlmd, execution))
@@ -57,7 +57,7 @@ def set_aside_damaged(root: Root) -> list[integrity.Damage]:
     Raises:
         StoreError: `metadata.db` is damaged or of another program.
     """
-    return integrity.set_aside_damaged(_open(root)) if has_store(root) else []
+    return integrity.set_aside_damaged(writable(root)) if has_store(root) else []
 
 
 def has_store(root: Root) -> bool:
@@ -67,10 +67,15 @@ def has_store(root: Root) -> bool:
 
 def seal(root: Root, execution_id: int) -> None:
     """Records the digests of what an execution has just written."""
-    integrity.seal(_open(root), execution_id)
+    integrity.seal(writable(root), execution_id)
 
 
-def _open(root: Root) -> metadata_store.MetadataStore:
+def writable(root: Root) -> metadata_store.MetadataStore:
+    """The root's store, opened for writing. The caller holds the root's lock.
+
+    Raises:
+        StoreError: `metadata.db` is missing, damaged or of another program.
+    """
     store.check_file(root.metadata)
     config = pb.ConnectionConfig()
     config.sqlite.filename_uri = str(root.metadata)

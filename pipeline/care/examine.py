@@ -68,7 +68,7 @@ def fix(root: Root) -> list[Trouble]:
 
 def _mend_store(root: Root) -> None:
     recovery.end_open_executions(root, "FAILED")
-    mlmd = gc.writable(root)
+    mlmd = recovery.writable(root)
     integrity.set_aside_damaged(mlmd)
     gone = [artifact for artifact in mlmd.get_artifacts() if _damage(artifact) == "gone"]
     for artifact in gone:

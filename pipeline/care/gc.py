@@ -22,7 +22,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from components.errors import UsageError
-from pipeline import output, run, store
+from pipeline import output, recovery, run, store
 from pipeline.layout import Root
 from pipeline.lineage.reader import INPUTS, OUTPUTS, Reader
 from pipeline.lineage.sources import Sources, Target
@@ -180,7 +180,7 @@ def _touched(folder: Path) -> float:
 
 
 def _carry_out(root: Root, plan: _Plan) -> None:
-    mlmd = writable(root)
+    mlmd = recovery.writable(root)
     _put(mlmd, plan.back, pb.Artifact.LIVE)
     _put(mlmd, plan.going, pb.Artifact.MARKED_FOR_DELETION)
     trash = root.path / TRASH
@@ -207,14 +207,6 @@ def _put(mlmd: metadata_store.MetadataStore, artifacts: Iterable[pb.Artifact], s
             changed.append(artifact)
     if changed:
         mlmd.put_artifacts(changed)
-
-
-def writable(root: Root) -> metadata_store.MetadataStore:
-    """The root's store, opened for writing. The caller holds the root's lock."""
-    config = pb.ConnectionConfig()
-    config.sqlite.filename_uri = str(root.metadata)
-    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE
-    return metadata_store.MetadataStore(config)
 
 
 def size_of(folder: Path) -> int:

@@ -79,9 +79,11 @@ def emulate(
     It refuses what the backend refuses, with the backend's source, and ignores what it ignores. Exit codes are those of
     `taxiway run`.
     """
+    from pipeline import report
     from pipeline.emulator import commands
 
-    return commands.run(
+    before = report.recorded_runs(root)
+    code = commands.run(
         commands.Request(
             file=package,
             root=root,
@@ -93,6 +95,9 @@ def emulate(
             json=json,
         )
     )
+    for line in report.of_new_runs(root, before):
+        typer.echo(line, err=json)
+    return code
 
 
 def submit(

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from components.errors import StoreError, UsageError
-from pipeline import history, retold
+from pipeline import history, report, retold
 from pipeline.care import examine, gc
 from pipeline.layout import Root as Place
 from pipeline.lineage import LineageGraph, story
@@ -74,6 +74,17 @@ def test_the_configuration_that_the_nodes_were_told(root):
     config = RunSources.of(root, "bbbb").config
     assert config["label"] == {"column": "tip"} and config["training"]["optimizer"] == {"name": "adam"}
     assert config["optimization"] == {"objective": "size"} and config["parameters"]["span"] == "latest"
+
+
+def test_a_report_is_written_of_what_is_new(tmp_path):
+    cluster = Cluster(tmp_path)
+    cluster.run("aaaa-1", nodes=("ExampleGen",))
+    before = report.recorded_runs(tmp_path)
+    assert report.of_new_runs(tmp_path, before) == []
+    cluster.run("bbbb-2", nodes=("ExampleGen", "StatisticsGen"), failed="StatisticsGen")
+    [line] = report.of_new_runs(tmp_path, before)
+    page = tmp_path / "reports" / "bbbb-2.html"
+    assert line == f"report: {page}" and "ValueError: no rows" in page.read_text()
 
 
 def test_a_failed_node_says_why(tmp_path):

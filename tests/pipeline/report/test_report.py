@@ -5,7 +5,10 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.errors import UsageError
 from pipeline import report
+from pipeline.bench import lineage as bench
 from pipeline.layout import Root as Place
+from pipeline.lineage import LineageGraph
+from pipeline.lineage.page import render
 from pipeline.report import compare, curves, statistics
 from tests.pipeline.lineage.stores import memory_folder
 from tests.pipeline.report import browser, roots
@@ -157,6 +160,25 @@ def test_in_a_real_browser(page, pages, run, width):
     drawn = page.run("[...document.querySelectorAll('.chart')].filter(c => c.querySelector('.main-svg')).length")
     assert drawn == page.run("document.querySelectorAll('.chart').length")
     assert (drawn > 8) == (run == "run-live")
+
+
+def test_a_thousand_nodes_can_be_searched_and_clicked(page, tmp_path):
+    bench.make(Place.at(tmp_path), 33)
+    graph = LineageGraph.whole(tmp_path)
+    assert len(graph) > 1000
+    (tmp_path / "graph.html").write_text(render(graph))
+    page.events.clear()
+    page.open(tmp_path / "graph.html")
+    page.wait(f"document.querySelectorAll('.lineage .node').length === {len(graph)}")
+    search = "document.querySelector('.lineage input')"
+    page.run(
+        f"(() => {{ const s = {search}; s.value = 'pusher'; s.dispatchEvent(new Event('input')); "
+        "s.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'})); })()"
+    )
+    page.wait("document.querySelector('.lineage-side h4')?.textContent === 'Pusher'")
+    shown = page.run("document.querySelector('.lineage .node.chosen rect').getBoundingClientRect().width")
+    assert shown > 80, "readable: at least half of its natural width"
+    assert page.troubles() == [] and page.requests() == []
 
 
 def test_the_lineage_graph_answers_a_click_a_search_and_keys(page, pages):

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from components.contract import Task
 from components.errors import UsageError
 from components.example_gen.bad_rows import check_allowed
-from components.example_gen.config import PACKAGE_PREFIX, CsvConfig, DataConfig
+from components.example_gen.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, CsvConfig, DataConfig
 from components.example_gen.dialect import sniff
 from components.example_gen.files import is_remote, list_files
 from components.example_gen.profile import Profile, look
@@ -64,6 +64,8 @@ def init(data: str, label: str, *, task: Task | None = None, file: Path | None =
     profile = look(section, label, task)
     check_allowed(profile.bad, int(MAX_BAD_SHARE * profile.rows))
     proposal = choose(profile)
+    if SPAN_PLACEHOLDER in data:
+        proposal.note("gates.drift.against", "previous_span stops a run whose span is unlike the one before")
     settings = settings_of(name, section, file, proposal)
     text = render(configuration.parse(settings), proposal.comments, _HEADER.format(file=file))
     _write(file, text)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import tensorflow as tf
 
 from components import progress
@@ -38,6 +39,30 @@ def load(workshop: Workshop, piece: Piece) -> Trained:
     """The Keras model of a piece with its weights; its job reads this run's training split, and nothing else."""
     train_files = (str(Path(workshop.transformed_examples, TRAIN_SPLIT, "*")),)
     return load_trained(piece.uri, transform_graph=workshop.transform_graph, train_files=train_files, eval_files=())
+
+
+def job_of(piece: Piece) -> TrainingJob:
+    """The job that made a piece."""
+    return TrainingJob.model_validate_json(Path(training_dir(piece.uri), JOB_FILE).read_text(encoding="utf-8"))
+
+
+def written_weights(piece: Piece) -> dict[str, dict[str, Any]]:
+    """The arrays in a piece's weights file, by layer and by variable, such as `kernel`. Builds no model."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def take(path: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            layer, variable = path.split("/")[0], path.rsplit("/", 1)[-1].split(":")[0]
+            found.setdefault(layer, {})[variable] = item[()]
+
+    with h5py.File(Path(training_dir(piece.uri), WEIGHTS_FILE)) as file:
+        file.visititems(take)
+    return found
+
+
+def dense_kernels(piece: Piece) -> dict[str, Any]:
+    """The kernels `[inputs, units]` in a piece's weights file, by layer."""
+    return {layer: arrays["kernel"] for layer, arrays in written_weights(piece).items() if "kernel" in arrays}
 
 
 class Tuning:

@@ -22,8 +22,14 @@ _UPDATES = 40
 
 def prunable(model: Any, min_weights: int) -> list[str]:
     """Names of the dense layers whose kernels are worth pruning; the last decides the scores and is left alone."""
-    dense = [layer for layer in model.layers if isinstance(layer, tf_keras.layers.Dense)]
-    return [x.name for x in dense if x.kernel.shape.num_elements() >= min_weights and x.kernel.shape[1] > 1]
+    dense = {layer.name: layer.kernel for layer in model.layers if isinstance(layer, tf_keras.layers.Dense)}
+    return worth_pruning(dense, min_weights)
+
+
+def worth_pruning(kernels: dict[str, Any], min_weights: int) -> list[str]:
+    """The names of kernels `[inputs, units]` that are large enough and not the last one's."""
+    shapes = {name: tuple(kernel.shape) for name, kernel in kernels.items()}
+    return [name for name, (inputs, units) in shapes.items() if inputs * units >= min_weights and units > 1]
 
 
 def wrapped(model: Any, names: list[str], **how: Any) -> Any:
@@ -71,19 +77,18 @@ def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
     """Zeros are counted in the weights that were written, after the wrappers are off."""
-    model = finetuning.load(workshop, made).keras_model
-    names = prunable(model, workshop.config.pruning.min_weights)
+    kernels = finetuning.dense_kernels(made)
+    names = worth_pruning(kernels, workshop.config.pruning.min_weights)
     if not names:
         limit = workshop.config.pruning.min_weights
         return [Check(name="sparsity", passed=False, detail=f"no dense kernel has {limit} weights or more")]
-    return [_sparsity(model.get_layer(name), workshop.config.pruning.final_sparsity_fraction) for name in names]
+    return [_sparsity(name, kernels[name], workshop.config.pruning.final_sparsity_fraction) for name in names]
 
 
-def _sparsity(layer: Any, wanted: float) -> Check:
-    kernel = layer.kernel.numpy()
+def _sparsity(name: str, kernel: Any, wanted: float) -> Check:
     share = float(np.mean(kernel == 0))
     return Check(
-        name=f"sparsity:{layer.name}",
+        name=f"sparsity:{name}",
         passed=share >= wanted - 1.5 / kernel.size - 1e-6,
         detail=f"{share:.1%} of {kernel.size} weights are zero, {wanted:.0%} wanted",
         figures={"sparsity": share, "weights": int(kernel.size)},

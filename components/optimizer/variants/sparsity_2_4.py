@@ -14,7 +14,7 @@ import tensorflow_model_optimization as tfmot
 from components.optimizer import finetuning
 from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop
-from components.optimizer.variants.magnitude_pruned import fine_tune_wrapped, prunable, wrapped
+from components.optimizer.variants.magnitude_pruned import fine_tune_wrapped, worth_pruning, wrapped
 from components.optimizer.variants.pattern import holds_pattern
 
 prune = tfmot.sparsity.keras
@@ -24,17 +24,17 @@ def _pre_check(workshop: Workshop, piece: Piece) -> str:
     return finetuning.refusal(piece)
 
 
-def _chosen(model: Any, workshop: Workshop) -> tuple[list[str], list[str]]:
+def _chosen(kernels: dict[str, Any], workshop: Workshop) -> tuple[list[str], list[str]]:
     """Names of the layers that get the pattern, and of those that cannot have it."""
-    names = prunable(model, workshop.config.pruning.min_weights)
-    fits = [name for name in names if model.get_layer(name).kernel.shape[0] % 4 == 0]
+    names = worth_pruning(kernels, workshop.config.pruning.min_weights)
+    fits = [name for name in names if kernels[name].shape[0] % 4 == 0]
     return fits, [name for name in names if name not in fits]
 
 
 def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
     trained = finetuning.load(workshop, piece)
     tuning = finetuning.Tuning(workshop, trained.job)
-    names, _ = _chosen(trained.keras_model, workshop)
+    names, _ = _chosen(finetuning.dense_kernels(piece), workshop)
     # The schedule only says that masks apply from the first step on.
     schedule = prune.ConstantSparsity(0.5, begin_step=0, frequency=100)
     model = wrapped(trained.keras_model, names, pruning_schedule=schedule, sparsity_m_by_n=(2, 4))
@@ -42,9 +42,9 @@ def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
 
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
-    model = finetuning.load(workshop, made).keras_model
-    names, left = _chosen(model, workshop)
-    checks = [_pattern(name, model.get_layer(name).kernel.numpy()) for name in names]
+    kernels = finetuning.dense_kernels(made)
+    names, left = _chosen(kernels, workshop)
+    checks = [_pattern(name, kernels[name]) for name in names]
     untouched = ", ".join(left) or "none"
     return [
         *checks,

@@ -25,7 +25,7 @@ def _pre_check(workshop: Workshop, piece: Piece) -> str:
     refused = finetuning.refusal(piece)
     if refused:
         return refused
-    job = finetuning.load(workshop, piece).job
+    job = finetuning.job_of(piece)
     if job.model.function:
         return "it knows the built-in model only: what reads a neuron of a user's own model is not known"
     return "" if job.model.hidden_units else "the model has no hidden layer"
@@ -103,10 +103,10 @@ def best(worth: Any, share: float) -> Any:
 
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
-    before, after = finetuning.load(workshop, piece), finetuning.load(workshop, made)
-    old, new = (_dense_shapes(t.keras_model) for t in (before, after))
+    """Shapes and parameters are counted in the weights that were written."""
+    old, new = (_shapes(finetuning.dense_kernels(p)) for p in (piece, made))
     flops = [2 * sum(i * o for i, o in shapes.values()) for shapes in (old, new)]
-    params = [int(t.keras_model.count_params()) for t in (before, after)]
+    params = [_parameters(p) for p in (piece, made)]
     smaller = {name: [list(old[name]), list(new[name])] for name in old if old[name] != new[name]}
     return [
         Check(
@@ -118,8 +118,13 @@ def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
     ]
 
 
-def _dense_shapes(model: Any) -> dict[str, tuple[int, int]]:
-    return {layer.name: tuple(layer.kernel.shape) for layer in model.layers if hasattr(layer, "kernel")}
+def _shapes(kernels: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    return {name: tuple(kernel.shape) for name, kernel in kernels.items()}
+
+
+def _parameters(piece: Piece) -> int:
+    layers = finetuning.written_weights(piece).values()
+    return sum(int(array.size) for arrays in layers for array in arrays.values())
 
 
 TECHNIQUE = Technique("structured_pruned", _pre_check, _transform, _post_check)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,10 +126,18 @@ def test_techniques_that_need_the_trainers_files_say_so(small, tmp_path):
     assert "libnvinfer is not installed" in real
 
 
-def test_a_variant_is_made_again_bit_for_bit(optimized, tmp_path):
-    again = reproduce(optimized[1] / "report", "float16", tmp_path / "again")
-    assert again.differences == []
-    assert Path(again.folder, "Format-Serving", "saved_model.pb").exists()
+def test_a_variant_is_made_again_bit_for_bit_from_the_command_line(optimized, tmp_path):
+    folder, out = optimized[1] / "report", tmp_path / "again"
+    command = [sys.executable, "-m", "pipeline", "optimize", "--reproduce", str(folder), "float16", "-o", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.split() == ["float16", "is", "in", str(out / "float16")]  # and no difference is told
+    found = report.read(out).variant("float16")
+    assert found.quality == optimized[0].variant("float16").quality
+    assert (out / "float16" / "Format-Serving" / "saved_model.pb").exists()
+
+
+def test_a_variant_that_the_report_has_not_is_refused(optimized, tmp_path):
     with pytest.raises(OptimizationError, match="It has: reference, frozen"):
         reproduce(optimized[1] / "report", "frizen", tmp_path / "other")
 

@@ -61,8 +61,8 @@ def set_aside_damaged(root: Root) -> list[integrity.Damage]:
 
 
 def has_store(root: Root) -> bool:
-    """Whether anything was recorded. A run that finds the disk full leaves an empty file, as good as none."""
-    return root.metadata.exists() and root.metadata.stat().st_size > 0
+    """Whether anything was recorded."""
+    return store.written(root.metadata)
 
 
 def seal(root: Root, execution_id: int) -> None:

@@ -195,12 +195,17 @@ def everything(root: Root) -> Any:
     if not recorded.any_under(root.path):
         return connect(root.metadata)
     records = recorded.Recorded(root.path)
-    return recorded.Both(connect(root.metadata), records) if root.metadata.exists() else records
+    return recorded.Both(connect(root.metadata), records) if written(root.metadata) else records
 
 
 def knows_runs(root: Root) -> bool:
     """Whether a root holds `metadata.db` or records."""
-    return root.metadata.exists() or recorded.any_under(root.path)
+    return written(root.metadata) or recorded.any_under(root.path)
+
+
+def written(path: Path) -> bool:
+    """Whether anything was written: a run that finds the disk full leaves an empty file, as good as none."""
+    return path.exists() and path.stat().st_size > 0
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ class Search:
     def __init__(self, job: OptimizerJob, folder: str) -> None:
         self.job, self.config, self.folder = job, job.config, folder
         self.started = time.monotonic()
-        workers = self.config.workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+        workers = self.config.workers or min(_cores(), _MOST_WORKERS)
         self.maker = Maker(job, folder, workers, self.remaining)
         self.variants: list[Variant] = []
         self.machine: dict[str, Any] = {}
@@ -156,6 +156,13 @@ class Search:
         plot.write(result, self.job.report_uri)
         progress.report(NODE, f"chose {decision.chosen}", 1.0)
         return result
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _not_tried(name: str, reason: str) -> Variant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -52,5 +53,20 @@ def same_inputs(root: Root, config: Config, digest: str) -> tuple[Version, RunRe
     live = ServingDirectory(root.serving / config.name).live()
     if live is None or live.provenance.get("rollback_of") or not live.provenance.get("run_id"):
         return None
-    run = record.read(root.run(str(live.provenance["run_id"])))
-    return (live, run) if run and run.inputs == digest else None
+    run = next((run for run in _ended(root, live) if run.inputs == digest), None)
+    return (live, run) if run else None
+
+
+def _ended(root: Root, live: Version) -> Iterator[RunRecord]:
+    """Runs that pushed this version and came to their end, or found it live already.
+
+    One that was killed right after its push is none of them: its executions are still to be closed.
+    """
+    pushed = record.read(root.run(str(live.provenance["run_id"])))
+    if pushed is None or pushed.state == "live":
+        yield from filter(None, [pushed])
+        return
+    for folder in sorted(root.runs.iterdir(), reverse=True):
+        run = record.read(folder)
+        if run and run.state == "live" and run.push and run.push.version == live.number:
+            yield run

@@ -11,7 +11,7 @@ import yaml
 from pipeline import config as configuration
 from pipeline import record, uptodate
 from pipeline.layout import Root
-from pipeline.record import RunRecord
+from pipeline.record import PushRecord, RunRecord
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -83,6 +83,17 @@ def test_a_rollback_is_never_up_to_date(root, config):
     provenance = {"version": 1, "run_id": "run-1", "rollback_of": 9}
     (root.serving / "mine" / "7" / "assets.extra" / "provenance.json").write_text(json.dumps(provenance))
     assert uptodate.same_inputs(root, configuration.load(config), digest(config)) is None
+
+
+def test_a_run_killed_after_its_push_is_finished_first(root, config):
+    """The next run closes its executions; that one's end is what later runs go by."""
+    settings, killed = configuration.load(config), record.read(root.run("run-1"))
+    record.write(killed.model_copy(update={"state": "running"}), root.run("run-1"))
+    assert uptodate.same_inputs(root, settings, digest(config)) is None
+    push = PushRecord(pushed=False, version=7, already_live=True)
+    root.run("run-2").mkdir()
+    record.write(killed.model_copy(update={"run_id": "run-2", "push": push}), root.run("run-2"))
+    assert uptodate.same_inputs(root, settings, digest(config))[1].run_id == "run-2"
 
 
 def test_a_version_of_unknown_origin_is_not_up_to_date(root, config):

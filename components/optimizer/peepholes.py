@@ -140,3 +140,50 @@ def _sizes(view: View, reshape: Any) -> list[int] | None:
     if len(sizes) != len(values) or len(sizes) - len(fixed) != 1 or not fixed or min(fixed) < 1:
         return None
     return sizes if prod(fixed) > 0 else None
+
+
+def free_kernels(graph_def: Any) -> tuple[Any, int]:
+    """Matrices of matrix multiplications, read through a placeholder that has them as its default.
+
+    On CPUs oneDNN re-orders a *constant* matrix for the number of rows of the first call and keeps that copy; at
+    another number of rows it re-orders anew at each call. A server sees many batch sizes: a frozen model with wide
+    layers was half as fast as one with variables. What might be fed is not constant, and multiplied as it is.
+
+    Returns:
+        The new graph, and how many matrices it holds so.
+    """
+    view = View(graph_def)
+    names = {output_of(node.input[1])[0] for node in view.all_of("MatMul")}
+    kernels = {name: view.by_name[name] for name in names if view.by_name[name].op == "Const"}
+    result = replaced(graph_def, {name: [node, _placeholder(node)] for name, node in kernels.items()})
+    for node in result.node:
+        if node.op == "MatMul" and output_of(node.input[1])[0] in kernels:
+            node.input[1] = _freed(node.input[1])
+    return result, len(kernels)
+
+
+def bound_kernels(graph_def: Any) -> list[str]:
+    """Names of the matrix multiplications that read a constant directly."""
+    view = View(graph_def)
+    return [node.name for node in view.all_of("MatMul") if view.constant(node.input[1]) is not None]
+
+
+def bind_kernels(graph_def: Any) -> Any:
+    """What `free_kernels` did, undone: for converters that want constants."""
+    result = tf.compat.v1.GraphDef()
+    result.CopyFrom(graph_def)
+    for node in result.node:
+        if node.op == "PlaceholderWithDefault":
+            node.CopyFrom(nodes.identity_node(node.name, node.input[0], tf.dtypes.as_dtype(node.attr["dtype"].type)))
+    return result
+
+
+def _placeholder(constant: Any) -> Any:
+    made = tf.compat.v1.NodeDef(name=_freed(constant.name), op="PlaceholderWithDefault", input=[constant.name])
+    made.attr["dtype"].type = constant.attr["dtype"].type
+    made.attr["shape"].shape.CopyFrom(constant.attr["value"].tensor.tensor_shape)
+    return made
+
+
+def _freed(name: str) -> str:
+    return f"{name}/free"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.contract import SERVING_DEFAULT
-from components.optimizer import graphs, nodes, slim
+from components.optimizer import graphs, nodes, peepholes, slim
 from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop, for_both
 
@@ -13,13 +13,21 @@ def _pre_check(workshop: Workshop, piece: Piece) -> str:
 
 
 def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
-    for_both(piece, made, lambda source, target: graphs.write(graphs.optimize(graphs.load_frozen(source)), target))
+    for_both(piece, made, _freeze)
+
+
+def _freeze(source: str, target: str) -> None:
+    model = graphs.optimize(graphs.load_frozen(source))
+    graph, _ = peepholes.free_kernels(model.graph)
+    graphs.write(model.with_graph(graph), target)
 
 
 def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
     before = graphs.count_executed_ops(piece.servable, SERVING_DEFAULT)
     after = graphs.count_executed_ops(made.servable, SERVING_DEFAULT)
-    left = nodes.count_ops(graphs.read_flat(made.servable).graph).get("VarHandleOp", 0)
+    graph = graphs.read_flat(made.servable).graph
+    left = nodes.count_ops(graph).get("VarHandleOp", 0)
+    bound = peepholes.bound_kernels(graph)
     fused = {op: n for op, n in after.items() if op.startswith("_Fused")}
     return [
         _check_no_variables(left, slim.variable_bytes(made.servable)),
@@ -28,6 +36,12 @@ def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
             passed=sum(after.values()) <= sum(before.values()),
             detail=f"{sum(before.values())} nodes on the way of serving_default became {sum(after.values())}",
             figures={"before": sum(before.values()), "after": sum(after.values()), "calls": _calls(after)},
+        ),
+        Check(
+            name="kernels_not_reordered",
+            passed=not bound,
+            detail=f"{len(bound)} matrix multiplications read a constant, which oneDNN re-orders for one batch size",
+            figures={"bound": bound},
         ),
         Check(
             name="fused_operations",

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import tensorflow as tf
 import tf2onnx
 
 from components.contract import SERVING_DEFAULT
-from components.optimizer import graphs, triton
+from components.optimizer import graphs, peepholes, triton
 from components.optimizer.report import Check
 from components.optimizer.variants.base import Piece, Technique, Workshop
 
@@ -39,8 +38,7 @@ def convert(core: str, file: str) -> None:
 
 def _plain(graph_def: Any) -> Any:
     """A graph without the hints that Grappler leaves, some of which tf2onnx cannot read."""
-    result = tf.compat.v1.GraphDef()
-    result.CopyFrom(graph_def)
+    result = peepholes.bind_kernels(graph_def)
     for node in result.node:
         for name in [key for key in node.attr if key.startswith("_")]:
             del node.attr[name]

@@ -52,6 +52,7 @@ def test_freezing_changes_no_answer_and_leaves_no_call(optimized):
     nodes = next(c for c in frozen.checks if c.name == "fewer_nodes")
     assert nodes.figures["after"] < nodes.figures["before"]
     assert nodes.figures["calls"] == 0
+    assert next(c for c in frozen.checks if c.name == "kernels_not_reordered").passed
 
 
 def test_float16_is_half_the_weights(optimized):

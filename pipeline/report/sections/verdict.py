@@ -33,6 +33,7 @@ def head(sources: RunSources) -> dict[str, Any]:
         "words": words,
         "reason": run.reason,
         "resume": run.resume,
+        "log": run.log,
         "started": output.moment(run.started),
         "seconds": output.seconds(run.seconds),
         "command": " ".join(("taxiway", *run.command)) if run.command else "",

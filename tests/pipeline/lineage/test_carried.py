@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,25 @@ def test_a_damaged_file_is_named(copied, tmp_path, content):
 def test_a_store_that_cannot_be_read_costs_no_push(tmp_path):
     carried.prepare(Place.at(tmp_path), "run-1")
     assert LINEAGE_VARIABLE not in os.environ
+
+
+def test_in_a_cluster_the_records_tell_it(tmp_path, monkeypatch):
+    """The entry point of the Pusher's container finds the records of the nodes before it under the mounted root."""
+    from pipeline.kubeflow import entrypoint
+    from tests.pipeline.kubeflow.test_entrypoint import arguments, invocation
+    from tests.pipeline.lineage.clusters import Cluster
+
+    root = tmp_path / "root"
+    Cluster(root).run("run-7", nodes=BEFORE)
+    content = json.loads(json.dumps(invocation(tmp_path, root)).replace("/Trainer/", "/Pusher/"))
+    seen = {}
+
+    def pushes(namespace, beam):
+        seen.update(json.loads(Path(os.environ[LINEAGE_VARIABLE]).read_text()))
+
+    monkeypatch.setenv(LINEAGE_VARIABLE, "stale")
+    entrypoint.run([word.replace("Trainer", "Pusher") for word in arguments(content)], pushes)
+    graph = LineageGraph.from_json(seen)
+    assert {node.name for node in graph.where(kind="execution")} == set(BEFORE)
+    assert {graph.nodes[key].type for key in graph.focus} == {"Model", "ModelBlessing", "InfraBlessing"}
+    assert {step["node"] for step in graph.told} == set(BEFORE)

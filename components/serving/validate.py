@@ -1,4 +1,4 @@
-"""Tries a candidate as a server would run it. `python -m components.serving.validate` in a process of its own.
+"""Tries a candidate as a server would run it, in a process of its own (`trying`).
 
 The job: `candidate` and `trained` (folders of SavedModels), `files` (TFRecords of raw evaluation examples), `label`,
 `task`, `model_name`, `allowed_error`, `config` (a `ServingConfig` as JSON), `extra_files` (a folder that takes the
@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components import subprocesses
 from components.contract import SERVING_DEFAULT, SERVING_RAW, Task, score_output
 from components.errors import ServingError
 from components.serving import client, malformed, manifest, ops, requests, warmup
@@ -142,7 +141,3 @@ def _latency_ms(ask: Ask, maker: RequestMaker, calls: int = 200) -> dict[str, fl
 def first_line(error: BaseException) -> str:
     """The first line of an error's message: TensorFlow appends the whole graph's history."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
-
-
-if __name__ == "__main__":
-    subprocesses.child_main(validate)

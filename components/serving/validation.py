@@ -1,4 +1,4 @@
-"""Starts the serving validation in a process of its own. Imports no TensorFlow; the child is `validate`."""
+"""Starts the serving validation in a process of its own. Imports no TensorFlow; the child is `trying`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def run(job: dict[str, Any], log: str | Path, timeout_seconds: float) -> dict[st
     Raises:
         TaxiwayError: The job could not be judged.
     """
-    outcome = subprocesses.run("components.serving.validate", job, log, timeout_seconds=timeout_seconds)
+    outcome = subprocesses.run("components.serving.trying", job, log, timeout_seconds=timeout_seconds)
     if outcome.result is not None:
         return outcome.result
     if "class" in outcome.details:

@@ -1,0 +1,25 @@
+"""The process in which `validate` runs: TensorFlow without Keras, which a server does not have either.
+
+TensorFlow imports Keras when it is imported, and goes on where that fails (`tensorflow/__init__.py`). A SavedModel
+needs no Keras, which is a quarter of the start-up. `python -m components.serving.trying`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from components import subprocesses
+
+
+def main(job: dict[str, Any]) -> dict[str, Any]:
+    """The child."""
+    if "tensorflow" not in sys.modules:
+        sys.modules["tf_keras"] = None  # type: ignore[assignment] - Python's own way to say: not to be imported
+    from components.serving.validate import validate
+
+    return validate(job)
+
+
+if __name__ == "__main__":
+    subprocesses.child_main(main)

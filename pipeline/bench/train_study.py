@@ -14,7 +14,9 @@ from components.errors import TrainingError
 from components.training import TrainingJob, train
 from pipeline import output
 
-BATCH, STEPS, HIDDEN = 1024, 300, (256, 128)
+BATCH, HIDDEN = 1024, (256, 128)
+STEPS, WINDOW, WARM_UP = 600, 50, 3
+"""Steps of a run, of the windows in which it is timed, and how many windows are not counted."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,19 @@ def setups(gpus: int) -> list[Setup]:
     return found
 
 
+WORKER = {"strategy": "multi_worker_mirrored", "cluster": {"workers": 1, "threads_per_task": 1}}
+"""One worker alone, with the one thread that each worker of the study has."""
+
+
 def run(folder: Path) -> list[dict[str, Any]]:
     """Rows a second of each setup, its efficiency, and where a step's time goes."""
     data = folder / "data"
     outcome = subprocesses.run("pipeline.bench.train_data", {"folder": str(data)}, folder / "data.log")
     subprocesses.raise_again(outcome, TrainingError)
     gpus = int((outcome.result or {})["gpus"])
-    shares = {n: seconds_per_step(folder, data, {"strategy": "one_device"}, BATCH // n, "cached") for n in (1, 2, 4)}
-    rows = [measure(folder, data, setup, shares) for setup in setups(gpus)]
+    alone = {n: seconds_per_step(folder, data, {"strategy": "one_device"}, BATCH // n, "cached") for n in (1, 2, 4)}
+    worker = {n: seconds_per_step(folder, data, WORKER, BATCH // n, "cached") for n in (1, 2)}
+    rows = [measure(folder, data, s, worker if "cluster" in s.settings else alone) for s in setups(gpus)]
     for row in rows:
         row["efficiency"] = row["rows_per_second"] / rows[0]["rows_per_second"] / row["replicas"]
     return rows
@@ -60,8 +67,8 @@ def measure(folder: Path, data: Path, setup: Setup, compute: Mapping[int, float]
     """One setup.
 
     The share of the input is what a step loses against one that is given the same batch again and again; the share of
-    compute is what one device needs for a replica's part of the batch; the rest is summing, waiting and dispatch (and,
-    where replicas share cores, waiting for a core).
+    compute is what one device, or a worker alone, needs for a replica's part of the batch; the rest is summing, waiting
+    and dispatch (and, where replicas share cores, waiting for a core).
     """
     step = seconds_per_step(folder, data, setup.settings, BATCH, "memory")
     share: dict[str, float] = {"compute": min(compute[setup.replicas] / step, 1.0)}
@@ -73,14 +80,14 @@ def measure(folder: Path, data: Path, setup: Setup, compute: Mapping[int, float]
 
 
 def seconds_per_step(folder: Path, data: Path, settings: Mapping[str, Any], batch: int, mode: str) -> float:
-    """The median second half of a run: the first part traces."""
+    """In the fastest window of a run: what other work on the machine takes only ever adds to the others."""
     out = folder / "run"
     shutil.rmtree(out, ignore_errors=True)
     training = {
         "epochs": 1000,
         "max_steps": STEPS,
-        "steps_per_loop": STEPS // 6,
-        "evaluate_every_steps": STEPS // 6,
+        "steps_per_loop": WINDOW,
+        "evaluate_every_steps": WINDOW,
         "global_batch_size": batch,
         "input": {"mode": mode},
         "tensorboard": False,
@@ -102,8 +109,7 @@ def seconds_per_step(folder: Path, data: Path, settings: Mapping[str, Any], batc
     )
     train(job, folder / "study.log")
     history = json.loads((out / "training" / "history.json").read_text())
-    speeds = sorted(e["rows_per_second"] for e in history["evaluations"][2:])
-    return batch / speeds[len(speeds) // 2]
+    return batch / max(e["rows_per_second"] for e in history["evaluations"][WARM_UP:])
 
 
 COLUMNS = ("setup", "rows/s", "efficiency", "input", "compute", "sum and wait", "")

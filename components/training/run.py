@@ -257,3 +257,4 @@ def write_model(model: Any, job: TrainingJob, history: History, result: Training
         history.write(folder / HISTORY_FILE, result.model_dump())
     if job.export_dir:
         export.save_servable(model, job, job.export_dir)
+        LOG.info("exported to %s", job.export_dir)

@@ -93,16 +93,17 @@ class Stepper:
         """What `run_steps` reads, from a step on: all rows where the graph looks batches up, else an iterator."""
         config = self.config
         layout = self.replicas.layout(config.global_batch_size, config.accumulate)
-        rows = None
         if isinstance(source, sources.MemorySource) and self.replicas.one_cpu:
-            rows = Rows(source.order(layout, config.seed, config.input.shuffle), source.repeat_one)
+            self._read_by(Rows(source.order(layout, config.seed, config.input.shuffle), source.repeat_one))
+            return source.tensors()
+        self._read_by(None)
+        shuffle = config.input.shuffle
+        return iter(self.replicas.distribute(lambda: source.batches(layout, config.seed, first_step, shuffle)))
+
+    def _read_by(self, rows: Rows | None) -> None:
         if rows != self.rows:
             self.rows = rows
             self.use_xla(self.compiled)  # the functions are traced for one way to read
-        if rows is not None:
-            return source.tensors()
-        shuffle = config.input.shuffle
-        return iter(self.replicas.distribute(lambda: source.batches(layout, config.seed, first_step, shuffle)))
 
     def _run_steps(self, data: Any, num_steps: tf.Tensor, sums: tf.Tensor) -> Totals:
         """Up to `num_steps` steps; ends before the first that may not be applied.

@@ -1,7 +1,7 @@
 """Keeps autograph away from code that does not need it.
 
 TensorFlow rewrites the source of what it traces, so that Python's `if` and `for` work on tensors. It knows that Keras
-needs none of that under the name `keras`, not under `tf_keras`: there it rewrites Keras layer by layer: 6 to 20 seconds
+needs none of that under the name `keras`, not under `tf_keras`: there it rewrites Keras layer by layer, 6 to 20 seconds
 of CPU the first time that a process builds or traces a model. A user's own layers and functions are rewritten as ever.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from typing import Any
 
 LOG = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def keep_keras_unconverted() -> bool:
         Whether autograph was told. Calling it again is harmless.
     """
     try:
-        rules = importlib.import_module(RULES_MODULE)
+        rules: Any = importlib.import_module(RULES_MODULE)
         present = rules.CONVERSION_RULES
         added = tuple(rules.DoNotConvert(n) for n in UNCONVERTED if not any(rule.matches(n) for rule in present))
     except (ImportError, AttributeError) as error:

@@ -16,7 +16,7 @@ from components.trainer.component import Trainer
 from components.trainer.executor import Executor, without_naive_model
 from tests.components.training.synthetic import write_dataset
 
-SETTINGS = {"warm_start": "live", "epochs": 8, "global_batch_size": 64, "tensorboard": False}
+SETTINGS = {"warm_start": "live", "epochs": 8, "global_batch_size": 64, "tensorboard": False, "xla": "off"}
 
 
 @pytest.fixture(scope="module")

@@ -114,8 +114,11 @@ def _transform_fn(tf: Any, label_dtype: Any) -> Any:
 
 
 def make_job(data: Path, out: Path | None = None, task: Task = "binary", **fields: Any) -> TrainingJob:
-    """A job on the data of `write_dataset`; `training` and `model` are dicts of changed settings."""
-    training = {"epochs": 3, "global_batch_size": 64, "tensorboard": False} | fields.pop("training", {})
+    """A job on the data of `write_dataset`; `training` and `model` are dicts of changed settings.
+
+    Without XLA, whose choice by speed would show in the history of a slow machine.
+    """
+    training = {"epochs": 3, "global_batch_size": 64, "tensorboard": False, "xla": "off"} | fields.pop("training", {})
     model = {"hidden_units": (16, 8), "dropout": 0.0, "embedding_dim": 4} | fields.pop("model", {})
     places = {}
     if out is not None:

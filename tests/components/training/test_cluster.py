@@ -29,6 +29,7 @@ SETTINGS: dict[str, Any] = {
     "accumulate": 2,
     "optimizer": {"name": "sgd", "learning_rate": 0.05},
 }
+TASKS = ("worker-0", "worker-1")
 LONG = SETTINGS | {"epochs": 60, "evaluate_every_steps": 100, "steps_per_loop": 10, "accumulate": 1}
 
 
@@ -75,8 +76,12 @@ def undisturbed(one_file_data: Path, tmp_path_factory: pytest.TempPathFactory) -
 def test_two_workers_train_the_weights_of_one_device(one_file_data: Path, tmp_path: Path) -> None:
     run(make_job(one_file_data, tmp_path / "one", training=SETTINGS), tmp_path / "one")
     settings = SETTINGS | cluster("multi_worker_mirrored", workers=2)
-    result = run(make_job(one_file_data, tmp_path / "two", training=settings), tmp_path / "two")
+    job = make_job(one_file_data, tmp_path / "two", training=settings, export_dir=str(tmp_path / "two" / "export"))
+    result = run(job, tmp_path / "two")
     assert (result.replicas, result.restarts) == (2, 0)
+    assert (tmp_path / "two" / "export" / "saved_model.pb").exists()
+    logs = {name: (tmp_path / "two" / "checkpoints" / "cluster" / f"{name}.log").read_text() for name in TASKS}
+    assert ["exported" in logs[name] for name in TASKS] == [True, False], "only the chief exports"
     for expected, actual in zip(weights(tmp_path / "one"), weights(tmp_path / "two"), strict=True):
         np.testing.assert_allclose(actual, expected, atol=2e-5, rtol=2e-4)
 
@@ -101,7 +106,10 @@ def test_parameter_server_training_goes_on_without_a_killed_worker(
 ) -> None:
     settings = LONG | cluster("parameter_server", workers=2, parameter_servers=2)
     thread = kill_when(tmp_path, "worker-1", first_checkpoint)
-    result = run(make_job(one_file_data, tmp_path, training=settings), tmp_path)
+    large = {"embedding_dim": 256}  # large enough for a part on each server
+    result = run(make_job(one_file_data, tmp_path, training=settings, model=large), tmp_path)
+    log = (tmp_path / "checkpoints" / "cluster" / "chief-0.log").read_text()
+    assert "2 parts of tables on the parameter servers: embedding/embeddings" in log
     assert thread.killed  # type: ignore[attr-defined]
     assert (result.restarts, result.steps) == (1, undisturbed.steps)
     events = history(tmp_path)["events"]
@@ -139,18 +147,19 @@ def test_a_cluster_that_does_not_come_up_ends_in_time(one_file_data: Path, tmp_p
 
 
 def test_a_killed_training_process_resumes_bit_for_bit(one_file_data: Path, tmp_path: Path) -> None:
-    """SIGKILL of the whole process, at a moment that nobody chose."""
+    """SIGTERM, then SIGKILL of the whole process, at moments that nobody chose."""
     settings = LONG | {"optimizer": {"name": "adam"}, "ema_decay": 0.9, "checkpoint": {"every_steps": 30}}
+    settings |= {"deterministic": True}
     run(make_job(one_file_data, tmp_path / "whole", training=settings), tmp_path)
     job = make_job(one_file_data, tmp_path / "broken", training=settings)
-    outcome: list[subprocesses.Outcome] = []
-    thread = threading.Thread(target=lambda: outcome.append(_start_and_kill(job, tmp_path)))
-    thread.start()
-    thread.join()
-    assert outcome[0].returncode == -signal.SIGKILL
+    outcome = _start_and_end(job, tmp_path, signal.SIGTERM)
+    saved = max(job_steps(job))
+    assert f"saved a checkpoint at step {saved}" in outcome.error
+    assert _start_and_end(job, tmp_path, signal.SIGKILL, after=saved).returncode == -signal.SIGKILL
+    assert max(job_steps(job)) > saved, "the second start went on"
     run(job, tmp_path)
     whole, broken = history(tmp_path / "whole"), history(tmp_path / "broken")
-    assert [e["kind"] for e in broken["events"]] == ["resumed"]
+    assert [e["kind"] for e in broken["events"]] == ["resumed", "resumed"]
     for one, other in zip(whole["evaluations"], broken["evaluations"], strict=True):
         assert one["metrics"] == other["metrics"]
         assert (one["loss"], one["gradient_norm"]) == (other["loss"], other["gradient_norm"])
@@ -158,16 +167,21 @@ def test_a_killed_training_process_resumes_bit_for_bit(one_file_data: Path, tmp_
         np.testing.assert_array_equal(one, other)
 
 
-def _start_and_kill(job: TrainingJob, out: Path) -> subprocesses.Outcome:
-    """Kills the training process itself once there is a checkpoint."""
+def job_steps(job: TrainingJob) -> list[int]:
+    """The steps of the checkpoints that are there."""
+    return [int(folder.name.removeprefix("step-")) for folder in Path(job.checkpoint_dir).glob("step-*")]
+
+
+def _start_and_end(job: TrainingJob, out: Path, how: signal.Signals, after: int = 0) -> subprocesses.Outcome:
+    """Sends the training process a signal once there is a checkpoint of a later step than `after`."""
     import psutil
 
-    def kill() -> None:
-        while not first_checkpoint(Path(job.checkpoint_dir)):
+    def end() -> None:
+        while not [step for step in job_steps(job) if step > after]:
             time.sleep(0.01)
         for child in psutil.Process().children():
             if MODULE in child.cmdline():
-                child.kill()
+                child.send_signal(how)
 
-    threading.Thread(target=kill, daemon=True).start()
-    return subprocesses.run(MODULE, job.model_dump(mode="json"), out / "killed.log", timeout_seconds=120)
+    threading.Thread(target=end, daemon=True).start()
+    return subprocesses.run(MODULE, job.model_dump(mode="json"), out / "ended.log", timeout_seconds=120)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from components.errors import TrainingError
-from components.training import cluster
+from components.training import TrainingConfig, TrainingJob, cluster
 from components.training.config import EarlyStopConfig
 from components.training.history import History
 
@@ -34,6 +36,30 @@ def test_nobody_watching_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv(cluster.HEARTBEAT_VARIABLE, str(tmp_path / "beat"))
     cluster.beat()
     assert (tmp_path / "beat").exists()
+
+
+def test_a_cluster_that_makes_no_step_is_taken_for_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"step_timeout_seconds": 30.0, "max_restarts": 1}
+    settings = {"strategy": "multi_worker_mirrored", "cluster": limits}
+    job = TrainingJob(
+        transform_graph="", train_files=(), eval_files=(), label="y", task="binary",
+        training=TrainingConfig.model_validate(settings), checkpoint_dir=str(tmp_path),
+    )  # fmt: skip
+    watcher = cluster.Cluster(job, "module", lambda: False)
+    started: list[str] = []
+    monkeypatch.setattr(watcher, "_start", lambda task: started.append(task.name))
+    watcher._start_all()
+    watcher.heartbeat.touch()
+    assert watcher._look() is None
+    assert started == ["worker 0", "worker 1"], "all is well"
+    os.utime(watcher.heartbeat, (time.time() - 31, time.time() - 31))
+    assert watcher._look() is None
+    assert started == ["worker 0", "worker 1"] * 2
+    assert "made no step for 30 s" in watcher.restarts_file.read_text()
+    watcher.heartbeat.touch()
+    os.utime(watcher.heartbeat, (time.time() - 31, time.time() - 31))
+    with pytest.raises(TrainingError, match=r"worker 0 made no step for 30 s, after 1 restarts"):
+        watcher._look()
 
 
 def test_history_knows_the_best_and_when_to_give_up() -> None:

@@ -81,7 +81,7 @@ def test_structured_pruning_leaves_smaller_layers(everything):
     smaller = kernels(everything[1] / "exports" / "structured_pruned" / "training" / "weights.h5")
     assert smaller["hidden_1"].shape == (32, 16)
     assert smaller["logits"].shape == (16, 1)
-    numbers, positions, embedding = 4, 3, 4  # half of 8 dimensions, at two positions of `buckets` and one category
+    numbers, positions, embedding = 4, 3, 2  # half of 4 dimensions, at two positions of `buckets` and one category
     assert smaller["hidden_0"].shape == (numbers + positions * embedding, 32)
 
 

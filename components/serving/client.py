@@ -91,6 +91,11 @@ class RestClient:
         """Posts bytes to `:predict` as they are, and returns status and text."""
         return self._exchange("POST", f"{self._path}:predict", body)
 
+    def _once(self, method: str, path: str, body: bytes | None) -> tuple[int, str]:
+        self._connection.request(method, path, body, {"Content-Type": "application/json"})
+        response = self._connection.getresponse()
+        return response.status, response.read().decode("utf-8", "replace")
+
     def _ask(self, method: str, path: str, body: str = "") -> dict[str, Any]:
         status, text = self._exchange(method, path, body.encode() or None)
         try:
@@ -102,10 +107,15 @@ class RestClient:
         return dict(answer)
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, str]:
+        kept_open = self._connection.sock is not None
         try:
-            self._connection.request(method, path, body, {"Content-Type": "application/json"})
-            response = self._connection.getresponse()
-            return response.status, response.read().decode("utf-8", "replace")
+            try:
+                return self._once(method, path, body)
+            except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
+                if not kept_open:
+                    raise
+                self._connection.close()  # the server closes what was idle for some seconds
+                return self._once(method, path, body)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()  # the next request opens it anew
             raise ServingError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -15,6 +15,7 @@ from pipeline.record import GateRecord, MetricValues, RunRecord, VariantRecord
 
 SLICES_SHOWN = 12
 LOWER_IS_BETTER = frozenset({"log_loss", "mae", "mse", "rmse"})
+NOT_TRIED = "not_tried"
 NO_CHANGE = 5e-5
 """Smaller changes are shown as 0.0000."""
 COLOURS = {
@@ -132,8 +133,16 @@ def variants(run: RunRecord) -> Table | None:
         return None
     batch = run.variants[0].batch_size
     columns = ("", "variant", "size", f"p50 batch {batch}", "p99", "faster by", "quality", "output error", "status")
-    rows = [_variant(variant) for variant in run.variants]
-    return output.table("Variants", columns, rows, right=columns[2:8])
+    tried = [variant for variant in run.variants if variant.status != NOT_TRIED]
+    made = output.table("Variants", columns, [_variant(variant) for variant in tried], right=columns[2:8])
+    if len(tried) < len(run.variants):
+        left = [variant for variant in run.variants if variant.status == NOT_TRIED]
+        made.caption, made.caption_justify = f"not tried, for reasons in the report: {_names(left)}", "left"
+    return made
+
+
+def _names(variants: Sequence[VariantRecord]) -> str:
+    return escape(", ".join(variant.variant for variant in variants))
 
 
 def _variant(variant: VariantRecord) -> tuple[str, ...]:

@@ -1,0 +1,56 @@
+"""The summary at the end of a run, as a reader sees it."""
+
+import io
+
+from rich.console import Console
+
+from pipeline import summary
+from pipeline.record import RunRecord, VariantRecord
+
+
+def printed(part) -> str:
+    console = Console(file=io.StringIO(), width=140, color_system=None)
+    console.print(part)
+    return console.file.getvalue()
+
+
+def run(*variants: VariantRecord) -> RunRecord:
+    return RunRecord(run_id="r", state="live", started=0.0, variants=variants)
+
+
+def test_variants_tell_figures_reasons_and_the_choice():
+    text = printed(
+        summary.variants(
+            run(
+                VariantRecord(
+                    variant="reference", status="measured", size_bytes=2000, p50_ms=0.5, batch_size=32, quality=0.95
+                ),
+                VariantRecord(variant="frozen", status="measured", chosen=True, size_bytes=1000, speedup=1.2),
+                VariantRecord(variant="onnx", status="failed", reason="the converter [aborted]"),
+            )
+        )
+    )
+    reference, frozen, onnx = [line for line in text.splitlines() if line.strip()][2:]
+    assert "p50 batch 32" in text
+    assert all(word in reference for word in ("2.0 kB", "0.500 ms", "0.9500", "measured"))
+    assert frozen.startswith("→")
+    assert "chosen" in frozen
+    assert "the converter [aborted]" in onnx
+    assert "not tried" not in text
+
+
+def test_variants_that_were_not_tried_are_named_in_a_line():
+    text = printed(
+        summary.variants(
+            run(
+                VariantRecord(variant="reference", status="measured"),
+                VariantRecord(variant="float16", status="not_tried", reason="the budget of 90 s was spent"),
+                VariantRecord(variant="int8", status="not_tried", reason="the budget of 90 s was spent"),
+            )
+        )
+    )
+    assert text.strip().endswith("not tried, for reasons in the report: float16, int8")
+
+
+def test_a_run_without_variants_has_no_table():
+    assert summary.variants(run()) is None

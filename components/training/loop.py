@@ -154,9 +154,14 @@ class Loop:
         try:
             totals = self._call(steps)
         except tf.errors.OpError as error:
-            if not any(action.recover(self, error) for action in self.actions):
+            if any(action.recover(self, error) for action in self.actions):
+                return
+            if not self.stepper.compiled:
                 raise
-            return
+            raise TrainingError(
+                f"The steps, compiled by XLA (training.xla), failed: {error.message[:1000]}",
+                "Where XLA cannot compile the model, set training.xla: auto or off.",
+            ) from error
         cluster.beat()
         seconds = self._agree(max(time.monotonic() - started, 1e-9))
         self.step += int(totals["done"])

@@ -36,11 +36,17 @@ def setups(gpus: int) -> list[Setup]:
     found += [Setup(f"mirrored, {n} {kind}s", {"strategy": "mirrored", "replicas": n}, n) for n in devices[1:]]
     for n in (1, 2):
         cluster = {"workers": n, "parameter_servers": 1, "threads_per_task": 1}
-        found.append(Setup(f"{n} worker process(es)", {"strategy": "multi_worker_mirrored", "cluster": cluster}, n))
+        found.append(
+            Setup(f"{n} worker process{'es' * (n > 1)}", {"strategy": "multi_worker_mirrored", "cluster": cluster}, n)
+        )
     for n in (1, 2):
         cluster = {"workers": n, "parameter_servers": 1, "threads_per_task": 1}
         found.append(
-            Setup(f"{n} worker(s), 1 parameter server", {"strategy": "parameter_server", "cluster": cluster}, n)
+            Setup(
+                f"{n} worker{'s' * (n > 1)}, 1 parameter server",
+                {"strategy": "parameter_server", "cluster": cluster},
+                n,
+            )
         )
     return found
 

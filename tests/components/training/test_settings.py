@@ -263,6 +263,11 @@ def test_a_model_that_xla_cannot_compile_is_trained_without(
     (event,) = events_of(tmp_path)
     assert (event["kind"], event["chosen"], result.steps) == ("xla", False, 80)
     assert "AsString" in event["reason"] or "nsupported" in event["reason"]
+    if mode == "memory":
+        settings["xla"] = "on"
+        job = make_job(binary_data, training=settings, model={**model})
+        with pytest.raises(TrainingError, match=r"training\.xla.*nsupported"):
+            run_training(job)
 
 
 def test_tensorboard_gets_scalars_the_graph_and_a_profile(binary_data: Path, tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ UNITS = (128, 64)
 TUNED = 50
 """`steps_per_execution` of the tuned fit."""
 
+WARM_UP = 2
+"""Rounds that are not counted: the first traces and compiles, and what it leaves running weighs on the second."""
+
 Side = Callable[[int], None]
 """Takes so many steps."""
 
@@ -172,14 +175,14 @@ def rounds_at(batch: int, steps: int, rounds: int) -> dict[str, Any]:
     x, y = make_rows()
     made = {name: make(batch, x, y) for name, make in SIDES.items()}
     speed: dict[str, list[float]] = {name: [] for name in SIDES}
-    for number in range(rounds + 1):
+    for number in range(WARM_UP + rounds):
         for name, (take, _) in made.items():
             started = time.perf_counter()
             take(steps)
-            if number:  # the first round traces
+            if number >= WARM_UP:
                 speed[name].append(steps / (time.perf_counter() - started))
     losses = {name: mean_loss(model, x, y) for name, (_, model) in made.items()}
-    return {"steps_per_second": speed, "loss": losses, "steps": steps * (rounds + 1)}
+    return {"steps_per_second": speed, "loss": losses, "steps": steps * (WARM_UP + rounds)}
 
 
 def mean_loss(model: Any, x: np.ndarray, y: np.ndarray) -> float:

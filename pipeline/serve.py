@@ -19,6 +19,7 @@ def start(
     host: str,
     rest_port: int,
     grpc_port: int,
+    max_request_mb: float = 64.0,
     kind: Literal["binary", "container", "embedded"] | None = None,
 ) -> None:
     """Replaces this process by the server, so that signals and the exit code are the server's own.
@@ -28,7 +29,15 @@ def start(
         ServingError: The server asked for is not at hand.
     """
     base = served.directory(root, model).base
-    command = serve.command(base.name, base, host=host, rest_port=rest_port, grpc_port=grpc_port, kind=kind)
+    command = serve.command(
+        base.name,
+        base,
+        host=host,
+        rest_port=rest_port,
+        grpc_port=grpc_port,
+        max_request_mb=max_request_mb,
+        kind=kind,
+    )
     console = output.console(stderr=True)
     console.print(f"Serving {base.name} from {base} with {command.description}.", soft_wrap=True)
     console.print(f"REST: http://{host}:{rest_port}/v1/models/{base.name}:predict   gRPC: {host}:{grpc_port}")

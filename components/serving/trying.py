@@ -15,7 +15,8 @@ from components import subprocesses
 def main(job: dict[str, Any]) -> dict[str, Any]:
     """The child."""
     if "tensorflow" not in sys.modules:
-        sys.modules["tf_keras"] = None  # type: ignore[assignment] - Python's own way to say: not to be imported
+        # None is Python's own way to say: not to be imported.
+        sys.modules["tf_keras"] = None  # type: ignore[assignment]
     from components.serving.validate import validate
 
     return validate(job)

@@ -87,6 +87,9 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     rest_port: Annotated[int, typer.Option("--rest-port", min=0, max=65535)] = 8501,
     grpc_port: Annotated[int, typer.Option("--grpc-port", min=0, max=65535)] = 8500,
+    max_request_mb: Annotated[
+        float, typer.Option("--max-request-mb", min=0.001, help="The embedded server refuses larger requests.")
+    ] = 64.0,
     kind: Annotated[
         Kind | None, typer.Option("--with", help="This server and no other.", show_default="the first at hand")
     ] = None,
@@ -94,7 +97,9 @@ def serve(
     """Serves the live version: tensorflow_model_server, its image, or the embedded server; the first at hand."""
     from pipeline import serve as server
 
-    server.start(root, model, host=host, rest_port=rest_port, grpc_port=grpc_port, kind=kind)
+    server.start(
+        root, model, host=host, rest_port=rest_port, grpc_port=grpc_port, max_request_mb=max_request_mb, kind=kind
+    )
 
 
 def predict(

@@ -62,3 +62,20 @@ def test_wrong_requests_are_sentences(root, tmp_path, capfd):
     assert "There is no folder" in printed
     assert "There is no file" in printed
     assert "Traceback" not in printed
+
+
+def test_serve_becomes_the_server_and_says_which(root, capfd, monkeypatch):
+    """The process is replaced, so that signals and the exit code are the server's own."""
+    started = []
+    monkeypatch.setattr("pipeline.serve.os.execvpe", lambda *command: started.append(command))
+    options = ["--rest-port", "0", "--grpc-port", "0", "--max-request-mb", "2", "--with", "embedded"]
+    assert cli.run(["serve", "--root", str(root), *options]) == 0
+    [(program, argv, environment)] = started
+    given = dict(zip(argv[3::2], argv[4::2], strict=True))
+    assert argv[:3] == [program, "-m", "components.serving.server"]
+    assert given["--model-base-path"] == str(root / "serving" / "taxi") and given["--host"] == "127.0.0.1"
+    assert given["--max-request-mb"] == "2.0" and environment["TF_USE_LEGACY_KERAS"] == "1"
+    assert "the embedded server" in capfd.readouterr().err
+    monkeypatch.setenv("PATH", "")
+    assert cli.run(["serve", "--root", str(root), "--with", "binary"]) == 1
+    assert "There is no tensorflow_model_server on the PATH" in capfd.readouterr().err

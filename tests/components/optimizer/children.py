@@ -141,7 +141,26 @@ def lean(content: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-_WORK = {"optimize": optimize, "answers": answers, "compiled": compiled, "with_slots": with_slots, "lean": lean}
+def preloaded(content: dict[str, Any]) -> dict[str, Any]:
+    """Whether importing all that the forks need has started TensorFlow, or a thread: then nothing may be forked."""
+    import threading
+
+    from tensorflow.python.eager import context
+
+    from components.optimizer import work
+
+    work.preload(sorted(TECHNIQUES))
+    return {"started": context._context is not None, "threads": threading.active_count()}
+
+
+_WORK = {
+    "preloaded": preloaded,
+    "optimize": optimize,
+    "answers": answers,
+    "compiled": compiled,
+    "with_slots": with_slots,
+    "lean": lean,
+}
 
 if __name__ == "__main__":
     subprocesses.child_main(lambda content: _WORK[content["do"]](content))

@@ -86,6 +86,10 @@ def test_an_abort_a_failed_check_and_lost_quality_cost_that_variant_only(small, 
     assert folder_bytes(tmp_path / "model") == folder_bytes(small / "model")
 
 
+def test_the_process_that_forks_has_not_started_tensorflow(tmp_path):
+    assert child("preloaded", tmp_path / "log") == {"started": False, "threads": 1}
+
+
 def test_what_the_budget_leaves_no_time_for_is_said(small, tmp_path):
     found = run(job(small, tmp_path, variants=["frozen", "float16"], budget_seconds=0.1), tmp_path / "log")
     assert [v.status for v in found.variants] == ["measured", "not_tried", "not_tried"]

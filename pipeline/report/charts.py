@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from components.evaluation.config import HIGHER_IS_BETTER
+
 Figure = dict[str, Any]
 INK, ACCENT, SECOND, GOOD, BAD, SOFT = "$ink", "$accent", "$second", "$good", "$bad", "$soft"
 """Colours by name: the page puts its light or dark ones in their place."""
@@ -123,8 +125,11 @@ def pareto(points: Sequence[Mapping[str, Any]], metric: str, batch_size: int) ->
     }
     low, high = min(point["p50"] for point in points), max(point["p50"] for point in points)
     room = 0.12 * (high - low or high or 1.0)
-    extra = {"showlegend": False, "height": 420, "xaxis": {"range": [low - room, high + room]}}
-    return _figure("Variants", [dots], f"median latency at batch {batch_size}, ms (left is better)", metric, extra)
+    extra: Figure = {"showlegend": False, "height": 420, "xaxis": {"range": [low - room, high + room]}}
+    if metric not in HIGHER_IS_BETTER:
+        extra["yaxis"] = {"autorange": "reversed"}
+    words = f"median latency at batch {batch_size}, ms (left is better)"
+    return _figure("Variants", [dots], words, f"{metric} (up is better)", extra)
 
 
 def _beside(x: float, points: Sequence[Mapping[str, Any]]) -> str:

@@ -88,11 +88,12 @@ def _cell(name: str, values: record.MetricValues, limits: Mapping[str, Any]) -> 
     low, high = limits.get("change") or (change or 0.0, change or 0.0)
     sure = change is not None and abs(change) >= NO_CHANGE and min(low * change, high * change) > 0
     better = change is not None and (change > 0) == (name not in LOWER_IS_BETTER)
+    same = change is not None and max(abs(change), abs(low), abs(high)) < NO_CHANGE
     return {
         "value": output.number(mine),
         "limits": _between(limits.get("value"), ""),
-        "change": "" if change is None else f"{change:+.4f}",
-        "change_limits": _between(limits.get("change"), "+") if change is not None else "",
+        "change": "" if change is None else "the same" if same else f"{change:+.4f}",
+        "change_limits": "" if change is None or same else _between(limits.get("change"), "+"),
         "kind": "" if not judged or not sure else "good" if better else "bad",
     }
 

@@ -42,6 +42,7 @@ def write(root, run):
         made_from = {"version": scoring.VERSION, **asdict(job(root.path / "artifacts"))}
         drawn = {"made_from": made_from, "task": "binary", "rows": 500, **curves.binary(labels, values)}
         drawn["intervals"] = {"Evaluator": {"overall": {"auc": {"value": [0.9, 0.92], "change": [0.35, 0.47]}}}}
+        drawn |= {"confusion": [[5, 1, 0], [0, 4, 0], [2, 0, 3]], "classes": ["a", "b", "c"]}
         (folder / "scores.json").write_text(json.dumps(drawn))
 
 

@@ -181,6 +181,16 @@ def test_a_thousand_nodes_can_be_searched_and_clicked(page, tmp_path):
     assert page.troubles() == [] and page.requests() == []
 
 
+def test_the_confusion_matrix_is_one(page, pages):
+    page.open(pages["run-live"])
+    rows = page.run("[...document.querySelectorAll('.confusion tr')].map(r => [...r.cells].map(c => c.innerText))")
+    assert rows[0][1:] == ["a", "b", "c"] and rows[3] == ["c", "2", "0", "3"]
+    lefts = (
+        "[...document.querySelectorAll('.confusion tr')].map(r => Math.round(r.cells[2].getBoundingClientRect().left))"
+    )
+    assert len(set(page.run(lefts))) == 1
+
+
 def test_the_lineage_graph_answers_a_click_a_search_and_keys(page, pages):
     page.open(pages["run-live"])
     page.click("document.querySelector('.lineage [data-zoom=fit]')")

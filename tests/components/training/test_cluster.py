@@ -17,6 +17,7 @@ import pytest
 from components import subprocesses
 from components.errors import TrainingError
 from components.training import TrainingJob, TrainingResult, train
+from components.training.cluster import _free_addresses
 from components.training.main import MODULE
 from tests.components.training.children import weights
 from tests.components.training.synthetic import make_job
@@ -144,6 +145,17 @@ def test_a_cluster_that_does_not_come_up_ends_in_time(one_file_data: Path, tmp_p
     with pytest.raises(TrainingError, match=r"did not come up for 0\.5 s"):
         run(make_job(one_file_data, tmp_path, training=settings), tmp_path)
     assert time.monotonic() - started < 60
+
+
+def test_the_cluster_that_tf_config_names_is_joined(one_file_data: Path, tmp_path: Path) -> None:
+    job = make_job(one_file_data, tmp_path, training=SETTINGS | cluster("multi_worker_mirrored", workers=2))
+    members = {"worker": list(_free_addresses(1))}
+    environment = {"TF_CONFIG": json.dumps({"cluster": members, "task": {"type": "worker", "index": 0}})}
+    content = job.model_dump(mode="json")
+    outcome = subprocesses.run(MODULE, content, tmp_path / "log", timeout_seconds=240, environment=environment)
+    assert outcome.result, outcome.error
+    assert (outcome.result["strategy"], outcome.result["replicas"]) == ("multi_worker_mirrored", 1)
+    assert not (tmp_path / "checkpoints" / "cluster").exists(), "none was started"
 
 
 def test_a_killed_training_process_resumes_bit_for_bit(one_file_data: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The outer loop alone: how many steps a call takes, what it asks of its actions. No model, and no clock of the machine."""
+"""The outer loop alone: how many steps a call takes, what it asks of its actions. No model, no clock but our own."""
 
 from __future__ import annotations
 

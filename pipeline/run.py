@@ -22,6 +22,7 @@ import yaml
 
 from components import progress
 from components.errors import TaxiwayError, UsageError
+from components.example_gen.files import ROOT_MARK
 from components.serving.directory import Version
 from pipeline import config as configuration
 from pipeline import display, output, record, recovery, summary, uptodate
@@ -31,7 +32,7 @@ from pipeline.recorder import Recorder, paragraph
 from pipeline.store import Store, check_file
 
 EXIT_LIVE, EXIT_FAILED, EXIT_BLOCKED, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 3, 130, 143
-LOCK_FILE = ".run.lock"
+LOCK_FILE = ROOT_MARK
 IMPORTING = "TFX"
 LITTLE_BYTES = 1 << 18
 """With less than this free, a failure to write comes from the disk."""

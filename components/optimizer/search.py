@@ -26,6 +26,8 @@ from components.optimizer.variants.base import Piece
 from components.subprocesses import child_main
 
 _MOST_WORKERS = 4
+_LOADING_SECONDS = 2.0
+"""Kept of the budget for each variant that may be measured: it is loaded and warmed up before the rounds begin."""
 
 
 class Search:
@@ -36,6 +38,7 @@ class Search:
         self.started = time.monotonic()
         workers = self.config.workers or min(_cores(), _MOST_WORKERS)
         self.maker = Maker(job, folder, workers, self.remaining)
+        self.planned = 0
         self.variants: list[Variant] = []
         self.machine: dict[str, Any] = {}
 
@@ -57,7 +60,8 @@ class Search:
 
     def remaining(self) -> float:
         """Seconds of the budget that are left for making variants; a share is kept for measuring them."""
-        reserve = min(0.25 * self.config.budget_seconds, 4 * self.config.measuring.seconds)
+        measuring = 4 * self.config.measuring.seconds + _LOADING_SECONDS * self.planned
+        reserve = min(0.25 * self.config.budget_seconds, measuring)
         return self.config.budget_seconds - reserve - (time.monotonic() - self.started)
 
     # Making
@@ -68,6 +72,7 @@ class Search:
         pairs = combinations(self.config) if listed else []
         names = [*listed, *(f"{s}+{t}" for s, t in pairs)]
         refused = in_time(names, self.config)
+        self.planned = min(len(names), self.config.max_variants)
         reference = asyncio.create_task(self.maker.judged(()))
         tasks: dict[str, asyncio.Task[Variant]] = {}
         for name in listed:

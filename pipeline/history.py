@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.errors import UsageError, close_matches
-from pipeline import output, record, retold
+from pipeline import output, record
 from pipeline.layout import Root
 from pipeline.record import RunRecord
 from pipeline.store import Store, knows_runs
@@ -88,6 +88,8 @@ def find(root: Root, run: str | None) -> RunRecord:
 def _load(root: Root, run_id: str, store: Store | None) -> RunRecord:
     found = record.read(root.run(run_id))
     if found is None:
+        from pipeline import retold  # its readers of artifacts cost a tenth of a second
+
         return retold.run(root, run_id, store)
     return died(found) if found.state == "running" and not alive(found) else found
 

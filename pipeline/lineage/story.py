@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import TaxiwayError, UsageError
-from pipeline import output, record, retold
+from pipeline import output, record
 from pipeline.layout import Root
 from pipeline.lineage.graph import LineageGraph
 from pipeline.lineage.nodes import Node
@@ -85,9 +85,15 @@ def _records(executions: Iterable[Node], root: Root) -> dict[str, record.RunReco
                 found[run] = summary
     untold = [run for run in newest_last if run not in found][-RETOLD:]
     with contextlib.suppress(TaxiwayError):
-        store = Store.of(root) if untold else None
-        found |= {run: retold.run(root, run, store) for run in untold}
+        found |= _retold(untold, root) if untold else {}
     return found
+
+
+def _retold(runs: Iterable[str], root: Root) -> dict[str, record.RunRecord]:
+    from pipeline import retold  # its readers of artifacts cost a tenth of a second
+
+    store = Store.of(root)
+    return {run: retold.run(root, run, store) for run in runs}
 
 
 def _step(graph: LineageGraph, execution: Node, run: record.RunRecord | None) -> Step:

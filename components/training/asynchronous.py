@@ -38,7 +38,9 @@ class AsyncStepper(Stepper):
         recipe, rows = source.recipe, source.rows
         parts = [weight.name for weight in self.model.weights if _SHARD.search(weight.name)]
         tables = sorted({_SHARD.sub("", name) for name in parts})
-        LOG.info("%d parts of large variables on the parameter servers: %s", len(parts), ", ".join(tables) or "none is large")
+        LOG.info(
+            "%d parts of large variables on the parameter servers: %s", len(parts), ", ".join(tables) or "none is large"
+        )
         layout = self.replicas.layout(self.config.global_batch_size, self.config.accumulate)
         self.order = sources.Order(rows, layout, self.config.seed, self.config.input.shuffle)
         self.take_steps = tf.function(self._take_steps, autograph=self.autograph)

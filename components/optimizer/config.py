@@ -163,7 +163,7 @@ class MeasuringConfig(Section):
     calls: int = Field(8, ge=1)
     """Timed calls of each variant in a round, each with another batch of rows."""
     seconds: float = Field(2.0, gt=0)
-    """Wall time after which no new round starts, for each batch size and variant; five rounds are always made."""
+    """Wall time after which no new round starts, for each batch size and variant; ten rounds are always made."""
 
 
 class OptimizationConfig(Section):

@@ -22,7 +22,7 @@ Call = Callable[[Any], Any]
 Samples = dict[str, list[list[float]]]
 """Seconds by variant: `[rounds][calls]`."""
 
-MIN_ROUNDS = 5
+MIN_ROUNDS = 10
 
 
 def pin(threads: int) -> int:

@@ -40,4 +40,3 @@ def assignments(option: str, texts: Iterable[str], example: str) -> dict[str, An
         UsageError: One is of another form, or its value is no YAML.
     """
     return dict(assignment(option, text, example) for text in texts)
-

@@ -64,7 +64,7 @@ class Loop:
         rows_per_second: Of the last call of the inner loop.
         elapsed: Wall time up to the last call, the same in every process of a cluster.
         terminating: Whether a process of the cluster was asked to end.
-        settled: Whether calls of the inner loop have found their size.
+        settled: Whether calls of the inner loop have found their size, and the last one did not trace.
         stopped: Why training ends before `total_steps`; empty while it does not.
     """
 
@@ -83,7 +83,7 @@ class Loop:
         self.terminated, self.terminating = terminated, False
         self._sums = np.zeros(2)
         self._steps_per_call = stepper.config.steps_per_loop or FIRST_STEPS
-        self.settled = bool(stepper.config.steps_per_loop)
+        self.settled = False
         self._data: Any = None
         self._started = time.monotonic()
 
@@ -185,10 +185,9 @@ class Loop:
 
     def _adapt(self, steps: int, seconds: float, traced: bool) -> None:
         """More steps a call while a call is short. One that traced is not judged, nor one that an action cut short."""
-        if self.stepper.config.steps_per_loop or traced:
-            return
-        short = steps == self._steps_per_call and seconds < TARGET_SECONDS / 2
-        self.settled = not short
+        full = steps == self._steps_per_call and not self.stepper.config.steps_per_loop
+        short = not traced and full and seconds < TARGET_SECONDS / 2
+        self.settled = not traced and not short
         if short:
             self._steps_per_call = min(self._steps_per_call * 2, MOST_STEPS)
 

@@ -15,7 +15,9 @@ from functools import cache
 from pathlib import Path
 
 OUR_PACKAGES = ("components", "data", "pipeline")
-CALLED_BY_STOCK = {"tfx.components.evaluator.executor.Executor": ("components.evaluation.metrics",)}
+CALLED_BY_STOCK = {
+    "tfx.components.evaluator.executor.Executor": ("components.evaluation.binary", "components.evaluation.metrics")
+}
 """Modules of ours that an installed package's executor is told to call."""
 _HOME = Path(__file__).parent.parent
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")

@@ -130,8 +130,12 @@ class Scores:
     def _join(self, score: NDArray[Any], positive: NDArray[Any], negative: NDArray[Any]) -> None:
         both, index = np.unique(np.concatenate([self.score, score]), return_inverse=True)
         self.score = both
-        self.positive = np.bincount(index, np.concatenate([self.positive, positive]), len(both))
-        self.negative = np.bincount(index, np.concatenate([self.negative, negative]), len(both))
+        self.positive = _counts(index, np.concatenate([self.positive, positive]), len(both))
+        self.negative = _counts(index, np.concatenate([self.negative, negative]), len(both))
+
+
+def _counts(index: NDArray[Any], weights: NDArray[Any], length: int) -> NDArray[np.float64]:
+    return np.bincount(index, weights, length).astype(np.float64, copy=False)  # numpy's stubs promise whole numbers
 
 
 class _Scores(beam.CombineFn):

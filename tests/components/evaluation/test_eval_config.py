@@ -89,5 +89,5 @@ def test_an_equal_model_passes_a_tolerance_of_zero():
     from components.evaluation.eval_config import optimized_eval_config
 
     made = optimized_eval_config(EvaluationConfig(), "y", "binary", 0.0)
-    (auc,) = [m for m in made.metrics_specs[0].metrics if m.class_name == "AUC"]
+    (auc,) = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
     assert auc.per_slice_thresholds[0].threshold.change_threshold.absolute.value < 0

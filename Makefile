@@ -29,8 +29,8 @@ lint: setup ## ruff, mypy, import contracts
 bench: setup ## the benchmarks; each prints ratios (minutes; wants a quiet machine)
 	@$(BIN)/taxiway bench pipeline
 
-image: setup ## the container image
-	@$(BIN)/python -m deploy.image
+image: setup ## the container image (ARGS="--base IMAGE ..." goes to it)
+	@$(BIN)/python -m deploy.image $(ARGS)
 
 lock: ## write requirements.lock anew from pyproject.toml: hashed, no download addresses
 	@.ci/setup --tools-only

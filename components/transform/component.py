@@ -11,6 +11,9 @@ from tfx.dsl.components.base import executor_spec
 from components.transform.config import FeaturesConfig, PreprocessingConfig
 from components.transform.executor import Executor
 
+USERS = "components.transform.users.preprocessing_fn"
+"""Calls the user's function with the columns that a model may use."""
+
 
 class Transform(TfxTransform):
     """In: `examples`, `schema`. Out: `transform_graph`, `transformed_examples`.
@@ -43,7 +46,7 @@ class Transform(TfxTransform):
         super().__init__(
             examples=examples,
             schema=schema,
-            preprocessing_fn=settings.function,
+            preprocessing_fn=settings.function if built_in else USERS,
             custom_config={
                 "features": json.loads(FeaturesConfig.model_validate_json(features).model_dump_json()),
                 "preprocessing": json.loads(settings.model_dump_json()),

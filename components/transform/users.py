@@ -1,0 +1,55 @@
+"""The user's own preprocessing function, between TFT and what the configuration leaves out."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from components.errors import ConfigError
+
+
+def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]) -> dict[str, Any]:
+    """Calls the function that `preprocessing.function` names.
+
+    Args:
+        inputs: Raw columns. Those in `features.leave_out` are kept from the function: the served model does not ask for
+            them, so that what it needs of them would be missing in every request.
+        custom_config: As for the built-in function; handed on where the function takes it.
+
+    Raises:
+        ConfigError: the function cannot be imported, or returns no features.
+    """
+    path = custom_config["preprocessing"]["function"]
+    function = imported(path)
+    given = {name: value for name, value in inputs.items() if name not in custom_config["features"]["leave_out"]}
+    settings = [custom_config] if len(inspect.signature(function).parameters) > 1 else []
+    outputs = function(given, *settings)
+    if not isinstance(outputs, Mapping) or custom_config["label"] not in outputs:
+        raise ConfigError(
+            f"preprocessing.function {path!r} returned {_what(outputs)}.",
+            f"Return a dict of tensors, the label {custom_config['label']!r} among them.",
+        )
+    return dict(outputs)
+
+
+def imported(path: str) -> Callable[..., Any]:
+    """The function behind a dotted path.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"preprocessing.function {path!r} cannot be imported: {error}.",
+            "Name it as module.function; modules beside the configuration file can be imported.",
+        ) from error
+    return found
+
+
+def _what(outputs: Any) -> str:
+    return f"only {', '.join(sorted(outputs))}" if isinstance(outputs, Mapping) else type(outputs).__name__

@@ -1,0 +1,48 @@
+"""The user's own preprocessing function sees what a model may use, and is told what it must return."""
+
+import sys
+import types
+
+import pytest
+
+from components.errors import ConfigError
+from components.transform.users import preprocessing_fn
+
+
+@pytest.fixture
+def mine(monkeypatch):
+    module = types.ModuleType("preprocessing_of_a_user")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def called(mine, function, name="function"):
+    mine.function = function
+    config = {
+        "preprocessing": {"function": f"{mine.__name__}.{name}"},
+        "features": {"leave_out": {"id": "identifies"}},
+        "label": "y",
+    }
+    return preprocessing_fn({"a": 1, "id": 2, "y": 3}, config)
+
+
+def test_columns_that_are_left_out_are_not_handed_on(mine):
+    assert called(mine, lambda inputs: dict(inputs)) == {"a": 1, "y": 3}
+
+
+def test_a_function_may_take_the_configuration(mine):
+    outputs = called(mine, lambda inputs, custom_config: {"y": inputs["y"], "named": custom_config["label"]})
+    assert outputs == {"y": 3, "named": "y"}
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"), [({"a": 1}, "returned only a"), ([1], "returned list")], ids=["no label", "no dict"]
+)
+def test_the_label_must_come_back(mine, returned, said):
+    with pytest.raises(ConfigError, match=rf"{said}\.\n.*the label 'y' among them"):
+        called(mine, lambda inputs: returned)
+
+
+def test_a_function_that_is_not_there(mine):
+    with pytest.raises(ConfigError, match=r"'preprocessing_of_a_user\.other' cannot be imported"):
+        called(mine, lambda inputs: {}, name="other")

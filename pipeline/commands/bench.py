@@ -49,9 +49,12 @@ def pipeline(
 
 
 @app.command("train")
-def train(json: options.Json = False) -> int:
-    """The training loop against model.fit: rows a second, ratio, loss after equal steps."""
-    return _call("train", json=json)
+def train(
+    json: options.Json = False,
+    study: Annotated[bool, typer.Option(help="Also train with several devices, workers and parameter servers.")] = True,
+) -> int:
+    """The training loop against model.fit and a bare loop: steps a second, ratio, loss after equal steps."""
+    return _call("train", json=json, study=study)
 
 
 @app.command("input")

@@ -10,6 +10,14 @@ from typing import Literal
 
 Task = Literal["binary", "multiclass", "regression"]
 
+MAIN_METRIC: dict[Task, str] = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
+"""The metric by which a task's models are judged where the configuration names no other."""
+HIGHER_IS_BETTER = frozenset(
+    {"auc", "pr_auc", "accuracy", "r2", "macro_precision", "macro_recall", "macro_f1", "macro_auc"}
+)
+LOWER_IS_BETTER = frozenset({"log_loss", "mae", "mse", "rmse"})
+"""Calibration is in neither: it is best at 1."""
+
 SERVING_DEFAULT = "serving_default"
 """Signature of one input `examples`: DT_STRING `[None]`, serialized `tf.Example` of raw columns."""
 SERVING_RAW = "serving_raw"

@@ -9,12 +9,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from components.evaluation.config import HIGHER_IS_BETTER
+from components.contract import HIGHER_IS_BETTER, LOWER_IS_BETTER
 from pipeline import output
 from pipeline.record import GateRecord, MetricValues, RunRecord, VariantRecord
 
 SLICES_SHOWN = 12
-LOWER_IS_BETTER = frozenset({"log_loss", "mae", "mse", "rmse"})
 NOT_TRIED = "not_tried"
 NO_CHANGE = 5e-5
 """Smaller changes are shown as 0.0000."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import Field, model_validator
 
 from components.configuration import Section
-from components.contract import Task
+from components.contract import MAIN_METRIC, Task
 from components.errors import ConfigError, close_matches
 
 OWN = "components.evaluation.metrics"
@@ -48,10 +48,6 @@ OPTIMIZABLE: dict[Task, tuple[str, ...]] = {
     "regression": ("mae", "mse", "rmse"),
 }
 """What the main metric may be: the optimizer measures it too, with an interval."""
-MAIN_METRIC: dict[Task, str] = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
-HIGHER_IS_BETTER = frozenset(
-    {"auc", "pr_auc", "accuracy", "r2", "macro_precision", "macro_recall", "macro_f1", "macro_auc"}
-)
 
 
 class Threshold(Section):

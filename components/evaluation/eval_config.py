@@ -9,9 +9,8 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from google.protobuf import wrappers_pb2
 
-from components.contract import SERVING_DEFAULT, Task, score_output
+from components.contract import HIGHER_IS_BETTER, SERVING_DEFAULT, Task, score_output
 from components.evaluation.config import (
-    HIGHER_IS_BETTER,
     METRICS,
     MOST_CLASSES,
     OWN,

@@ -10,9 +10,10 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components import artifacts
+from components.contract import MAIN_METRIC
 from components.optimizer.config import OptimizationConfig
 from components.optimizer.executor import Executor
-from components.optimizer.quality import MAIN_METRIC, check_metric
+from components.optimizer.quality import check_metric
 
 
 class ModelOptimizerSpec(component_spec.ComponentSpec):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.contract import Task
+from components.contract import HIGHER_IS_BETTER
 from components.errors import ConfigError, close_matches
 
 Floats = NDArray[np.float64]
@@ -100,8 +100,6 @@ METRICS: dict[str, Callable[[Floats, Floats], Weighted]] = {
     "mse": _mse,
     "rmse": _rmse,
 }
-MAIN_METRIC: dict[Task, str] = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
-HIGHER_IS_BETTER = frozenset({"auc", "pr_auc", "accuracy"})
 
 
 def check_metric(metric: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from components.contract import Task
+from components.contract import HIGHER_IS_BETTER, Task
 from components.training.losses import RowLoss
 
 BINS = 8192
@@ -102,13 +102,10 @@ def areas(positives: np.ndarray, negatives: np.ndarray) -> tuple[float, float]:
     return float(roc), float(np.sum(np.diff(np.concatenate([[0.0], recall])) * precision))
 
 
-BETTER_WHEN_HIGHER = {"auc", "pr_auc", "accuracy", "r2"}
-
-
 def better(name: str, value: float, than: float | None, min_delta: float = 0.0) -> bool:
     """Whether `value` of the metric `name` improves on `than`; anything improves on None, NaN on nothing."""
     if not np.isfinite(value):
         return False
     if than is None:
         return True
-    return value > than + min_delta if name in BETTER_WHEN_HIGHER else value < than - min_delta
+    return value > than + min_delta if name in HIGHER_IS_BETTER else value < than - min_delta

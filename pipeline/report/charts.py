@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from components.evaluation.config import HIGHER_IS_BETTER
+from components.contract import HIGHER_IS_BETTER
 
 Figure = dict[str, Any]
 INK, ACCENT, SECOND, GOOD, BAD, SOFT = "$ink", "$accent", "$second", "$good", "$bad", "$soft"

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.contract import serving_model_dir
-from components.evaluation.config import HIGHER_IS_BETTER
+from components.contract import HIGHER_IS_BETTER, LOWER_IS_BETTER, serving_model_dir
 from pipeline import output, record, results
 from pipeline.report import charts, scoring
 from pipeline.report.sections.common import MOST_SLICES, Section, overall
 from pipeline.report.sources import RunSources
-from pipeline.summary import LOWER_IS_BETTER, NO_CHANGE
+from pipeline.summary import NO_CHANGE
 
 
 def evaluation(sources: RunSources) -> Section:

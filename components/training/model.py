@@ -6,13 +6,13 @@ or a regression in the label's own unit) or `[batch, classes]`.
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
 from components.contract import Task
+from components.dotted import imported
 from components.errors import ConfigError, DataError
 from components.training import schema
 from components.training.config import ModelConfig
@@ -116,7 +116,7 @@ def _sum_positions(values: tf.Tensor) -> tf.Tensor:
 
 
 def _users_model(config: ModelConfig, features: list[schema.Feature], task: Task, units: int) -> tf_keras.Model:
-    function = _import(config.function)
+    function = imported(config.function, "model.function")
     model = function(features, task, units, **config.arguments)
     if not isinstance(model, tf_keras.Model):
         raise ConfigError(
@@ -124,14 +124,3 @@ def _users_model(config: ModelConfig, features: list[schema.Feature], task: Task
             "Return a model built with `import tf_keras` (not tensorflow.keras) that maps features to logits.",
         )
     return model
-
-
-def _import(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"model.function {path!r} cannot be imported: {error}",
-            "Name it package.module.function, importable where the pipeline runs.",
-        ) from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from components.dotted import imported
 from components.errors import ConfigError
 
 
@@ -22,7 +22,7 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
         ConfigError: the function cannot be imported, or returns no features.
     """
     path = custom_config["preprocessing"]["function"]
-    function = imported(path)
+    function = imported(path, "preprocessing.function")
     given = {name: value for name, value in inputs.items() if name not in custom_config["features"]["leave_out"]}
     settings = [custom_config] if len(inspect.signature(function).parameters) > 1 else []
     outputs = function(given, *settings)
@@ -32,23 +32,6 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
             f"Return a dict of tensors, the label {custom_config['label']!r} among them.",
         )
     return dict(outputs)
-
-
-def imported(path: str) -> Callable[..., Any]:
-    """The function behind a dotted path.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    module, _, name = path.rpartition(".")
-    try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"preprocessing.function {path!r} cannot be imported: {error}.",
-            "Name it as module.function; modules beside the configuration file can be imported.",
-        ) from error
-    return found
 
 
 def _what(outputs: Any) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
-Floats = NDArray[np.float64]
+from components.evaluation.metrics import area_under_roc
+
 _SCORES = "_taxiway_scores"  # TFMA keeps names that begin so to itself
 DIGITS = 6
 """Scores are told apart to this many decimals, which bounds the memory of a slice however many rows it has."""
@@ -163,10 +164,7 @@ class _Scores(beam.CombineFn):
 
 
 def _auc(scores: Scores) -> float:
-    """Mann and Whitney's statistic: the chance that a positive row scores above a negative one, ties counting half."""
-    below = np.cumsum(scores.negative) - scores.negative
-    pairs = scores.positive.sum() * scores.negative.sum()
-    return _ratio(float((scores.positive * (below + scores.negative / 2)).sum()), pairs)
+    return float(area_under_roc(scores.positive, scores.negative))
 
 
 def _pr_auc(scores: Scores) -> float:

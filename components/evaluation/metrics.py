@@ -190,10 +190,22 @@ def _f1(sums: Floats) -> Floats:
 
 
 def _auc(sums: Floats) -> Floats:
-    """Mann-Whitney's statistic on the histograms: rows in one bin count half."""
     own, others = np.split(sums[:, 3:], 2, axis=1)
-    below = np.cumsum(others, axis=1) - others
-    return _ratio((own * (below + others / 2)).sum(axis=1), own.sum(axis=1) * others.sum(axis=1))
+    return area_under_roc(own, others)
+
+
+def area_under_roc(own: Floats, others: Floats) -> Floats:
+    """Mann and Whitney's statistic along the last axis: the chance that a row of the class scores above another one.
+
+    Args:
+        own: Rows of the class by ascending score or bin.
+        others: The other rows, likewise; those of the same score count half.
+
+    Returns:
+        NaN where one side has no row.
+    """
+    below = np.cumsum(others, axis=-1) - others
+    return _ratio((own * (below + others / 2)).sum(axis=-1), own.sum(axis=-1) * others.sum(axis=-1))
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

@@ -165,12 +165,18 @@ def _end_with_parent() -> None:
     it starts itself.
     """
     parent = os.environ.pop(_PARENT_VARIABLE, "")
-    if not parent:
-        return
-    with contextlib.suppress(AttributeError):  # another system than Linux
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it died before the kernel was asked
+    if parent and not signalled_with(int(parent), signal.SIGTERM):
         sys.exit(1)
+
+
+def signalled_with(parent: int, number: signal.Signals) -> bool:
+    """Has the kernel send this process a signal when its parent dies; False where `parent` has died already.
+
+    Linux only; elsewhere no signal will come.
+    """
+    with contextlib.suppress(AttributeError):  # another system than Linux
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+    return os.getppid() == parent  # looked at afterwards: it may have died before the kernel was asked
 
 
 def raise_again(outcome: Outcome, otherwise: type[errors.TaxiwayError]) -> None:

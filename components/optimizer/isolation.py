@@ -8,7 +8,6 @@ runtime, threads and a fate of its own. An abort costs that piece only.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import signal
@@ -21,9 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import errors
-
-_PR_SET_PDEATHSIG = 1
+from components import errors, subprocesses
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,8 @@ async def run(work: Callable[[], Any], timeout_seconds: float) -> Ended:
 
 def _child(work: Callable[[], Any], answer: Path, parent: int) -> None:
     """Everything the child does; it never returns."""
-    _die_with_parent(parent)
+    if not subprocesses.signalled_with(parent, signal.SIGKILL):  # a killed optimizer leaves no converter behind
+        os._exit(1)
     try:
         told: dict[str, Any] = {"value": work()}
         text = json.dumps(told)
@@ -92,14 +90,6 @@ def _child(work: Callable[[], Any], answer: Path, parent: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # no atexit: they belong to the parent
-
-
-def _die_with_parent(parent: int) -> None:
-    """So that a killed optimizer leaves no converter behind. Linux only; elsewhere a no-op."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 async def _wait(child: int, deadline: float) -> int | None:

@@ -92,7 +92,7 @@ class Tuning:
             global_batch_size=self.batch,
             seed=self.seed,
             actions=[Call(tell, max(self.steps // 10, 1))],
-            sources=(self.source, self.source),  # not the evaluation split
+            source=self.source,  # the evaluation split is not looked at
         )
 
 

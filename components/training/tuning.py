@@ -41,7 +41,7 @@ class Finetuned:
     """What `finetune` did to the model that it was given.
 
     Attributes:
-        metrics: On the eval split, after the last step.
+        metrics: On the eval split, after the last step; empty where the caller gave its own rows.
         steps: Optimizer steps.
         seconds: Wall time.
         loss: Mean training loss over all steps.
@@ -86,7 +86,7 @@ def finetune(
     global_batch_size: int | None = None,
     actions: Sequence[Action] = (),
     seed: int | None = None,
-    sources: tuple[Source, Source] | None = None,
+    source: Source | None = None,
 ) -> Finetuned:
     """Trains a Keras model on, in place, on one device of this process, with the trainer's loop.
 
@@ -99,19 +99,20 @@ def finetune(
         global_batch_size: Instead of the job's.
         actions: Run between calls of the inner loop.
         seed: Instead of the job's.
-        sources: Rows to train on and to evaluate on, from `open_source`, to read them once for several calls.
+        source: Rows to train on, weighed already, to read them once for several calls; nothing is evaluated then.
 
     Raises:
         TrainingError: a loss or gradient was not finite.
     """
     config = _finetuning(job.training, learning_rate, schedule, global_batch_size, seed)
     job = job.model_copy(update={"training": config})
-    train, eval_source = sources or open_sources(job)
+    train, eval_source = (source, None) if source else open_sources(job)
     total = max(ceil(epochs * train.steps_per_epoch(config.global_batch_size) - 1e-9), 1)
     stepper = _stepper(keras_model, job, total)
     loop = Loop(stepper, train, total, actions)
     loop.run()
-    return Finetuned(stepper.evaluate(eval_source), loop.step, loop.seconds, loop.mean_loss)
+    metrics = stepper.evaluate(eval_source) if eval_source else {}
+    return Finetuned(metrics, loop.step, loop.seconds, loop.mean_loss)
 
 
 def open_sources(job: TrainingJob) -> tuple[Source, Source]:

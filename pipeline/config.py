@@ -13,11 +13,12 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 from components.configuration import Section
 from components.errors import ConfigError, close_matches
 from components.evaluation.config import EvaluationConfig
-from components.example_gen.config import SPAN_PLACEHOLDER, DataConfig, LabelConfig
+from components.example_gen.config import DataConfig, LabelConfig
 from components.gates.config import GatesConfig
 from components.gates.location import schema_file
 from components.optimizer.config import OptimizationConfig
 from components.serving.config import ServingConfig
+from components.tables.config import SPAN_PLACEHOLDER
 from components.training.config import ModelConfig, TrainingConfig
 from components.transform.config import FeaturesConfig, PreprocessingConfig
 from pipeline.assignments import assignment

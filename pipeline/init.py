@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from components.contract import Task
 from components.errors import UsageError
-from components.example_gen.bad_rows import check_allowed
-from components.example_gen.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, CsvConfig, DataConfig
+from components.example_gen.config import DataConfig
 from components.example_gen.dialect import sniff
-from components.example_gen.files import is_remote, list_files
 from components.example_gen.profile import Profile, look
+from components.tables.bad_rows import check_allowed
+from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, CsvConfig
+from components.tables.files import is_remote, list_files
 from pipeline import config as configuration
 from pipeline import output
 from pipeline.init_choices import Proposal, choose

@@ -22,8 +22,8 @@ import yaml
 
 from components import progress
 from components.errors import TaxiwayError, UsageError
-from components.example_gen.files import ROOT_MARK
 from components.serving.directory import Version
+from components.tables.files import ROOT_MARK
 from pipeline import config as configuration
 from pipeline import display, output, record, recovery, summary, uptodate
 from pipeline.layout import DEFAULT_ROOT, Root

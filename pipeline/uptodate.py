@@ -9,9 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from components.example_gen.files import fingerprint
 from components.gates.schema import edited_content
 from components.serving.directory import ServingDirectory, Version
+from components.tables.files import fingerprint
 from pipeline import record
 from pipeline.config import Config
 from pipeline.fingerprint import code_fingerprint

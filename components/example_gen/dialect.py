@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 
-from components.example_gen.config import CsvConfig
-from components.example_gen.files import SourceFile
-from components.example_gen.reading import open_rows, readable
+from components.tables.config import CsvConfig
+from components.tables.files import SourceFile
+from components.tables.reading import open_rows, readable
 
 _LOOKED_AT_BYTES = 1 << 18
 _LOOKED_AT_ROWS = 100

@@ -19,7 +19,7 @@ from tfx.types.standard_component_specs import EXAMPLES_KEY
 
 from components.errors import DataError
 from components.example_gen.config import DataConfig
-from components.example_gen.files import fingerprint
+from components.tables.files import fingerprint
 
 
 class FingerprintDriver(base_driver.BaseDriver, portable_driver.BaseDriver):

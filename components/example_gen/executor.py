@@ -20,10 +20,10 @@ from tfx.types.standard_component_specs import EXAMPLES_KEY
 
 from components import errors
 from components.example_gen.config import DataConfig, LabelConfig
-from components.example_gen.files import fingerprint, is_remote
 from components.example_gen.ingest import Ingested, Job, Stage, ingest
 from components.example_gen.split import SPLITS
 from components.example_gen.writing import writable
+from components.tables.files import fingerprint, is_remote
 
 _LITTLE_BYTES = 1 << 16
 CLASSES_PROPERTY = "classes"

@@ -11,7 +11,7 @@ executor's). Results do not depend on the order of files or on who ran them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,15 +20,16 @@ import pyarrow as pa
 
 from components import progress
 from components.errors import ConfigError, DataError, close_matches
-from components.example_gen import files as files_module
 from components.example_gen import label as labels
 from components.example_gen import split as splits
-from components.example_gen.bad_rows import BAD_ROWS_FILE, BadRows, check_allowed
 from components.example_gen.config import DataConfig, LabelConfig
-from components.example_gen.files import SourceFile
-from components.example_gen.reading import read
-from components.example_gen.tables import Kind, calendar_columns, check_kinds, convert, infer_kind, merge_kinds
 from components.example_gen.writing import EncodeAndWrite, SplitWriter, example_batch, writable
+from components.tables import files as files_module
+from components.tables.bad_rows import BAD_ROWS_FILE, BadRows, check_allowed
+from components.tables.columns import Kind, calendar_columns, check_kinds, infer_kind, merge_kinds
+from components.tables.files import SourceFile
+from components.tables.reading import read
+from components.tables.typed_rows import typed_batches
 
 INGEST_FILE = "ingest.json"
 """Beside the splits: what was read, what the columns are, the order of the label's classes."""
@@ -217,7 +218,7 @@ def observe(job: Job) -> dict[str, Any]:
     if job["labels"]:
         wanted |= dict.fromkeys(labels.columns_read(label))
     rows = 0
-    for columns in converted(file, data, job["kinds"], BadRows(), tuple(wanted)):
+    for columns in typed_batches(file, data, job["kinds"], BadRows(), tuple(wanted)):
         rows += _length(columns)
         if job["labels"] and len(found) <= labels.MAX_CLASSES:
             found |= set(labels.distinct(labels.raw_label(label, columns)))
@@ -235,7 +236,7 @@ def write(job: Job) -> dict[str, Any]:
     shard_bytes = data.shard_mib << 20
     writers = [SplitWriter(f"{job['folder']}/Split-{s}", job["part"], shard_bytes) for s in splits.SPLITS]
     with EncodeAndWrite(writers) as output:
-        for columns in converted(file, data, job["kinds"], bad, None):
+        for columns in typed_batches(file, data, job["kinds"], bad, None):
             output.put(*_labelled_and_split(columns, data, label, job, file, rows))
     for writer in writers:
         writer.close(even_if_empty=job["part"] == 0)  # a reader of the split's folder must find a file
@@ -265,47 +266,6 @@ def _labelled_and_split(
         batch, split = pa.Table.from_batches([batch]).filter(pa.array(used)).combine_chunks(), split[used]
         batch = batch.to_batches()[0] if batch.num_rows else example_batch({})
     return batch, split
-
-
-def converted(
-    file: SourceFile, data: DataConfig, kinds: Mapping[str, str], bad: BadRows, columns: Sequence[str] | None
-) -> Iterator[dict[str, pa.Array]]:
-    """Batches of converted columns, without the rows whose values are not of their kind."""
-    before = 0
-    for batch in read(file, data, columns, bad):
-        if batch.num_rows:
-            yield _convert_batch(batch, file, {n: kinds[n] for n in columns} if columns else kinds, bad, before)
-        before += batch.num_rows
-
-
-def _convert_batch(
-    batch: pa.RecordBatch, file: SourceFile, kinds: Mapping[str, str], bad: BadRows, before: int
-) -> dict[str, pa.Array]:
-    arrays: dict[str, pa.Array] = {}
-    wrong = np.zeros(batch.num_rows, bool)
-    names = [name for name in kinds if name in batch.schema.names]
-    raw = dict(zip(batch.schema.names, batch.columns, strict=True))
-    numbered = bad.count == 0  # rows with too few cells are skipped below us: then the numbers are not known
-    for name in names:
-        arrays[name], mask = convert(raw[name], kinds[name])
-        if mask is not None:
-            for i in np.flatnonzero(mask & ~wrong):
-                _add(bad, file, before + int(i) + 1 if numbered else None, name, raw[name][int(i)], kinds[name])
-            wrong |= mask
-    for name in kinds:  # a key or a feature that this batch lacks
-        if name not in arrays:
-            arrays[name] = convert(pa.nulls(batch.num_rows), kinds[name])[0]
-    if not wrong.any():
-        return arrays
-    good = pa.array(~wrong)
-    return {name: array.filter(good) for name, array in arrays.items()}
-
-
-def _add(bad: BadRows, file: SourceFile, row: int | None, name: str, value: pa.Scalar, kind: str) -> None:
-    cell = value.as_py()
-    text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
-    reason = "is no UTF-8 text or holds NUL" if kind == "string" else f"is no {kind}"
-    bad.add(file.name, row, f"column {name!r} {reason}", text)
 
 
 def _parsed(job: Job) -> tuple[DataConfig, LabelConfig, SourceFile]:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from components.errors import ConfigError, DataError
 from components.example_gen.config import LabelConfig
 from components.example_gen.expression import ExpressionError, parse
-from components.example_gen.tables import finite, is_text
+from components.tables.columns import finite, is_text
 
 MAX_CLASSES = 1000
 

@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 from components.contract import Task
 from components.errors import DataError
 from components.example_gen import label as labels
-from components.example_gen.bad_rows import BadRows, check_allowed
 from components.example_gen.config import DataConfig, LabelConfig
-from components.example_gen.files import SourceFile, list_files
-from components.example_gen.ingest import converted, merged_kinds, survey
-from components.example_gen.tables import UnsupportedColumnError, is_text, parse_time
+from components.example_gen.ingest import merged_kinds, survey
+from components.tables.bad_rows import BadRows, check_allowed
+from components.tables.columns import UnsupportedColumnError, is_text, parse_time
+from components.tables.files import SourceFile, list_files
+from components.tables.typed_rows import typed_batches
 
 MAX_ROWS = 400_000
 """Rows that are held to be looked at closer; types are inferred from all."""
@@ -164,7 +165,7 @@ def _sample(
     parts: dict[str, list[pa.Array]] = {name: [] for name in kinds}
     for file in files:
         taken = 0
-        for columns in converted(file, data, kinds, bad, None):
+        for columns in typed_batches(file, data, kinds, bad, None):
             for name in kinds:
                 parts[name].append(columns[name])
             taken += len(columns[name])

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from components.errors import DataError
 from components.example_gen.config import SplitConfig
-from components.example_gen.tables import is_text, parse_time
+from components.tables.columns import is_text, parse_time
 
 SPLITS = ("train", "eval")
 TRAIN, EVAL, LEFT_OUT = 0, 1, 2

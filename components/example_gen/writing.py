@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from components.errors import TaxiwayError
-from components.example_gen.files import is_remote
-from components.example_gen.tables import is_text
+from components.tables.columns import is_text
+from components.tables.files import is_remote
 
 COMPRESSION_LEVEL = 1
 """Of gzip: the fastest. TFX's own writers take 6, for files a quarter smaller at three times the CPU."""

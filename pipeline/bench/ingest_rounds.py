@@ -15,7 +15,7 @@ from typing import Any
 
 from components import subprocesses
 from components.example_gen.config import DataConfig, LabelConfig
-from components.example_gen.files import locate
+from components.tables.files import locate
 
 BEAM_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 LABEL = LabelConfig(column="hour", task="multiclass", classes=tuple(map(str, range(24))))

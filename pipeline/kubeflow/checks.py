@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from components.configuration import Section
 from components.errors import ConfigError, close_matches
-from components.example_gen.config import PACKAGE_PREFIX
+from components.tables.config import PACKAGE_PREFIX
 from pipeline.kubeflow.compiler import Compiled
 from pipeline.kubeflow.platform import SINCE_2_1_0
 from pipeline.kubeflow.storage import ROOTS, scheme_of

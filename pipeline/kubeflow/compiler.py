@@ -18,8 +18,8 @@ from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from components.errors import ConfigError, DataError
-from components.example_gen.config import PACKAGE_PREFIX
-from components.example_gen.files import fingerprint
+from components.tables.config import PACKAGE_PREFIX
+from components.tables.files import fingerprint
 from pipeline.config import Config
 from pipeline.dag import NEVER_CACHED, create_pipeline
 from pipeline.kubeflow import platform

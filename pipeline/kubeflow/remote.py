@@ -25,7 +25,7 @@ from urllib3.exceptions import HTTPError
 
 from components.errors import DataError, TaxiwayError, UsageError
 from components.example_gen.config import DataConfig
-from components.example_gen.files import fingerprint, is_remote
+from components.tables.files import fingerprint, is_remote
 
 TOKEN_VARIABLE = "TAXIWAY_KFP_TOKEN"
 COOKIES_VARIABLE = "TAXIWAY_KFP_COOKIES"

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 
 from components.errors import DataError
-from components.example_gen import files
 from components.example_gen.config import DataConfig
+from components.tables import files
 
 ROWS = b"a,y\n1,0\n2,1\n"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from components.errors import DataError, close_matches
-from components.example_gen.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, DataConfig
+from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, TableConfig
 
 FORMATS = {
     ".csv": "csv",
@@ -84,7 +84,7 @@ def open_binary(path: str) -> IO[bytes]:
     return open(path, "rb")
 
 
-def list_files(data: DataConfig) -> list[SourceFile]:
+def list_files(data: TableConfig) -> list[SourceFile]:
     """The files that the configuration means, in the order of their spans and names.
 
     Raises:
@@ -199,7 +199,7 @@ def _nothing_there(path: str, pattern: str) -> DataError:
     )
 
 
-def _describe(path: str, data: DataConfig, span: int) -> SourceFile:
+def _describe(path: str, data: TableConfig, span: int) -> SourceFile:
     """Format by configuration or name; compression by the first bytes, because names lie."""
     compression = _compression(path)
     suffixes = [s.lower() for s in Path(path).suffixes]
@@ -268,7 +268,7 @@ def _is_hidden(name: str) -> bool:
     return any(part[:1] in "._" and part != ".." for part in Path(name).parts)
 
 
-def fingerprint(data: DataConfig) -> Fingerprint:
+def fingerprint(data: TableConfig) -> Fingerprint:
     """Digest of the content of the files that `data` means.
 
     It reads every byte: size and modification time say nothing about a file written again within a second. Names and

@@ -22,10 +22,10 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from components.errors import DataError, close_matches
-from components.example_gen.bad_rows import BadRows
-from components.example_gen.config import CsvConfig, DataConfig
-from components.example_gen.files import SourceFile, open_binary
-from components.example_gen.tables import UnsupportedColumnError
+from components.tables.bad_rows import BadRows
+from components.tables.columns import UnsupportedColumnError
+from components.tables.config import CsvConfig, TableConfig
+from components.tables.files import SourceFile, open_binary
 
 BLOCK_BYTES = 4 << 20
 """Of text read at once; also the longest row."""
@@ -33,10 +33,10 @@ BATCH_ROWS = 16_384
 _HEADER_BYTES = 1 << 20
 _NUL_SHOWN = "\u2400"
 
-Reader = Callable[[SourceFile, DataConfig, "tuple[str, ...] | None", BadRows], Iterator[pa.RecordBatch]]
+Reader = Callable[[SourceFile, TableConfig, "tuple[str, ...] | None", BadRows], Iterator[pa.RecordBatch]]
 
 
-def read(file: SourceFile, data: DataConfig, columns: Iterable[str] | None, bad: BadRows) -> Iterator[pa.RecordBatch]:
+def read(file: SourceFile, data: TableConfig, columns: Iterable[str] | None, bad: BadRows) -> Iterator[pa.RecordBatch]:
     """The rows of a file.
 
     Args:
@@ -96,7 +96,7 @@ def open_rows(file: SourceFile) -> IO[bytes]:
 
 
 def read_csv(
-    file: SourceFile, data: DataConfig, columns: tuple[str, ...] | None, bad: BadRows
+    file: SourceFile, data: TableConfig, columns: tuple[str, ...] | None, bad: BadRows
 ) -> Iterator[pa.RecordBatch]:
     """Batches of `binary` columns."""
     names = csv_columns(file, data)
@@ -127,7 +127,7 @@ def read_csv(
         yield from reader
 
 
-def _note_ragged(row: Any, file: SourceFile, data: DataConfig, bad: BadRows) -> None:
+def _note_ragged(row: Any, file: SourceFile, data: TableConfig, bad: BadRows) -> None:
     text = row.text or ""
     lines = max(1, text.rstrip("\n").count("\n") + 1)  # a quote that is not closed swallows rows: each one is lost
     reason = f"{row.actual_columns} cells, {row.expected_columns} columns"
@@ -153,7 +153,7 @@ def delimiter(file: SourceFile, config: CsvConfig) -> str:
     return "\t" if name.endswith(".tsv") and config.delimiter == "," else config.delimiter
 
 
-def csv_columns(file: SourceFile, data: DataConfig) -> list[str]:
+def csv_columns(file: SourceFile, data: TableConfig) -> list[str]:
     """The names in the header, or the configured ones.
 
     Raises:
@@ -171,7 +171,7 @@ def csv_columns(file: SourceFile, data: DataConfig) -> list[str]:
     return _check_names(names, file, data)
 
 
-def _first_record(start: bytes, file: SourceFile, data: DataConfig) -> list[str]:
+def _first_record(start: bytes, file: SourceFile, data: TableConfig) -> list[str]:
     with readable(file):
         text = start.decode(data.csv.encoding, "replace").removeprefix("\ufeff")
         csv.field_size_limit(_HEADER_BYTES)
@@ -194,7 +194,7 @@ def _named(first: list[str]) -> list[str]:
     return [name.strip() or f"unnamed_{i}" for i, name in enumerate(first)]
 
 
-def _check_names(names: list[str], file: SourceFile, data: DataConfig) -> list[str]:
+def _check_names(names: list[str], file: SourceFile, data: TableConfig) -> list[str]:
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
         raise DataError(
@@ -210,7 +210,7 @@ def _check_names(names: list[str], file: SourceFile, data: DataConfig) -> list[s
     return names
 
 
-def _kept(names: Iterable[str], data: DataConfig, columns: tuple[str, ...] | None, file: SourceFile) -> list[str]:
+def _kept(names: Iterable[str], data: TableConfig, columns: tuple[str, ...] | None, file: SourceFile) -> list[str]:
     """The columns to read, in the file's order."""
     names = list(names)
     for name in columns or ():
@@ -223,7 +223,7 @@ def _kept(names: Iterable[str], data: DataConfig, columns: tuple[str, ...] | Non
 
 
 def read_jsonl(
-    file: SourceFile, data: DataConfig, columns: tuple[str, ...] | None, bad: BadRows
+    file: SourceFile, data: TableConfig, columns: tuple[str, ...] | None, bad: BadRows
 ) -> Iterator[pa.RecordBatch]:
     """One JSON object a line. A key that a row lacks is a missing value."""
     with open_rows(file) as stream:
@@ -259,7 +259,7 @@ def _json_row(line: bytes, number: int, file: SourceFile, bad: BadRows) -> dict[
     return None
 
 
-def _json_batch(rows: list[dict[str, Any]], data: DataConfig, columns: tuple[str, ...] | None) -> pa.RecordBatch:
+def _json_batch(rows: list[dict[str, Any]], data: TableConfig, columns: tuple[str, ...] | None) -> pa.RecordBatch:
     names = list(dict.fromkeys(name for row in rows for name in row))
     kept = [n for n in names if n not in data.leave_out] if columns is None else list(columns)
     return pa.RecordBatch.from_arrays([_json_array([row.get(n) for row in rows]) for n in kept], names=kept)
@@ -281,7 +281,7 @@ def _json_array(values: list[Any]) -> pa.Array:
 
 
 def read_parquet(
-    file: SourceFile, data: DataConfig, columns: tuple[str, ...] | None, bad: BadRows
+    file: SourceFile, data: TableConfig, columns: tuple[str, ...] | None, bad: BadRows
 ) -> Iterator[pa.RecordBatch]:
     """Batches in the file's own types. A damaged file is an error, never a bad row."""
     del bad
@@ -299,7 +299,7 @@ def read_parquet(
 
 
 def read_tfrecord(
-    file: SourceFile, data: DataConfig, columns: tuple[str, ...] | None, bad: BadRows
+    file: SourceFile, data: TableConfig, columns: tuple[str, ...] | None, bad: BadRows
 ) -> Iterator[pa.RecordBatch]:
     """Serialized `tf.Example`s; a record that is none is a bad row, a damaged file an error."""
     import tensorflow as tf  # slow to import, and needed for this format only
@@ -340,7 +340,9 @@ def _why_no_example(record: bytes) -> str:
         return str(error)
 
 
-def _flat(batch: pa.RecordBatch, data: DataConfig, columns: tuple[str, ...] | None, file: SourceFile) -> pa.RecordBatch:
+def _flat(
+    batch: pa.RecordBatch, data: TableConfig, columns: tuple[str, ...] | None, file: SourceFile
+) -> pa.RecordBatch:
     """Columns of lists with at most one value as columns of values."""
     kept = [n for n in batch.schema.names if n not in data.leave_out] if columns is None else list(columns)
     return pa.RecordBatch.from_arrays([_single(batch, name, file) for name in kept], names=kept)

@@ -1,0 +1,1 @@
+"""Files of rows: which files, how they are written, and their rows as typed columns. No tfx."""

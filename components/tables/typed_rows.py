@@ -1,0 +1,55 @@
+"""Rows of a file as batches of typed columns: every reader of rows goes through here, in training and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from components.tables.bad_rows import BadRows
+from components.tables.columns import convert
+from components.tables.config import TableConfig
+from components.tables.files import SourceFile
+from components.tables.reading import read
+
+
+def typed_batches(
+    file: SourceFile, data: TableConfig, kinds: Mapping[str, str], bad: BadRows, columns: Sequence[str] | None
+) -> Iterator[dict[str, pa.Array]]:
+    """Batches of converted columns, without the rows whose values are not of their kind."""
+    before = 0
+    for batch in read(file, data, columns, bad):
+        if batch.num_rows:
+            yield _convert_batch(batch, file, {n: kinds[n] for n in columns} if columns else kinds, bad, before)
+        before += batch.num_rows
+
+
+def _convert_batch(
+    batch: pa.RecordBatch, file: SourceFile, kinds: Mapping[str, str], bad: BadRows, before: int
+) -> dict[str, pa.Array]:
+    arrays: dict[str, pa.Array] = {}
+    wrong = np.zeros(batch.num_rows, bool)
+    names = [name for name in kinds if name in batch.schema.names]
+    raw = dict(zip(batch.schema.names, batch.columns, strict=True))
+    numbered = bad.count == 0  # rows with too few cells are skipped below us: then the numbers are not known
+    for name in names:
+        arrays[name], mask = convert(raw[name], kinds[name])
+        if mask is not None:
+            for i in np.flatnonzero(mask & ~wrong):
+                _add(bad, file, before + int(i) + 1 if numbered else None, name, raw[name][int(i)], kinds[name])
+            wrong |= mask
+    for name in kinds:  # a key or a feature that this batch lacks
+        if name not in arrays:
+            arrays[name] = convert(pa.nulls(batch.num_rows), kinds[name])[0]
+    if not wrong.any():
+        return arrays
+    good = pa.array(~wrong)
+    return {name: array.filter(good) for name, array in arrays.items()}
+
+
+def _add(bad: BadRows, file: SourceFile, row: int | None, name: str, value: pa.Scalar, kind: str) -> None:
+    cell = value.as_py()
+    text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+    reason = "is no UTF-8 text or holds NUL" if kind == "string" else f"is no {kind}"
+    bad.add(file.name, row, f"column {name!r} {reason}", text)

@@ -17,6 +17,8 @@ from pipeline.emulator.refusals import RefusedError, TaskFailedError
 from pipeline.emulator.store import Artifact
 
 Parameter = Any
+EXECUTOR_LOGS = "executor-logs"
+"""An output that the driver adds to every task (`provisionOutputs`); the launcher writes the container's text there."""
 _KINDS: dict[str, tuple[type, ...]] = {
     "STRING": (str,),
     "NUMBER_INTEGER": (int, float),
@@ -39,6 +41,7 @@ class Job:
         root: The pipeline root of the request.
         parameters: Every parameter of the root, defaults filled in.
         created: The time of creation, as RFC 3339.
+        publish_logs: The cluster's `PUBLISH_LOGS`, true by default since 2.5.
     """
 
     package: Package
@@ -46,6 +49,7 @@ class Job:
     root: str
     parameters: Mapping[str, Parameter]
     created: str = ""
+    publish_logs: bool = True
 
     @property
     def run_root(self) -> str:
@@ -215,6 +219,9 @@ def _provision(job: Job, task_name: str, component: Any, salt: str) -> dict[str,
         uri = f"{job.run_root}/{task_name}/{salt}/{key}"
         artifact = {"name": key, "uri": uri, "type": values["artifactType"]}
         provisioned[key] = {**artifact, **({"metadata": values["metadata"]} if "metadata" in values else {})}
+    if job.publish_logs:
+        uri = f"{job.run_root}/{task_name}/{salt}/{EXECUTOR_LOGS}"
+        provisioned[EXECUTOR_LOGS] = {"name": EXECUTOR_LOGS, "uri": uri, "type": {"schemaTitle": "system.Artifact"}}
     return provisioned
 
 

@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline.emulator import refusals
-from pipeline.emulator.driver import Decision, as_text
+from pipeline.emulator.driver import EXECUTOR_LOGS, Decision, as_text
 from pipeline.emulator.refusals import TaskFailedError
 from pipeline.emulator.store import Artifact, ObjectStore, State
 
@@ -159,10 +159,24 @@ class Launcher:
         command = compile_command([*container.command, *container.args], invocation)
         if not command:
             raise TaskFailedError("command and arguments are empty", refusals.LAUNCHER)
+        before = pod.log.stat().st_size if pod.log.exists() else 0
+        published = self._create_published_log(decision, pod.folder)
         code = self._runtime.run(Pod(**{**vars(pod), "command": tuple(command)}))
+        if published is not None:
+            published.write_bytes(pod.log.read_bytes()[before:] if pod.log.exists() else b"")
         if code:
             raise TaskFailedError(f"{pod.name}: the container ended with {code}; {pod.log}")
         return self._collect(decision, pod.folder)
+
+    def _create_published_log(self, decision: Decision, folder: Path) -> Path | None:
+        """The file of the container's output, which is there before the command starts (`launcher_v2.go`)."""
+        artifact = decision.outputs.get(EXECUTOR_LOGS)
+        if artifact is None:
+            return None
+        file = self._host(folder, artifact["uri"])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        return file
 
     def _placed(self, decision: Decision, folder: Path, component: Any) -> dict[str, Any]:
         """The executor input with local paths; the inputs downloaded, the outputs' folders made."""

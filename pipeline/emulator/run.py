@@ -64,6 +64,7 @@ class Settings:
         parameters: Of the run.
         pipeline_root: Of the request; empty: the cluster's default.
         cache: False: the server's cache is off.
+        publish_logs: The cluster's `PUBLISH_LOGS`: an output `executor-logs` for every task.
         runtime: What runs the containers.
         sleep: Waits before a retry.
         heard: Told of each task's end.
@@ -73,6 +74,7 @@ class Settings:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     pipeline_root: str = ""
     cache: bool = True
+    publish_logs: bool = True
     runtime: Runtime = field(default_factory=Processes)
     sleep: Callable[[float], None] = time.sleep
     heard: Callable[[str, TaskResult], None] = lambda task, result: None
@@ -87,7 +89,9 @@ def emulate(text: str, settings: Settings) -> RunResult:
     package = read(text)
     root = check_root(settings.pipeline_root or DEFAULT_PIPELINE_ROOT)
     created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    job = Job(package, str(uuid.uuid4()), root, run_parameters(package, settings.parameters), created)
+    job = Job(
+        package, str(uuid.uuid4()), root, run_parameters(package, settings.parameters), created, settings.publish_logs
+    )
     return _Run(job, settings).to_the_end()
 
 

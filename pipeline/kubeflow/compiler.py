@@ -23,6 +23,7 @@ from components.tables.files import fingerprint
 from pipeline.config import Config
 from pipeline.dag import NEVER_CACHED, create_pipeline
 from pipeline.kubeflow import platform
+from pipeline.kubeflow.entrypoint import DECLARED_OUTPUTS
 from pipeline.kubeflow.parameters import (
     DATA_FINGERPRINT,
     ROOT,
@@ -220,7 +221,7 @@ def _ask(spec: dict[str, Any], node: str, asked: NodeResources, target: Target, 
     container = spec["deploymentSpec"]["executors"][_label(spec, node)].get("container")
     if container is None:
         return
-    container["args"] = ["--node", node, *container["args"]]
+    container["args"] = ["--node", node, DECLARED_OUTPUTS, json.dumps(_output_keys(spec, node)), *container["args"]]
     limits = _limits(asked, target)
     if limits:
         container["resources"] = limits
@@ -239,6 +240,11 @@ def _limits(asked: NodeResources, target: Target) -> dict[str, Any]:
         kind = asked.gpu_type or (DEFAULT_GPU if target == "kfp" else "")
         limits["accelerator"] = {"count": str(asked.gpu_count), "type": kind}
     return {name: value for name, value in limits.items() if value}
+
+
+def _output_keys(spec: dict[str, Any], node: str) -> list[str]:
+    component = spec["components"][spec["root"]["dag"]["tasks"][node]["componentRef"]["name"]]
+    return sorted(component.get("outputDefinitions", {}).get("artifacts", {}))
 
 
 def _label(spec: dict[str, Any], node: str) -> str:

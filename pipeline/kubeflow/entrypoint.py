@@ -1,9 +1,13 @@
 """What runs in each node's container: TFX's own entry point, given what open-source Kubeflow does not give it.
 
-Four things stand between TFX 1.16's entry point and the open-source backend:
+Five things stand between TFX 1.16's entry point and the open-source backend:
 
-- An input artifact arrives with an empty type (`backend/src/v2/metadata/client.go`: `Schema: "" // TODO`), on which
-  TFX's parser fails. The types come from the node's own input definitions, which are among its arguments.
+- An input artifact arrives with an empty type (`backend/src/v2/metadata/client.go`: `Schema: "" // TODO`), or, from the
+  backend without ML Metadata, with its whole schema as a title; TFX's parser fails on both. The types come from the
+  node's own input definitions, which are among its arguments.
+- The backend adds an output of its own, `executor-logs` (`backend/src/v2/driver/driver.go`, `provisionOutputs`, where
+  `PUBLISH_LOGS` is true, the default), and its file is there before we start. The node is given the outputs that it
+  declares, no others.
 - A custom artifact type is imported by its title. Ours are titled `taxiway.Name` and live in `components.artifacts`.
 - Artifacts live in an object store, and components write files. The launcher has copied the inputs to local folders
   and uploads the outputs from local folders: these are what the executor is given.
@@ -27,6 +31,9 @@ from pipeline.kubeflow.storage import local_path
 from pipeline.layout import Root
 from pipeline.lineage import carried
 
+DECLARED_OUTPUTS = "--json_serialized_declared_outputs"
+"""The argument by which the compiler names the node's own outputs."""
+
 Invocation = dict[str, Any]
 RunExecutor = Callable[[argparse.Namespace, list[str]], None]
 
@@ -40,6 +47,7 @@ class Arguments:
         executor: Dotted path of the executor's class.
         invocation: The backend's `ExecutorInput`, JSON values.
         inputs_spec: The node's `ComponentInputsSpec`, JSON values; without the run's parameters.
+        declared_outputs: Keys of the artifacts that the node itself writes.
         beam: The rest, for Beam.
     """
 
@@ -47,6 +55,7 @@ class Arguments:
     executor: str
     invocation: Invocation
     inputs_spec: dict[str, Any]
+    declared_outputs: tuple[str, ...]
     beam: list[str]
 
 
@@ -57,12 +66,14 @@ def parse(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", default="{}")
+    parser.add_argument(DECLARED_OUTPUTS, required=True)
     known, beam = parser.parse_known_args(argv)
     return Arguments(
         known.node,
         known.executor_class_path,
         json.loads(known.json_serialized_invocation_args),
         json.loads(known.json_serialized_inputs_spec_args),
+        tuple(json.loads(known.json_serialized_declared_outputs)),
         beam,
     )
 
@@ -74,15 +85,17 @@ def artifacts_of(invocation: Invocation, side: str) -> dict[str, list[dict[str, 
 
 
 def prepare(arguments: Arguments) -> dict[str, str]:
-    """Completes the invocation in place: types, local paths, the run's parameters in the properties.
+    """Completes the invocation in place: types, local paths, the run's parameters in the properties; takes out of it
+    the outputs that the node does not declare.
 
     Returns:
         The URIs by the local paths that stand for them.
     """
+    _keep_declared_outputs(arguments)
     declared = arguments.inputs_spec.get("artifacts", {})
     for key, artifacts in artifacts_of(arguments.invocation, "inputs").items():
         for artifact in artifacts:
-            if not any(artifact.get("type", {}).values()) and key in declared:
+            if key in declared:
                 artifact["type"] = declared[key]["artifactType"]
     uris = {}
     for side in ("inputs", "outputs"):
@@ -93,6 +106,12 @@ def prepare(arguments: Arguments) -> dict[str, str]:
     inputs = arguments.invocation.setdefault("inputs", {})
     inputs["parameterValues"] = parameters.apply(inputs.get("parameterValues", {}))
     return uris
+
+
+def _keep_declared_outputs(arguments: Arguments) -> None:
+    outputs = arguments.invocation.get("outputs", {})
+    found = outputs.get("artifacts", {})
+    outputs["artifacts"] = {key: value for key, value in found.items() if key in arguments.declared_outputs}
 
 
 def run(argv: Sequence[str], run_executor: RunExecutor | None = None, now: Callable[[], float] = time.time) -> None:

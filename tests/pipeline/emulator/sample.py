@@ -12,6 +12,8 @@ import json, os, sys
 invocation = json.loads(sys.argv[1])
 outputs = {}
 for key, found in invocation["outputs"]["artifacts"].items():
+    if key == "executor-logs":
+        continue
     artifact = found["artifacts"][0]
     path = artifact.get("customPath") or artifact["uri"].replace("minio://", "/minio/")
     os.makedirs(path, exist_ok=True)

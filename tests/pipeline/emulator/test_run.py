@@ -32,6 +32,31 @@ def test_artifacts_go_from_task_to_task_through_the_object_store(tmp_path):
     assert exit_code(result) == 0
 
 
+LOOK = """
+import json, os, sys
+[logs] = json.loads(sys.argv[1])["outputs"]["artifacts"]["executor-logs"]["artifacts"]
+assert logs["type"] == {"schemaTitle": "system.Artifact"}, logs
+assert os.path.isfile(logs.get("customPath") or logs["uri"].replace("minio://", "/minio/")), "not there yet"
+print("said by the container")
+"""
+
+
+def test_every_task_has_the_output_of_its_logs(tmp_path):
+    spec = two_tasks()
+    spec["components"]["look"] = component("look")
+    spec["deploymentSpec"]["executors"]["look_executor"] = container(LOOK, "{{$}}")
+    spec["root"]["dag"]["tasks"] = {"look": {"componentRef": {"name": "look"}}}
+    result, _ = run(tmp_path, spec)
+    assert states(result) == {"look": "succeeded"}, result.tasks
+    uri = result.outputs["look"]["executor-logs"]["uri"]
+    assert (tmp_path / "objects" / uri.replace("://", "/")).read_text() == "said by the container\n"
+
+
+def test_a_cluster_may_publish_no_logs(tmp_path):
+    result, _ = run(tmp_path, two_tasks(), publish_logs=False)
+    assert set(result.outputs["make"]) == {"model"}
+
+
 def test_a_condition_that_does_not_hold_skips_and_omits_what_follows(tmp_path):
     spec = two_tasks()
     spec["deploymentSpec"]["executors"]["make_executor"]["container"]["args"][-1] = "0"

@@ -42,7 +42,17 @@ def invocation(folder: Path, root: Path) -> dict:
                             "type": {"instanceSchema": "title: tfx.Model\ntype: object\n"},
                         }
                     ]
-                }
+                },
+                "executor-logs": {
+                    "artifacts": [
+                        {
+                            "name": "executor-logs",
+                            "uri": f"{base}/executor-logs",
+                            "customPath": str(folder / "executor-logs"),
+                            "type": {"schemaTitle": "system.Artifact"},
+                        }
+                    ]
+                },
             },
             "outputFile": str(folder / "output_metadata.json"),
         },
@@ -56,8 +66,15 @@ def arguments(content: dict) -> list[str]:
     return [
         "--node", "Trainer", "--executor_class_path", "my.Executor",
         "--json_serialized_invocation_args", json.dumps(content),
-        "--json_serialized_inputs_spec_args", json.dumps(SPEC), "--direct_num_workers=1",
+        "--json_serialized_inputs_spec_args", json.dumps(SPEC),
+        "--json_serialized_declared_outputs", '["model"]', "--direct_num_workers=1",
     ]  # fmt: skip
+
+
+def started(folder: Path) -> dict:
+    """The invocation as the launcher leaves it: the file of the logs is there before the command."""
+    (folder / "executor-logs").write_text("")
+    return invocation(folder, folder / "root")
 
 
 def trains(namespace, beam):
@@ -71,6 +88,7 @@ def trains(namespace, beam):
     )
     assert json.loads(given["inputs"]["parameterValues"]["custom_config"]) == {"training": {"epochs": 2.0}}
     assert beam == ["--direct_num_workers=1"]
+    assert list(given["outputs"]["artifacts"]) == ["model"]  # the logs are Kubeflow's, not the node's
     out = {
         "artifacts": {
             "model": {"artifacts": [{"uri": model["uri"], "metadata": {"steps": 5.0, "current_model": model["uri"]}}]}
@@ -80,8 +98,7 @@ def trains(namespace, beam):
 
 
 def test_the_executor_sees_files_types_and_parameters_and_the_backend_its_uris(tmp_path):
-    content = invocation(tmp_path, tmp_path / "root")
-    run(arguments(content), trains)
+    run(arguments(started(tmp_path)), trains)
     [written] = json.loads((tmp_path / "output_metadata.json").read_text())["artifacts"]["model"]["artifacts"]
     uri = "minio://mlpipeline/tw/taxi/run-7/Trainer/salt/model"
     assert written == {"uri": uri, "metadata": {"steps": 5.0, "current_model": uri}}
@@ -90,7 +107,7 @@ def test_the_executor_sees_files_types_and_parameters_and_the_backend_its_uris(t
 
 def test_a_node_leaves_its_record(tmp_path):
     times = iter((100.0, 160.0))
-    run(arguments(invocation(tmp_path, tmp_path / "root")), trains, lambda: next(times))
+    run(arguments(started(tmp_path)), trains, lambda: next(times))
     [record] = records.read(tmp_path / "root")
     assert (record.run_id, record.pipeline, record.node) == ("run-7", "taxi", "Trainer")
     assert (record.state, record.started, record.finished) == ("complete", 100.0, 160.0)
@@ -101,6 +118,24 @@ def test_a_node_leaves_its_record(tmp_path):
     assert record.outputs["model"][0].uri.startswith("minio://")
     assert record.parameters == {"root": str(tmp_path / "root"), "epochs": 2.0}
     assert "taxiway_root" not in record.properties
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"instanceSchema": ""},
+        {"schemaTitle": "title: tfx.Examples\ntype: object\nproperties:\n  span:\n    type: integer\n"},  # without MLMD
+        {"schemaTitle": "tfx.Examples"},
+        {},
+    ],
+)
+def test_an_input_is_of_its_declared_type_whatever_the_backend_says(tmp_path, kind):
+    content = invocation(tmp_path, tmp_path / "root")
+    content["inputs"]["artifacts"]["examples"]["artifacts"][0]["type"] = kind
+    run(arguments(content), trains)
+    [record] = records.read(tmp_path / "root")
+    assert record.inputs["examples"][0].type == "Examples"
+    assert list(record.outputs) == ["model"]
 
 
 def test_a_failure_is_recorded_and_raised(tmp_path):

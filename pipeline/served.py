@@ -67,6 +67,7 @@ def as_json(version: Version) -> dict[str, Any]:
         "version": version.number,
         "live": version.live,
         "labels": list(version.labels),
+        "quarantine": dict(version.quarantine) if version.quarantine else None,
         "path": str(version.path),
         "digest": version.digest,
         "bytes": version.total_bytes,
@@ -80,7 +81,7 @@ def table(found: Iterable[Version]) -> Table:
     rows = [
         (
             str(version.number),
-            "[green]live[/]" if version.live else "",
+            _standing(version),
             ", ".join(version.labels),
             output.moment(version.pushed_at),
             output.size(version.total_bytes),
@@ -93,6 +94,12 @@ def table(found: Iterable[Version]) -> Table:
     ]
     columns = ("version", "", "labels", "pushed", "size", "variant", "quality", "from", "digest")
     return output.table("", columns, rows, right=("size",))
+
+
+def _standing(version: Version) -> str:
+    """Live, quarantined, both (where it was made live again under its number) or nothing."""
+    words = ["[green]live[/]"] if version.live else []
+    return " ".join([*words, *(["[red]quarantined[/]"] if version.quarantine else [])])
 
 
 def _quality(provenance: Mapping[str, Any]) -> str | None:

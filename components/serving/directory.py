@@ -16,6 +16,7 @@ numeric name the moment it exists. Neither TFX nor TensorFlow is imported here.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import os
 import time
@@ -93,12 +94,15 @@ class ServingDirectory:
     def versions(self) -> list[Version]:
         """All versions, ascending; the last one is live."""
         folders = servables.version_folders(self.base)
-        labels = self.state().labels
+        state = self.state()
+        labels, quarantined = state.labels, state.quarantined
         found = []
         for number, path in folders.items():
             with contextlib.suppress(FileNotFoundError):  # retention took it away meanwhile
                 found.append(describe(number, path, number == max(folders), labels))
-        return found
+        return (
+            [dataclasses.replace(v, quarantine=quarantined.get(digest_of(v))) for v in found] if quarantined else found
+        )
 
     def live(self) -> Version | None:
         """The version that is served, or None."""
@@ -163,11 +167,11 @@ class ServingDirectory:
     def rollback(self, to: int | None = None, *, reason: str = "") -> PushResult:
         """Publishes the bytes of an earlier version under a new number and quarantines those that were live.
 
-        A rollback right after a rollback undoes it: the bytes that were taken back return, out of quarantine.
+        A second rollback goes further back: models that a rollback took back are passed over, and the reason says so.
+        Naming one of them takes it out of quarantine again.
 
         Args:
-            to: The version whose bytes return. None: the version that the last rollback left, if the live one is a
-                rollback; else the newest one of another model that is not quarantined.
+            to: The version whose bytes return. None: the newest one of another model that is not quarantined.
             reason: For the quarantine's record.
 
         Raises:
@@ -177,7 +181,7 @@ class ServingDirectory:
             live = self.live()
             if live is None:
                 raise ServingError(f"{self.base} has no version.", "Push one first: taxiway run.")
-            target = self.version(to) if to is not None else self._earlier(live)
+            target, passed_over = (self.version(to), []) if to is not None else self._earlier(live)
             check_intact(target)
             digest, left = digest_of(target), digest_of(live)
             if digest == left:
@@ -192,7 +196,10 @@ class ServingDirectory:
                 "bytes_of": target.number,
                 "rollback_reason": reason,
             }
-            return self._publish(target.path, digest, provenance, {}, f"rolled back from version {live.number}")
+            how = f"rolled back from version {live.number} to the model of version {target.number}"
+            if passed_over:
+                how += f", passing over {_listed(passed_over, self.state())}"
+            return self._publish(target.path, digest, provenance, {}, how)
 
     def promote(self, number: int, label: str) -> None:
         """Gives a label to a version, and takes it from the one that had it.
@@ -314,18 +321,17 @@ class ServingDirectory:
         confirm(target, written)
         return PushResult(True, number, target, digest, f"{how}, as version {number}", record)
 
-    def _earlier(self, live: Version) -> Version:
-        """The version to which a rollback without a number returns."""
-        left = live.provenance.get("rollback_of")
+    def _earlier(self, live: Version) -> tuple[Version, list[Version]]:
+        """The version to which a rollback without a number returns, and the newer quarantined ones."""
         quarantined = self.state().quarantined
-        for version in reversed(self.versions()):
-            if version.live or digest_of(version) == digest_of(live):
-                continue
-            if version.number == left or (left is None and digest_of(version) not in quarantined):
-                return version
+        others = [v for v in reversed(self.versions()) if digest_of(v) != digest_of(live)]
+        for place, version in enumerate(others):
+            if digest_of(version) not in quarantined:
+                return version, others[:place]
         raise ServingError(
-            f"{self.base} has no earlier version of another model to return to.",
-            "See taxiway versions; name a version to return to one that was rolled back itself.",
+            f"{self.base} has no earlier version of another model to return to"
+            + (f": a rollback took back {_listed(others, self.state())}." if others else "."),
+            "Name a version to make it live all the same: taxiway rollback VERSION; see taxiway versions.",
         )
 
     def _state_after_rollback(self, live: Version, left: str, returning: str, reason: str) -> State:
@@ -343,6 +349,12 @@ class ServingDirectory:
 def _same(digest: str, live: Version, versions: list[Version]) -> bool:
     """Whether the bytes are those that the live version, itself a rollback, took back."""
     return any(v.number == live.provenance["rollback_of"] and digest_of(v) == digest for v in versions)
+
+
+def _listed(versions: list[Version], state: State) -> str:
+    """Quarantined versions with the reasons of their rollbacks, newest first."""
+    reasons = ((v.number, state.quarantined[digest_of(v)].get("reason", "")) for v in versions)
+    return ", ".join(f"version {number} (quarantined{f': {why}' if why else ''})" for number, why in reasons)
 
 
 def _iso(seconds: float) -> str:

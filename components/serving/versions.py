@@ -27,6 +27,8 @@ class Version:
         total_bytes: Size on disk of the files that the manifest lists, or of all.
         pushed_at: Seconds since 1970.
         provenance: The content of `assets.extra/provenance.json`; empty where there is none.
+        quarantine: Of its model, wherever it stands: `{"version", "reason", "time"}`; None where no rollback took it
+            back.
     """
 
     number: int
@@ -37,6 +39,7 @@ class Version:
     total_bytes: int
     pushed_at: float
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    quarantine: Mapping[str, Any] | None = None
 
 
 def describe(number: int, path: Path, live: bool, labels: Mapping[str, int]) -> Version:

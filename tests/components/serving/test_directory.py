@@ -182,15 +182,32 @@ def test_rollback_republishes_and_quarantines(base: Path, tmp_path: Path) -> Non
     assert forced.pushed and not directory.state().quarantined
 
 
-def test_a_second_rollback_undoes_the_first(base: Path, tmp_path: Path) -> None:
+def test_a_second_rollback_goes_further_back_and_says_what_it_passes(base: Path, tmp_path: Path) -> None:
     directory = ServingDirectory(base, clock=lambda: 10.0)
     for name in ("a", "b", "c"):
         directory.push(fake_model(tmp_path / name, name.encode()), {})
-    first, _, third = (v.digest for v in directory.versions())
-    assert directory.rollback(10).digest == first
-    assert list(directory.state().quarantined) == [third]
-    undone = directory.rollback()
-    assert undone.digest == third and not directory.state().quarantined
+    first, second, third = (v.digest for v in directory.versions())
+    once = directory.rollback(reason="too many errors")
+    assert once.digest == second and once.reason.startswith("rolled back from version 12 to the model of version 11")
+    twice = directory.rollback()
+    assert twice.digest == first
+    assert "passing over version 12 (quarantined: too many errors)" in twice.reason
+    assert set(directory.state().quarantined) == {second, third}
+    marked = {v.number for v in directory.versions() if v.quarantine}
+    assert marked == {11, 12, 13}  # 13 holds the bytes of 11
+    with pytest.raises(ServingError, match=r"took back version 13 \(quarantined\), version 12 .*too many errors"):
+        directory.rollback()
+
+
+def test_a_quarantined_model_returns_when_it_is_named(base: Path, tmp_path: Path) -> None:
+    directory = ServingDirectory(base, clock=lambda: 10.0)
+    for name in ("a", "b"):
+        directory.push(fake_model(tmp_path / name, name.encode()), {})
+    second = directory.versions()[-1].digest
+    directory.rollback()
+    undone = directory.rollback(11)
+    assert undone.digest == second and not directory.state().quarantined
+    assert not any(v.quarantine for v in directory.versions())
 
 
 def test_rollbacks_go_back_past_quarantined_models(base: Path, tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import psutil
 from rich.markup import escape
 from rich.table import Table
 
-from components.errors import UsageError, close_matches
+from components.errors import StoreError, UsageError, close_matches
 from pipeline import output, record
 from pipeline.layout import Root
 from pipeline.record import RunRecord
+from pipeline.run_order import sort_newest_first
 from pipeline.store import Store, knows_runs
 
 CLOCK_TOLERANCE_SECONDS = 2.0
@@ -25,14 +26,21 @@ ID_WIDTH, ID_SHOWN = 24, 13
 
 
 def runs(root: Root, limit: int | None = None) -> list[RunRecord]:
-    """The runs, newest first.
+    """The runs, newest first. One whose summary cannot be read is listed as such.
 
     Raises:
         UsageError: There is no root.
-        StoreError: A summary or `metadata.db` is damaged.
+        StoreError: `metadata.db` is damaged.
     """
     store = _store(root)
-    return [_load(root, run_id, store) for run_id in _newest_first(root, store)[:limit]]
+    return [_load_or_say_why(root, run_id, store) for run_id in _newest_first(root, store)[:limit]]
+
+
+def _load_or_say_why(root: Root, run_id: str, store: Store | None) -> RunRecord:
+    try:
+        return _load(root, run_id, store)
+    except StoreError as error:
+        return RunRecord(run_id=run_id, state="unreadable", started=_folder_time(root, run_id), reason=str(error))
 
 
 def run_ids(root: Root) -> list[str]:
@@ -56,7 +64,7 @@ def _newest_first(root: Root, store: Store | None) -> list[str]:
     folders = {path.name for path in root.runs.iterdir() if path.is_dir()} if root.runs.is_dir() else set()
     times = store.run_times() if store else {}
     began = {**{name: times.get(name) or _folder_time(root, name) for name in folders}, **times}
-    return sorted(began, key=lambda name: (began[name], name), reverse=True)
+    return sort_newest_first(root, began)
 
 
 def _folder_time(root: Root, name: str) -> float:

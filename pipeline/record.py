@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from components.configuration import Section
 from components.errors import StoreError
@@ -24,10 +24,16 @@ LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.jsonl"
 
 NodeState = Literal["waiting", "running", "done", "cached", "skipped", "failed", "interrupted"]
-RunState = Literal["running", "live", "done", "blocked", "failed", "interrupted"]
+RunState = Literal["running", "live", "done", "blocked", "failed", "interrupted", "unreadable"]
 
 
-class NodeRecord(Section):
+class Recorded(Section):
+    """A part of a summary. Keys that it does not know are of a later Taxiway, and ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class NodeRecord(Recorded):
     """How one node of a run ended."""
 
     node: str
@@ -44,7 +50,7 @@ class NodeRecord(Section):
     """Seconds since 1970."""
 
 
-class GateRecord(Section):
+class GateRecord(Recorded):
     """What one gate decided, with its numbers."""
 
     gate: str
@@ -54,7 +60,7 @@ class GateRecord(Section):
     numbers: dict[str, Any] = Field(default_factory=dict)
 
 
-class MetricValues(Section):
+class MetricValues(Recorded):
     """One slice of an evaluation: metrics of the candidate and of the baseline by name."""
 
     slice: str
@@ -66,7 +72,7 @@ class MetricValues(Section):
     """The candidate's metrics of single classes, by class and kind: `{"virginica": {"recall": 0.9}}`."""
 
 
-class VariantRecord(Section):
+class VariantRecord(Recorded):
     """One variant that the optimizer tried."""
 
     variant: str
@@ -86,7 +92,7 @@ class VariantRecord(Section):
     output_error: float | None = None
 
 
-class PushRecord(Section):
+class PushRecord(Recorded):
     """What came to the serving directory."""
 
     pushed: bool
@@ -96,7 +102,7 @@ class PushRecord(Section):
     already_live: bool = False
 
 
-class RunRecord(Section):
+class RunRecord(Recorded):
     """One run. Written when it starts, after every node, and when it ends."""
 
     version: int = SUMMARY_VERSION
@@ -162,15 +168,21 @@ def read(folder: Path) -> RunRecord | None:
     """
     path = folder / SUMMARY_FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}.", "Check its rights.") from error
     try:
         content = json.loads(text)
-        if isinstance(content, dict) and content.get("version", 0) > SUMMARY_VERSION:
+        if isinstance(content, dict) and _is_newer(content.get("version")):
             raise StoreError(f"{path} was written by a newer Taxiway.", "Use that one to read it.")
         return RunRecord.model_validate(content)
-    except (ValueError, ValidationError) as error:
+    except (ValueError, RecursionError, ValidationError) as error:
         raise StoreError(
             f"{path} is damaged: {error}", "Remove the run's folder; ML Metadata keeps its lineage."
         ) from error
+
+
+def _is_newer(version: object) -> bool:
+    return isinstance(version, int) and version > SUMMARY_VERSION

@@ -25,7 +25,7 @@ from components.errors import TaxiwayError, UsageError
 from components.serving.directory import Version
 from components.tables.files import ROOT_MARK
 from pipeline import config as configuration
-from pipeline import display, output, record, recovery, summary, uptodate
+from pipeline import display, nodes, output, record, recovery, run_order, summary, uptodate
 from pipeline.layout import DEFAULT_ROOT, Root
 from pipeline.record import RunRecord
 from pipeline.recorder import Recorder, paragraph
@@ -97,6 +97,7 @@ def execute(request: Request) -> int:
     Raises:
         TaxiwayError: Nothing was begun: the configuration, the root or the chosen part is wrong.
     """
+    nodes.check_part(request.from_node, request.to_node)
     config = configuration.load(request.config, request.overrides)
     root = prepare_root(Root.at(request.root))
     with _room(root, request), hold(root, request.wait), _signals() as stop:
@@ -148,6 +149,9 @@ def _run(
     except Interrupted as error:
         recorder.interrupted(error.exit_code, request.resume())
     except Exception as error:
+        if type(error) is UsageError and not recorder.record.nodes:
+            discard(root, run)  # what was typed is wrong: no run has begun
+            raise
         traceback.print_exc()  # into the log
         recorder.failed(_of_a_full_disk(error, root, request) or error, request.resume())
     finally:
@@ -293,7 +297,14 @@ def begin(request: Request, config: configuration.Config, root: Root, digest: st
         log=str(folder / record.LOG_FILE),
     )
     record.write(run, folder)
+    run_order.append_run(root, run.run_id)
     return run
+
+
+def discard(root: Root, run: RunRecord) -> None:
+    """Takes back `begin`."""
+    shutil.rmtree(root.run(run.run_id), ignore_errors=True)
+    run_order.remove_last(root, run.run_id)
 
 
 def _new_folder(root: Root, name: str) -> Path:

@@ -24,6 +24,7 @@ COLOURS = {
     "failed": "red",
     "interrupted": "red",
     "running": "cyan",
+    "unreadable": "magenta",
 }
 
 

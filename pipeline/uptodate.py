@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from components.errors import StoreError
 from components.gates.schema import edited_content
 from components.serving.directory import ServingDirectory, Version
 from components.tables.files import fingerprint
@@ -62,11 +64,18 @@ def _ended(root: Root, live: Version) -> Iterator[RunRecord]:
 
     One that was killed right after its push is none of them: its executions are still to be closed.
     """
-    pushed = record.read(root.run(str(live.provenance["run_id"])))
+    pushed = _read_summary(root.run(str(live.provenance["run_id"])))
     if pushed is None or pushed.state == "live":
         yield from filter(None, [pushed])
         return
     for folder in sorted(root.runs.iterdir(), reverse=True):
-        run = record.read(folder)
+        run = _read_summary(folder)
         if run and run.state == "live" and run.push and run.push.version == live.number:
             yield run
+
+
+def _read_summary(folder: Path) -> RunRecord | None:
+    """One that cannot be read proves nothing."""
+    with contextlib.suppress(StoreError):
+        return record.read(folder)
+    return None

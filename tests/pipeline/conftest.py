@@ -24,6 +24,7 @@ def sample_dag(monkeypatch):
 
     module.create_pipeline = create_pipeline
     monkeypatch.setitem(sys.modules, "pipeline.dag", module)
+    monkeypatch.setattr("pipeline.nodes.NODES", ("Rows", "Gate", "Work", "Last"))
     monkeypatch.setattr("pipeline.report.write", _write_report)
     return options
 

@@ -117,7 +117,8 @@ def test_cache_and_no_cache(root, sample_dag):
 
 def test_a_part_of_the_pipeline(root, sample_dag, capfd):
     assert taxiway("run", "--root", root, "--from", "Work") == 2
-    assert "Run without --from first" in capfd.readouterr().out
+    assert "Run without --from first" in capfd.readouterr().err
+    assert history.runs(Root.at(root)) == [], "wrong usage is no failed run"
     taxiway("run", "--root", root)
     base = newest(root).run_id
     assert taxiway("run", "--root", root, "--from", "Work", "--to", "Work") == 0

@@ -46,7 +46,5 @@ def test_errors_come_back_as_text(work, error, capfd):
 
 
 def test_a_piece_that_takes_too_long_is_killed():
-    started = time.monotonic()
-    ended = isolation.call(lambda: time.sleep(60), 0.2)
+    ended = isolation.call(lambda: time.sleep(600), 0.2)  # longer than the test's own time-out
     assert "did not end within" in ended.error
-    assert time.monotonic() - started < 10

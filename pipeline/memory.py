@@ -11,12 +11,17 @@ SAMPLE_SECONDS = 0.25
 
 
 class PeakMemory:
-    """Samples resident memory in a thread. Pages shared between processes count once for each."""
+    """Samples resident memory in a thread. Pages shared between processes count once for each.
+
+    Attributes:
+        samples: How many were taken.
+    """
 
     def __init__(self, sample_seconds: float = SAMPLE_SECONDS) -> None:
         self._process = psutil.Process()
         self._sample_seconds = sample_seconds
         self._peak = 0.0
+        self.samples = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
 
@@ -40,6 +45,7 @@ class PeakMemory:
     def _watch(self) -> None:
         while not self._stop.wait(self._sample_seconds):
             self._peak = max(self._peak, self._now())
+            self.samples += 1
 
     def _now(self) -> float:
         total = 0.0

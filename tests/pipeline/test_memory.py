@@ -11,10 +11,13 @@ def test_the_peak_includes_children_and_starts_anew():
     with PeakMemory(sample_seconds=0.02) as memory:
         memory.restart()
         alone = memory.peak_mb()
-        code = "import time; block = bytearray(150_000_000); time.sleep(1)"
-        child = subprocess.Popen([sys.executable, "-c", code])
-        time.sleep(0.8)
-        child.wait(timeout=30)
+        code = "block = bytearray(150_000_000); print('ready', flush=True); input()"
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert child.stdout.readline() == b"ready\n"
+        seen = memory.samples
+        while memory.samples < seen + 2:  # the second one began after the child was ready
+            time.sleep(0.01)
+        child.communicate(b"\n", timeout=60)
         with_child = memory.peak_mb()
         memory.restart()
         after = memory.peak_mb()

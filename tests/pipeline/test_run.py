@@ -1,5 +1,6 @@
 """`taxiway run` around the sample pipeline: exit codes, summary, display, cache, parts, lock, interruption."""
 
+import io
 import json
 import os
 import signal
@@ -169,23 +170,30 @@ def test_a_foreign_database_is_refused(root, capfd):
     assert "is no sqlite database" in capfd.readouterr().err
 
 
-def test_the_second_run_waits_and_says_so(root, capfd):
+def test_the_second_run_waits_and_says_so(root, monkeypatch):
     root.mkdir()
-    held, left = threading.Event(), threading.Event()
+    held, left, said = threading.Event(), threading.Event(), threading.Event()
+
+    class Heard(io.StringIO):
+        def write(self, text):
+            if "waiting for its end" in text:
+                said.set()
+            return super().write(text)
 
     def first():
         with filelock.FileLock(root / LOCK_FILE):
             held.set()
-            time.sleep(0.5)
+            said.wait(timeout=60)
             left.set()
 
+    monkeypatch.setattr(sys, "stderr", Heard())
     thread = threading.Thread(target=first)
     thread.start()
-    held.wait(timeout=10)
+    held.wait(timeout=60)
     with hold(Root.at(root), wait=True):
         assert left.is_set()
     thread.join()
-    assert "waiting for its end" in capfd.readouterr().err
+    assert said.is_set()
 
 
 @pytest.fixture

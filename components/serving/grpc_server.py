@@ -53,6 +53,7 @@ def answer_bytes(api: Api, method: str, message: bytes, call: Call, held: contex
     if method in NOT_OFFERED[PREDICTION] or method in NOT_OFFERED[MODELS]:
         raise ApiError(Code.UNIMPLEMENTED, f"This server does not offer {method}; Predict answers every signature")
     call.check()
+    wire.check_outline(message)
     memory = held.enter_context(api.memory.reserve(wire.parsed_bytes(message), call))
     if method == "Predict":
         wire.check_predict(message)

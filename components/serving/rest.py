@@ -94,13 +94,14 @@ class _Application:
         call = Call(self._api.limits.compute_seconds, lambda: not gone.is_set())
         handle = functools.partial(_handle, self._api, request.method, _path(request.scope), body, call, used)
         work = self._threads.submit(handle)
+        answer = asyncio.wrap_future(work)
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # asyncio logs what nobody asks
         closed = asyncio.ensure_future(_wait_for_close(request))
         try:
-            answer = asyncio.wrap_future(work)
-            await asyncio.wait({answer, closed}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
+            done, _ = await asyncio.wait({answer, closed}, return_when=asyncio.FIRST_COMPLETED)
+            if answer not in done:
                 raise ClientDisconnect
-            return work.result()
+            return answer.result()
         finally:
             gone.set()
             closed.cancel()

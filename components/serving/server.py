@@ -52,6 +52,7 @@ class ServerOptions:
         header_seconds: For a connection to name its request.
         body_seconds: For a request to arrive.
         compute_seconds: For its answer.
+        send_seconds: For the client to take it.
         threads: Requests computed at once, over REST and over gRPC each.
         session_threads: Threads of each model's session; 0: TensorFlow's choice.
         drain_seconds: How long a stop waits for requests under way.
@@ -71,6 +72,7 @@ class ServerOptions:
     header_seconds: float = 10.0
     body_seconds: float = 30.0
     compute_seconds: float = 60.0
+    send_seconds: float = 60.0
     threads: int = 16
     session_threads: int = 0
     drain_seconds: float = 10.0
@@ -91,6 +93,7 @@ class ServerOptions:
             header_seconds=self.header_seconds,
             body_seconds=self.body_seconds,
             compute_seconds=self.compute_seconds,
+            send_seconds=self.send_seconds,
         )
 
 

@@ -1,4 +1,4 @@
-"""Reads the outline of a `PredictRequest` from its bytes, before protobuf makes objects of it.
+"""Reads the outline of a request from its bytes, before protobuf makes objects of it.
 
 Protobuf makes a hundred bytes of some fields that take two in the message, so the limit on a message does not bound
 what it becomes. Here large messages are walked once; what no tensor of a request needs is refused.
@@ -15,7 +15,7 @@ SMALL_BYTES = 1 << 18
 _WORST_FACTOR, _CHECKED_FACTOR = 64, 12
 MAX_TENSORS = 4096
 MAX_FIELDS = 1 << 22
-"""Of one message: a text takes one field, packed numbers one for all."""
+"""Of all tensors of a message: a text takes one field, packed numbers one for all."""
 _INPUTS, _VALUE, _SHAPE = 2, 2, 2
 _RESOURCES = (14, 15)
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -26,16 +26,23 @@ def parsed_bytes(message: bytes) -> int:
     return len(message) * (_WORST_FACTOR if len(message) < SMALL_BYTES else _CHECKED_FACTOR)
 
 
+def check_outline(message: bytes) -> None:
+    """Raises:
+    ApiError: The message does not end where its last field ends (protobuf drops the rest), or has very many fields.
+    """
+    for count, (number, _, _) in enumerate(_fields(message, 0, len(message))):
+        if number == 0 or count >= MAX_TENSORS:
+            raise _refused("a field 0" if number == 0 else f"more than {MAX_TENSORS} fields")
+
+
 def check_predict(message: bytes) -> None:
     """Raises:
-    ApiError: A large message holds what no request needs, or is no message.
+    ApiError: A large `PredictRequest` holds what no request needs.
     """
     if len(message) < SMALL_BYTES:
         return
     count = 0
-    for tensors, (number, start, end) in enumerate(_fields(message, 0, len(message))):
-        if tensors >= MAX_TENSORS:
-            raise _refused(f"more than {MAX_TENSORS} fields beside its tensors' values")
+    for number, start, end in _fields(message, 0, len(message)):
         for field, (part, first, last) in enumerate(_fields(message, start, end) if number == _INPUTS else ()):
             if field >= 8:
                 raise _refused("an input that is no pair of name and tensor")
@@ -85,4 +92,4 @@ def _varint(message: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def _refused(what: str) -> ApiError:
-    return ApiError(Code.INVALID_ARGUMENT, f"The message is no PredictRequest that is taken: it holds {what}")
+    return ApiError(Code.INVALID_ARGUMENT, f"The message is no request that is taken: it holds {what}")

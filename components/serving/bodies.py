@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
 from components.serving.limits import Limits, MemoryBudget
 
@@ -65,10 +67,13 @@ class Body:
         """
         if _declared_bytes(request) > self._limits.request_bytes:
             raise self._too_large()
-        try:
-            await asyncio.wait_for(self._receive(request), self._limits.body_seconds)
-        except (asyncio.TimeoutError, TimeoutError) as error:
-            raise BodyError(408, self._slow()) from error
+        until, more = time.monotonic() + self._limits.body_seconds, True
+        while more:
+            message = await self._receive(request, until)
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self._add(message.get("body", b""))
+            more = message.get("more_body", False)
         return self._content
 
     def drop(self) -> None:
@@ -76,14 +81,17 @@ class Body:
         size, self._content = len(self._content), bytearray()
         self._budget.give(size)
 
-    async def _receive(self, request: Request) -> None:
-        more = True
-        while more:
-            message = await asyncio.wait_for(request.receive(), min(STALL_SECONDS, self._limits.body_seconds))
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            self._add(message.get("body", b""))
-            more = message.get("more_body", False)
+    async def _receive(self, request: Request, until: float) -> Message:
+        # Not asyncio.wait_for: before Python 3.12 it loses its time-out when a message comes at the same moment.
+        arriving = asyncio.ensure_future(request.receive())
+        try:
+            left = min(STALL_SECONDS, until - time.monotonic())
+            done, _ = await asyncio.wait({arriving}, timeout=max(0.0, left))
+        finally:
+            arriving.cancel()  # what has arrived stays arrived
+        if not done or left <= 0:
+            raise BodyError(408, self._slow())
+        return arriving.result()
 
     def _add(self, chunk: bytes) -> None:
         if len(self._content) + len(chunk) > self._limits.request_bytes:

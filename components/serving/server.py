@@ -146,6 +146,7 @@ class EmbeddedServer:
             ws="none",
             lifespan="off",
             proxy_headers=False,
+            server_header=False,
             log_level="warning",
             access_log=False,
             h11_max_incomplete_event_size=1 << 15,

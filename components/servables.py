@@ -12,6 +12,8 @@ from pathlib import Path
 
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+[ \t\n\v\f\r]*", re.ASCII)
 _INT64 = 2**63
+MAX_VERSION = _INT64 - 1
+"""The highest number that TensorFlow Serving reads."""
 
 
 def parse_version(name: str) -> int | None:
@@ -43,3 +45,31 @@ def live_version(base: str | Path) -> tuple[int, Path] | None:
     """Number and folder of the live version, or None where nothing was ever pushed."""
     folders = version_folders(base)
     return max(folders.items()) if folders else None
+
+
+def explain_names(base: str | Path) -> list[str]:
+    """A sentence for each name in a serving directory that a person may take for another version than the server does.
+
+    Names that look like numbers and are none for TensorFlow Serving (`1_000`, digits of other scripts, more than 64
+    bits), and several names for one number.
+    """
+    try:
+        names = sorted(child.name for child in Path(base).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    notes = [f"{name!r} is no version: TensorFlow Serving reads no number in it." for name in names if _misleads(name)]
+    for number, path in version_folders(base).items():
+        others = [name for name in names if name != path.name and parse_version(name) == number]
+        if others:
+            notes.append(f"Version {number} is the folder {path.name!r}; {', '.join(map(repr, others))} is not served.")
+    return notes
+
+
+def _misleads(name: str) -> bool:
+    if parse_version(name) is not None:
+        return False
+    try:
+        int(name)
+    except ValueError:
+        return False
+    return True

@@ -19,7 +19,7 @@ def start(
     host: str,
     rest_port: int,
     grpc_port: int,
-    max_request_mb: float = 64.0,
+    limits: serve.EmbeddedLimits | None = None,
     kind: Literal["binary", "container", "embedded"] | None = None,
 ) -> None:
     """Replaces this process by the server, so that signals and the exit code are the server's own.
@@ -35,7 +35,7 @@ def start(
         host=host,
         rest_port=rest_port,
         grpc_port=grpc_port,
-        max_request_mb=max_request_mb,
+        limits=limits,
         kind=kind,
     )
     console = output.console(stderr=True)

@@ -61,6 +61,11 @@ def versions(root: str | Path, model: str | None = None) -> list[Version]:
     return directory(root, model).versions()[::-1]
 
 
+def notes(root: str | Path, model: str | None = None) -> list[str]:
+    """What is odd about the numbers of a model's versions, a sentence each."""
+    return directory(root, model).notes()
+
+
 def as_json(version: Version) -> dict[str, Any]:
     """One version as JSON values."""
     return {

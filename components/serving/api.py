@@ -7,30 +7,36 @@ What it answers follows tensorflow/serving itself: `predict_util.cc`, `get_model
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
 
 from components.contract import SERVING_DEFAULT
+from components.serving import tensors
 from components.serving.api_errors import ApiError, Code
+from components.serving.limits import ANSWER_FACTOR, ROW_BYTES, VALUE_BYTES, Call, Limits, MemoryBudget, Reservation
 from components.serving.repository import Repository
-from components.serving.servable import Servable
+from components.serving.servable import Servable, Tensors
 
 SIGNATURE_DEF = "signature_def"
-MAX_ELEMENTS = 1 << 26
-"""Largest tensor taken: a few bytes can declare a shape of terabytes."""
+PREDICT_METHODS = tuple(f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
 
 
 class Api:
-    """The models of one server."""
+    """The models of one server, and what their requests may take."""
 
-    def __init__(self, repositories: dict[str, Repository]) -> None:
+    def __init__(self, repositories: dict[str, Repository], limits: Limits | None = None) -> None:
         self._repositories = repositories
+        self.limits = limits or Limits()
+        self.memory = MemoryBudget(self.limits.memory_bytes)
+
+    def problems(self) -> dict[str, str]:
+        """Model to why its directory is not followed any more; empty where all are well."""
+        found = {name: repository.problem() for name, repository in self._repositories.items()}
+        return {name: problem for name, problem in found.items() if problem}
 
     @contextlib.contextmanager
     def use(self, spec: model_pb2.ModelSpec) -> Iterator[tuple[int, Servable]]:
@@ -51,8 +57,15 @@ class Api:
         with repository.use(number, label) as held:
             yield held
 
-    def predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+    def predict(
+        self, request: predict_pb2.PredictRequest, call: Call, held: Reservation
+    ) -> predict_pb2.PredictResponse:
         """Answers a Predict request.
+
+        Args:
+            request: Of the gRPC API.
+            call: Its time.
+            held: Of `memory`, for this request.
 
         Raises:
             ApiError: What is wrong with the request, in TensorFlow Serving's words where it has them.
@@ -62,14 +75,63 @@ class Api:
             signature = servable.signatures.get(name)
             if signature is None:
                 raise ApiError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-            inputs = _inputs(signature, request)
-            answer = run(servable, name, inputs, _wanted(signature, request))
+            check_method(signature)
+            inputs = _inputs(signature, request, self.limits)
+            outputs = _wanted(signature, request)
+            answer = self.compute(servable, name, inputs, call, held, sent=set(request.inputs), outputs=outputs)
         response = predict_pb2.PredictResponse()
         response.model_spec.name, response.model_spec.signature_name = request.model_spec.name, name
         response.model_spec.version.value = number
         for alias, values in answer.items():
-            response.outputs[alias].CopyFrom(to_proto(values, signature.outputs[alias].dtype))
+            response.outputs[alias].CopyFrom(tensors.to_proto(values, signature.outputs[alias].dtype))
         return response
+
+    def compute(
+        self,
+        servable: Servable,
+        name: str,
+        inputs: Tensors,
+        call: Call,
+        held: Reservation,
+        *,
+        sent: Collection[str],
+        outputs: Collection[str] = (),
+    ) -> Tensors:
+        """Runs a signature within the limits on rows, answer, memory and time.
+
+        Args:
+            servable: The version.
+            name: The signature.
+            inputs: Alias to array.
+            call: The request's time.
+            held: Of `memory`, for this request.
+            sent: The inputs that the client sent; the others are the signature's defaults.
+            outputs: The wanted ones; empty: all.
+
+        Raises:
+            ApiError: The request is above a limit, or what the graph says of the values.
+        """
+        signature = servable.signatures[name]
+        rows = tensors.check_rows(signature, inputs, sent, self.limits)
+        expected = tensors.expected_bytes(signature, outputs or list(signature.outputs), rows)
+        self._check_answer(expected)
+        values = sum(int(np.size(array)) for array in inputs.values())
+        before = held.held_bytes + values * VALUE_BYTES + rows * ROW_BYTES
+        held.grow_to(before + expected * ANSWER_FACTOR)
+        call.check()
+        answer = run(servable, name, inputs, list(outputs), call.remaining_seconds)
+        made = sum(tensors.array_bytes(array) for array in answer.values())
+        self._check_answer(made)
+        held.grow_to(before + made * ANSWER_FACTOR)
+        return answer
+
+    def _check_answer(self, size: int) -> None:
+        if size > self.limits.answer_bytes:
+            raise ApiError(
+                Code.INVALID_ARGUMENT,
+                f"the answer would be {size / 1e6:.0f} MB, and at most {self.limits.answer_bytes / 1e6:.0f} MB are "
+                "given: send fewer rows, ask for fewer outputs, or start the server with a larger --max-answer-mb",
+            )
 
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
@@ -123,20 +185,36 @@ class Api:
         return response
 
 
-def run(servable: Servable, name: str, inputs: dict[str, np.ndarray], outputs: list[str]) -> dict[str, np.ndarray]:
+def run(servable: Servable, name: str, inputs: Tensors, outputs: list[str], seconds: float) -> Tensors:
     """Runs a signature; what the graph or the session says of the values becomes the answer.
 
     Raises:
         ApiError: With TensorFlow's code and message.
     """
     try:
-        return servable.run(name, inputs, outputs)
+        return servable.run(name, inputs, outputs, timeout_seconds=seconds)
     except tf.errors.OpError as error:
-        raise ApiError(Code(error.error_code), error.message) from error
+        raise ApiError(_code(error.error_code), error.message) from error
     except UnicodeDecodeError as error:  # TensorFlow quotes the client's bytes and cannot read its own message
         raise ApiError(Code.INVALID_ARGUMENT, error.object.decode("utf-8", "replace")) from error
-    except (ValueError, TypeError) as error:  # the session's own check of shapes and types
+    except (ValueError, TypeError, OverflowError) as error:  # the session's own check of shapes and types
         raise ApiError(Code.INVALID_ARGUMENT, str(error)) from error
+
+
+def _code(number: int) -> Code:
+    return Code(number) if number in set(Code) else Code.UNKNOWN
+
+
+def check_method(signature: Any) -> None:
+    """Raises:
+    ApiError: The signature is none to ask, such as TensorFlow's initializer (predict_util.cc).
+    """
+    if signature.method_name not in PREDICT_METHODS:
+        raise ApiError(
+            Code.INVALID_ARGUMENT,
+            f"Expected prediction signature method_name to be one of {{{', '.join(PREDICT_METHODS)}}}. "
+            f"Was: {signature.method_name}",
+        )
 
 
 def _choice(spec: model_pb2.ModelSpec) -> tuple[int | None, str]:
@@ -144,7 +222,7 @@ def _choice(spec: model_pb2.ModelSpec) -> tuple[int | None, str]:
     return (spec.version.value if chosen == "version" else None), (spec.version_label if chosen else "")
 
 
-def _inputs(signature: Any, request: predict_pb2.PredictRequest) -> dict[str, np.ndarray]:
+def _inputs(signature: Any, request: predict_pb2.PredictRequest, limits: Limits) -> Tensors:
     sent, known = set(request.inputs), set(signature.inputs)
     if len(sent) > len(known) or (len(sent) < len(known) and not signature.defaults):
         raise ApiError(
@@ -161,25 +239,11 @@ def _inputs(signature: Any, request: predict_pb2.PredictRequest) -> dict[str, np
             f"input tensor alias not found in signature: {missing[0]}. "
             f"Inputs expected to be in the set {{{_set(known)}}}.",
         )
-    return {alias: _from_proto(alias, protos[alias], signature.inputs[alias]) for alias in known}
+    return {alias: tensors.from_proto(alias, protos[alias], signature.inputs[alias], limits) for alias in known}
 
 
 def _set(names: set[str]) -> str:
     return ",".join(sorted(names))
-
-
-def _from_proto(alias: str, proto: Any, info: Any) -> np.ndarray:
-    """A tensor of a request, checked against the signature before it reaches the graph."""
-    if proto.dtype != info.dtype:
-        got, expected = tf.dtypes.as_dtype(proto.dtype).name, tf.dtypes.as_dtype(info.dtype).name
-        raise ApiError(Code.INVALID_ARGUMENT, f"input {alias}: expects {expected}, but {got} is provided")
-    sizes = [dim.size for dim in proto.tensor_shape.dim]
-    if any(size < 0 for size in sizes) or math.prod(sizes) > MAX_ELEMENTS:
-        raise ApiError(Code.INVALID_ARGUMENT, f"input {alias}: a tensor of shape {sizes} is not taken")
-    try:
-        return tf.make_ndarray(proto)
-    except (ValueError, TypeError) as error:
-        raise ApiError(Code.INVALID_ARGUMENT, f"input {alias} cannot be parsed: {error}") from error
 
 
 def _wanted(signature: Any, request: predict_pb2.PredictRequest) -> list[str]:
@@ -195,23 +259,3 @@ def _wanted(signature: Any, request: predict_pb2.PredictRequest) -> list[str]:
         twice = next(alias for alias in wanted if wanted.count(alias) > 1)
         raise ApiError(Code.INVALID_ARGUMENT, f"duplicate output tensor alias: {twice}")
     return wanted
-
-
-_FIELDS = {"float32": "float_val", "float64": "double_val", "int64": "int64_val", "bool": "bool_val"}
-_FIELDS |= {"uint32": "uint32_val", "uint64": "uint64_val"}
-_FIELDS |= dict.fromkeys(("int32", "int16", "int8", "uint8", "uint16"), "int_val")
-
-
-def to_proto(values: np.ndarray, dtype: int) -> Any:
-    """A tensor with its values in the typed field, as TensorFlow Serving answers."""
-    kind = tf.dtypes.as_dtype(dtype)
-    proto = tensor_pb2.TensorProto(dtype=dtype)
-    for size in np.shape(values):
-        proto.tensor_shape.dim.add(size=size)
-    if kind == tf.string:
-        proto.string_val.extend(np.ravel(values).tolist())
-    elif kind.name in _FIELDS:
-        getattr(proto, _FIELDS[kind.name]).extend(np.ravel(values).tolist())
-    else:
-        return tf.make_tensor_proto(values, kind)
-    return proto

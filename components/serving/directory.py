@@ -35,6 +35,9 @@ from components.serving.staging import confirm, plain_errors, stage, verify
 from components.serving.state import State, read_state, write_state
 from components.serving.versions import Version, check_intact, describe, digest_of, is_damaged
 
+AHEAD_SECONDS = 3600
+"""A version's number is the time of its push; one that is further in the future was not given by a push here."""
+
 
 @dataclass(frozen=True)
 class PushResult:
@@ -121,6 +124,32 @@ class ServingDirectory:
         present = ", ".join(str(v.number) for v in self.versions()) or "none"
         raise ServingError(f"{self.base} has no version {number}.", f"Present: {present}.")
 
+    def next_number(self, now: float | None = None) -> int:
+        """The number that a push would get: the time in seconds, or the live number plus one where that is higher.
+
+        Args:
+            now: Seconds since 1970; None: the clock.
+
+        Raises:
+            ServingError: No number is left above the live one that TensorFlow Serving would read.
+        """
+        live = servables.live_version(self.base)
+        number = max(int(self._clock() if now is None else now), live[0] + 1 if live else 1)
+        if number > servables.MAX_VERSION:
+            raise ServingError(
+                f"{live[1] if live else self.base} has the highest number that TensorFlow Serving reads, and a new "
+                "version needs a higher one.",
+                f"No push of Taxiway made it. Move it out of {self.base}; the highest number that stays is then live.",
+            )
+        return number
+
+    def notes(self) -> list[str]:
+        """What is odd about the numbers here, a sentence each."""
+        live = servables.live_version(self.base)
+        ahead = live is not None and live[0] > self._clock() + AHEAD_SECONDS
+        notes = [f"{_ahead(live[0])} The next push counts on from it."] if live and ahead else []
+        return notes + servables.explain_names(self.base)
+
     def state(self) -> State:
         """Labels and quarantine."""
         return read_state(self._state_file)
@@ -160,6 +189,7 @@ class ServingDirectory:
             refusal = None if force else self._refusal(digest)
             if refusal:
                 return refusal
+            self.next_number()
             if force:
                 self._change_state(self.state().without_quarantined(digest))
             return self._publish(source, digest, provenance, extra_files or {}, "pushed")
@@ -189,6 +219,7 @@ class ServingDirectory:
                     f"Version {target.number} is the model that is live already (version {live.number}).",
                     "Name a version of another model; see: taxiway versions.",
                 )
+            self.next_number()  # before anything is written
             self._change_state(self._state_after_rollback(live, left, digest, reason))
             provenance = {
                 **{key: value for key, value in target.provenance.items() if key != "version"},
@@ -302,8 +333,7 @@ class ServingDirectory:
         self, source: Path, digest: str, provenance: Mapping[str, Any], extra_files: Mapping[str, str | Path], how: str
     ) -> PushResult:
         now = self._clock()
-        live = servables.live_version(self.base)
-        number = max(int(now), live[0] + 1 if live else 1)
+        number = self.next_number(now)
         record = {**provenance, "model_version": number, "digest": digest, "pushed_at": _iso(now)}
         staged = self._staging / uuid.uuid4().hex
         try:
@@ -319,7 +349,8 @@ class ServingDirectory:
             raise
         files.remove_tree(self._staging)
         confirm(target, written)
-        return PushResult(True, number, target, digest, f"{how}, as version {number}", record)
+        why = f" ({_ahead(number - 1)})" if number > now + AHEAD_SECONDS else ""
+        return PushResult(True, number, target, digest, f"{how}, as version {number}{why}", record)
 
     def _earlier(self, live: Version) -> tuple[Version, list[Version]]:
         """The version to which a rollback without a number returns, and the newer quarantined ones."""
@@ -355,6 +386,10 @@ def _listed(versions: list[Version], state: State) -> str:
     """Quarantined versions with the reasons of their rollbacks, newest first."""
     reasons = ((v.number, state.quarantined[digest_of(v)].get("reason", "")) for v in versions)
     return ", ".join(f"version {number} (quarantined{f': {why}' if why else ''})" for number, why in reasons)
+
+
+def _ahead(number: int) -> str:
+    return f"Version {number} is no time of a push up to now: its folder was made by hand, or with another clock."
 
 
 def _iso(seconds: float) -> str:

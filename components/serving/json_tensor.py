@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,15 +23,15 @@ Format = Literal["row", "column"]
 Types = Mapping[str, str]
 """Alias to dtype: `float`, `double`, `int64`, `string`, ..., as TensorFlow's `DataTypeString` names them."""
 
+MAX_RANK = 32
+"""NumPy holds no tensor of more dimensions."""
 NUMPY = {"float": np.float32, "double": np.float64, "bool": np.bool_, "string": np.object_}
-NUMPY |= {name: getattr(np, name) for name in ("int8", "uint8", "int16", "int32", "uint32", "int64", "uint64")}
-_INTEGER_RANGES = {
-    **dict.fromkeys(("int8", "uint8", "int16", "int32"), (-(2**31), 2**31 - 1)),
-    "int64": (-(2**63), 2**63 - 1),
-    "uint32": (0, 2**32 - 1),
-    "uint64": (0, 2**64 - 1),
-}
+_INTEGERS = ("int8", "uint8", "int16", "int32", "uint32", "int64", "uint64")
+NUMPY |= {name: getattr(np, name) for name in _INTEGERS}
+_INTEGER_RANGES = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in _INTEGERS}
 _DEBUG_BYTES = 256
+_MAY_BE_TOO_LARGE = re.compile(r"[0-9]{309}|[eE]\+?[0-9]{3}")
+"""Stands in every text with a number that no double holds."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class PredictBody:
     inputs: dict[str, np.ndarray]
 
 
-def parse_body(body: bytes) -> dict[str, Any]:
+def parse_body(body: bytes | bytearray) -> dict[str, Any]:
     """The JSON object in a request's body. NaN and Infinity are numbers here; what follows the object is ignored.
 
     Raises:
@@ -51,7 +52,8 @@ def parse_body(body: bytes) -> dict[str, Any]:
         raise _invalid("JSON Parse error: The document is empty")
     try:
         text = body.decode("utf-8")
-        document, _ = json.JSONDecoder().raw_decode(text, len(text) - len(text.lstrip(" \t\r\n\ufeff")))
+        decoder = _CAREFUL_DECODER if _MAY_BE_TOO_LARGE.search(text) else _DECODER
+        document, _ = decoder.raw_decode(text, len(text) - len(text.lstrip(" \t\r\n\ufeff")))
     except UnicodeDecodeError as error:
         raise _invalid(f"JSON Parse error: Invalid encoding in string. at offset: {error.start}") from error
     except json.JSONDecodeError as error:
@@ -62,6 +64,22 @@ def parse_body(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise _invalid(f"JSON Value: {debug(document)} Is not object")
     return document
+
+
+def _parse_integer(text: str) -> int:
+    _parse_float(text)  # first: Python reads no integer of more than 4,300 digits
+    return int(text)
+
+
+def _parse_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise _invalid(f"JSON Parse error: Number too big to be stored in double: {text[:32]}")
+    return number
+
+
+_DECODER = json.JSONDecoder()
+_CAREFUL_DECODER = json.JSONDecoder(parse_int=_parse_integer, parse_float=_parse_float)
 
 
 def signature_name(document: Mapping[str, Any]) -> str:
@@ -136,7 +154,13 @@ def _objects(number: int, row: Any, types: Types, flat: dict[str, list[Any]], sh
 def _plain(number: int, row: Any, types: Types, flat: dict[str, list[Any]], shapes: dict[str, list[int]]) -> None:
     if _is_object(row):
         raise _invalid(f"Expecting value/list but got object at item {number} of input list")
-    _add_located(row, next(iter(types)), types, flat, shapes, str(number))
+    _add_located(row, _only(types), types, flat, shapes, str(number))
+
+
+def _only(types: Types) -> str:
+    if not types:
+        raise _invalid("values are given, but the signature has no input")
+    return next(iter(types))
 
 
 def _add_located(
@@ -173,7 +197,7 @@ def _from_columns(value: Any, types: Types) -> dict[str, np.ndarray]:
                 "inputs is a plain value/list, but expecting an object as multiple "
                 "input tensors required as per tensorinfo_map"
             )
-        name = next(iter(types))
+        name = _only(types)
         return {name: _tensor(value, types[name])}
     for name in types:
         if name not in value:
@@ -198,6 +222,8 @@ def _shape(value: Any) -> list[int]:
         if not value:
             break
         value = value[0]
+    if len(shape) >= MAX_RANK:  # one more is the batch
+        raise _invalid(f"Values are nested {len(shape)} deep, and a tensor has at most {MAX_RANK} dimensions")
     return shape
 
 
@@ -231,10 +257,7 @@ def _number(dtype: str) -> Callable[[Any], Any]:
     def convert(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise _type_error(value, dtype)
-        try:
-            return float(value)
-        except OverflowError:  # a longer integer than a double holds
-            return math.copysign(math.inf, value)
+        return float(value)
 
     return convert
 
@@ -258,7 +281,10 @@ def _boolean(value: Any) -> bool:
 
 def _string(value: Any) -> bytes:
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")
+        try:
+            return value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise _invalid("JSON Parse error: The surrogate pair in string is invalid.") from error
     if isinstance(value, dict):
         return _decode(value)
     raise _type_error(value, "string")
@@ -299,7 +325,10 @@ def _decode(value: dict[str, Any]) -> bytes:
 
 def debug(value: Any) -> str:
     """A value as errors show it, cut."""
-    return json.dumps(value, ensure_ascii=False)[:_DEBUG_BYTES]
+    try:
+        return json.dumps(value, ensure_ascii=False)[:_DEBUG_BYTES]
+    except RecursionError:
+        return f"{type(value).__name__} that is nested too deeply"
 
 
 _KINDS = {dict: "Object", list: "Array", str: "String", int: "Number", float: "Number", type(None): "Null"}

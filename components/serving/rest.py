@@ -6,79 +6,152 @@ http_rest_api_util.cc. Classify and Regress are not offered.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import functools
 import json
+import logging
 import re
+import threading
+from concurrent import futures
 from typing import Any
 from urllib.parse import unquote
 
 import tensorflow as tf
 from google.protobuf import json_format
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from components.contract import SERVING_DEFAULT
 from components.serving import json_tensor
-from components.serving.api import SIGNATURE_DEF, Api, run
+from components.serving.api import SIGNATURE_DEF, Api, check_method
 from components.serving.api_errors import HTTP_STATUS, ApiError, Code
+from components.serving.bodies import Bodies, BodyError
+from components.serving.limits import Call, json_bytes
+from components.serving.sites import SiteRules
 
-_WHICH = r"(?:(?:/versions/(?P<version>\d+))|(?:/labels/(?P<label>[^/:]+)))?"
+LOG = logging.getLogger(__name__)
+HEALTH = "/healthz"
+CHUNK_BYTES = 1 << 16
+"""An answer is sent in pieces, each after the client has taken those before."""
+MESSAGE_LIMIT = 2048
+"""Longer error messages are cut: they quote what the client sent."""
+CLOSED_BY_CLIENT = 499
+
+_WHICH = r"(?:(?:/versions/(?P<version>[0-9]+))|(?:/labels/(?P<label>[^/:]+)))?"
 _POST = re.compile(rf"(?i)/v1/models/(?P<model>[^/:]+){_WHICH}:(?P<method>classify|regress|predict)")
 _GET = re.compile(rf"(?i)/v1/models(?:/(?P<model>[^/:]+))?{_WHICH}(?:/(?P<part>metadata))?")
 
 
-def application(api: Api, max_request_bytes: int) -> Starlette:
+def application(api: Api, rules: SiteRules | None = None) -> ASGIApp:
     """The ASGI application.
 
     Args:
-        api: Answers.
-        max_request_bytes: Larger bodies are answered 413 without being read to their end.
+        api: Answers, and the limits.
+        rules: Which hosts and pages are answered; None: those of a server on loopback.
     """
+    return _Application(api, rules or SiteRules("127.0.0.1"))
 
-    async def endpoint(request: Request) -> Response:
+
+class _Application:
+    def __init__(self, api: Api, rules: SiteRules) -> None:
+        self._api, self._rules = api, rules
+        self._bodies = Bodies(api.limits)
+        self._threads = futures.ThreadPoolExecutor(api.limits.threads, "rest")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.ExitStack() as held:  # body and memory, until the answer is taken
+            status, content = await self._answer(Request(scope, receive), held)
+            if status != CLOSED_BY_CLIENT:
+                await _send(send, status, content)
+
+    async def _answer(self, request: Request, held: contextlib.ExitStack) -> tuple[int, str]:
+        refusal = self._rules.refusal(request.method, Headers(scope=request.scope))
+        if refusal:
+            return refusal[0], _error(refusal[1])
         try:
-            body = await _body(request, max_request_bytes)
-            content = await run_in_threadpool(_handle, api, request.method, request.scope["raw_path"].decode(), body)
-        except _TooLargeError:
-            message = f"The request is larger than {max_request_bytes} bytes"
-            return _respond(json.dumps({"error": message}), 413)
+            if request.scope["path"] == HEALTH:
+                return _health(self._api)
+            body = await held.enter_context(self._bodies.hold()).read(request)
+            return 200, await self._work(request, body, held)
+        except BodyError as error:
+            return error.status, _error(error.message)
         except ApiError as error:
-            return _respond(json.dumps({"error": error.message}, ensure_ascii=False), HTTP_STATUS[error.code])
-        return _respond(content, 200)
+            return HTTP_STATUS[error.code], _error(error.message)
+        except ClientDisconnect:
+            return CLOSED_BY_CLIENT, ""
+        except Exception:
+            LOG.exception("a request could not be answered: a fault of this server")
+            return 500, _error("Internal error; the server's log has more")
 
-    methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
-    return Starlette(routes=[Route("/{path:path}", endpoint, methods=methods)])
+    async def _work(self, request: Request, body: bytearray, held: contextlib.ExitStack) -> str:
+        """Answers in a thread, and no longer than the client listens: its turn, its wait for memory, and what has not
+        begun end with the connection; what TensorFlow computes already ends with the request's time.
+        """
+        gone, used = threading.Event(), contextlib.ExitStack()
+        call = Call(self._api.limits.compute_seconds, lambda: not gone.is_set())
+        handle = functools.partial(_handle, self._api, request.method, _path(request.scope), body, call, used)
+        work = self._threads.submit(handle)
+        answer = asyncio.wrap_future(work)
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # asyncio logs what nobody asks
+        closed = asyncio.ensure_future(_wait_for_close(request))
+        try:
+            done, _ = await asyncio.wait({answer, closed}, return_when=asyncio.FIRST_COMPLETED)
+            if answer not in done:
+                raise ClientDisconnect
+            return answer.result()
+        finally:
+            gone.set()
+            closed.cancel()
+            if work.done() or work.cancel():
+                held.enter_context(used)
+            else:  # what it holds is held for as long as its thread works
+                rest = held.pop_all()
+                work.add_done_callback(lambda _: (used.close(), rest.close()))
 
 
-class _TooLargeError(Exception):
-    pass
+async def _wait_for_close(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    if int(request.headers.get("content-length") or 0) > limit:
-        raise _TooLargeError
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise _TooLargeError
-    return bytes(body)
+async def _send(send: Send, status: int, content: str) -> None:
+    # Half of a surrogate pair, which JSON can hold and UTF-8 cannot, becomes the escape that JSON has for it.
+    body = memoryview(content.encode("utf-8", "backslashreplace"))
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    for start in range(0, len(body), CHUNK_BYTES):
+        await send({"type": "http.response.body", "body": body[start : start + CHUNK_BYTES], "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _respond(content: str, status: int) -> Response:
-    return Response(content, status_code=status, media_type="application/json")
+def _error(message: str) -> str:
+    cut = message if len(message) <= MESSAGE_LIMIT else message[:MESSAGE_LIMIT] + "...TRUNCATED"
+    return json.dumps({"error": cut}, ensure_ascii=False)
 
 
-def _handle(api: Api, method: str, path: str, body: bytes) -> str:
+def _path(scope: Scope) -> str:
+    raw = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
+    return str(raw.decode("ascii", "replace"))
+
+
+def _health(api: Api) -> tuple[int, str]:
+    """Red when a serving directory is not followed any more: the server answers, with models that grow old."""
+    problems = api.problems()
+    if problems:
+        return 503, json.dumps({"status": "unavailable", "problems": problems})
+    return 200, json.dumps({"status": "ok"})
+
+
+def _handle(api: Api, method: str, path: str, body: bytearray, call: Call, held: contextlib.ExitStack) -> str:
     found = {"POST": _POST, "GET": _GET}[method].fullmatch(path) if method in ("GET", "POST") else None
     if found is None:
         raise ApiError(Code.INVALID_ARGUMENT, f"Malformed request: {method} {path}")
     spec = _spec(found)
     if method == "POST":
-        return _post(api, found["method"].lower(), spec, body)
+        return _post(api, found["method"].lower(), spec, body, call, held)
     if not spec.name:
         raise ApiError(Code.INVALID_ARGUMENT, "Missing model name in request.")
     return _metadata(api, spec) if found["part"] else _status(api, spec)
@@ -87,26 +160,32 @@ def _handle(api: Api, method: str, path: str, body: bytes) -> str:
 def _spec(found: re.Match[str]) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=unquote(found["model"] or ""))
     if found["version"]:
-        if int(found["version"]) >= 2**63:
+        digits = found["version"].lstrip("0") or "0"
+        if len(digits) > len(str(2**63)) or int(digits) >= 2**63:
             raise ApiError(Code.INVALID_ARGUMENT, f"Failed to convert version: {found['version']} to numeric.")
-        spec.version.value = int(found["version"])
+        spec.version.value = int(digits)
     if found["label"]:
         spec.version_label = unquote(found["label"])
     return spec
 
 
-def _post(api: Api, method: str, spec: model_pb2.ModelSpec, body: bytes) -> str:
+def _post(
+    api: Api, method: str, spec: model_pb2.ModelSpec, body: bytearray, call: Call, held: contextlib.ExitStack
+) -> str:
     if method != "predict":
         raise ApiError(Code.UNIMPLEMENTED, f"This server does not offer {method}; ask the same signature by :predict")
+    call.check()
+    memory = held.enter_context(api.memory.reserve(json_bytes(body), call))
     document = json_tensor.parse_body(body)
-    name = json_tensor.signature_name(document)
+    name = json_tensor.signature_name(document) or SERVING_DEFAULT
     with api.use(spec) as (_, servable):
         # One version for the types and the answer, although a new one may come in between.
-        signature = servable.signatures.get(name or SERVING_DEFAULT)
+        signature = servable.signatures.get(name)
         if signature is None:
-            raise _no_signature(name or SERVING_DEFAULT)
+            raise _no_signature(name)
+        check_method(signature)
         parsed = json_tensor.parse_predict(document, _types(signature.inputs))
-        outputs = run(servable, name or SERVING_DEFAULT, parsed.inputs, [])
+        outputs = api.compute(servable, name, parsed.inputs, call, memory, sent=parsed.inputs)
     return json_tensor.answer(outputs, parsed.format)
 
 

@@ -86,25 +86,36 @@ class Servable:
         them."""
         return self._signatures
 
-    def run(self, name: str, inputs: Mapping[str, object], outputs: Collection[str] = ()) -> Tensors:
+    def run(
+        self,
+        name: str,
+        inputs: Mapping[str, object],
+        outputs: Collection[str] = (),
+        *,
+        timeout_seconds: float | None = None,
+    ) -> Tensors:
         """Answers one request.
 
         Args:
             name: The signature.
             inputs: Alias to array.
             outputs: The wanted outputs' aliases; empty: all.
+            timeout_seconds: After which TensorFlow ends the work, between two ops.
 
         Returns:
             Alias to array.
 
         Raises:
             KeyError: No such signature, input or output.
-            tf.errors.OpError: What the graph says of the values.
+            tf.errors.OpError: What the graph says of the values, or that the time is over.
         """
         signature = self._signatures[name]
         feeds = tuple(sorted(inputs))
         fetches = tuple(sorted(outputs or signature.outputs))
-        answer = self._callable(name, feeds, fetches)(*(inputs[alias] for alias in feeds))
+        limit = None
+        if timeout_seconds is not None:  # 0 would be no limit
+            limit = tf.compat.v1.RunOptions(timeout_in_ms=max(1, int(timeout_seconds * 1e3)))
+        answer = self._callable(name, feeds, fetches)(*(inputs[alias] for alias in feeds), options=limit)
         return dict(zip(fetches, answer, strict=True))
 
     def _callable(self, name: str, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> Callable[..., list[np.ndarray]]:
@@ -118,6 +129,7 @@ class Servable:
                 self._callables[key] = self._session.make_callable(
                     [self._tensor(signature.outputs[alias].name) for alias in fetches],
                     feed_list=[self._tensor(signature.inputs[alias].name) for alias in feeds],
+                    accept_options=True,
                 )
             return self._callables[key]
 

@@ -36,6 +36,31 @@ class ServerCommand:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class EmbeddedLimits:
+    """What the embedded server takes; the others have settings of their own.
+
+    Attributes:
+        max_request_mb: Size limit of a request, in 10^6 bytes.
+        max_memory_mb: What all requests may come to.
+        max_answer_mb: Size limit of an answer.
+        max_rows: Of one request.
+        allow_hosts: Names, beside its address and localhost, under which clients reach it.
+    """
+
+    max_request_mb: float = 64.0
+    max_memory_mb: float = 2048.0
+    max_answer_mb: float = 64.0
+    max_rows: int = 100_000
+    allow_hosts: tuple[str, ...] = ()
+
+    def arguments(self) -> list[str]:
+        """As options of the server's command."""
+        numbers = {name: value for name, value in vars(self).items() if name != "allow_hosts"}
+        pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in numbers.items()]
+        return [word for pair in [*pairs, ("--allow-host", ",".join(self.allow_hosts))] for word in pair]
+
+
 def command(
     name: str,
     base: str | Path,
@@ -43,7 +68,7 @@ def command(
     host: str = "127.0.0.1",
     rest_port: int = 8501,
     grpc_port: int = 8500,
-    max_request_mb: float = 64.0,
+    limits: EmbeddedLimits | None = None,
     config: ServingConfig | None = None,
     kind: Kind | None = None,
     find: Callable[[str], str | None] = shutil.which,
@@ -56,7 +81,7 @@ def command(
         host: Address to listen on; loopback unless told otherwise.
         rest_port: For REST.
         grpc_port: For gRPC.
-        max_request_mb: Size limit of a request, of the embedded server.
+        limits: Of the embedded server.
         config: Versions served.
         kind: This server and no other.
         find: Finds programs; `shutil.which`.
@@ -74,7 +99,7 @@ def command(
             if engine:
                 return _container(engine, name, base, host, rest_port, grpc_port)
         if candidate == "embedded":
-            return _embedded(name, base, host, rest_port, grpc_port, max_request_mb, config)
+            return _embedded(name, base, host, rest_port, grpc_port, limits or EmbeddedLimits(), config)
     wanted = "tensorflow_model_server on the PATH" if kind == "binary" else f"docker or podman with the image {IMAGE}"
     raise ServingError(f"There is no {wanted}.", "Install it, or serve with the embedded server.")
 
@@ -124,10 +149,10 @@ def _container(engine: str, name: str, base: Path, host: str, rest_port: int, gr
 
 
 def _embedded(
-    name: str, base: Path, host: str, rest_port: int, grpc_port: int, max_request_mb: float, config: ServingConfig
+    name: str, base: Path, host: str, rest_port: int, grpc_port: int, limits: EmbeddedLimits, config: ServingConfig
 ) -> ServerCommand:
     argv = [sys.executable, "-m", "components.serving.server", "--model-name", name, "--model-base-path", str(base)]
     argv += ["--host", host, "--rest-port", str(rest_port), "--grpc-port", str(grpc_port)]
-    argv += ["--max-request-mb", str(max_request_mb), "--versions-served", str(config.versions_served)]
+    argv += [*limits.arguments(), "--versions-served", str(config.versions_served)]
     why = "the embedded server (no tensorflow_model_server and no tensorflow/serving image here): for small loads"
     return ServerCommand("embedded", tuple(argv), why, dict(subprocesses.CHILD_ENVIRONMENT))

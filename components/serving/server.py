@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +22,17 @@ from pathlib import Path
 import uvicorn
 
 from components.errors import ServingError, TaxiwayError
-from components.serving import grpc_server, rest
+from components.serving import connections, grpc_server, rest
 from components.serving.api import Api
+from components.serving.limits import Limits
 from components.serving.repository import Repository
 from components.serving.servable import disable_xla
+from components.serving.sites import SiteRules
 
 LOG = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
+STOP_MARGIN_SECONDS = 2.0
+"""Of the time for a stop: kept for freeing the models after the last request."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,17 @@ class ServerOptions:
         host: Address; loopback unless told otherwise.
         rest_port: 0 takes a free one.
         grpc_port: 0 takes a free one.
+        allow_host: More names, with commas between them, under which clients reach it; `*`: any.
         max_request_mb: Size limit of a request, in 10^6 bytes.
-        threads: Requests computed at once.
+        max_memory_mb: What all requests may come to, counted as arrays and objects.
+        max_answer_mb: Size limit of an answer's arrays.
+        max_rows: Of one request.
+        max_connections: Open at once, over REST and over gRPC each.
+        header_seconds: For a connection to name its request.
+        body_seconds: For a request to arrive.
+        compute_seconds: For its answer.
+        send_seconds: For the client to take it.
+        threads: Requests computed at once, over REST and over gRPC each.
         session_threads: Threads of each model's session; 0: TensorFlow's choice.
         drain_seconds: How long a stop waits for requests under way.
         poll_seconds: How often the serving directory is looked at.
@@ -48,12 +63,38 @@ class ServerOptions:
     host: str = LOOPBACK
     rest_port: int = 8501
     grpc_port: int = 8500
+    allow_host: str = ""
     max_request_mb: float = 64.0
+    max_memory_mb: float = 2048.0
+    max_answer_mb: float = 64.0
+    max_rows: int = 100_000
+    max_connections: int = 256
+    header_seconds: float = 10.0
+    body_seconds: float = 30.0
+    compute_seconds: float = 60.0
+    send_seconds: float = 60.0
     threads: int = 16
     session_threads: int = 0
     drain_seconds: float = 10.0
     poll_seconds: float = 1.0
     versions_served: int = 1
+
+    def limits(self) -> Limits:
+        """What the server takes at once."""
+        request = int(self.max_request_mb * 1e6)
+        return Limits(
+            request_bytes=request,
+            bodies_bytes=4 * request,
+            memory_bytes=int(self.max_memory_mb * 1e6),
+            answer_bytes=int(self.max_answer_mb * 1e6),
+            rows=self.max_rows,
+            threads=self.threads,
+            connections=self.max_connections,
+            header_seconds=self.header_seconds,
+            body_seconds=self.body_seconds,
+            compute_seconds=self.compute_seconds,
+            send_seconds=self.send_seconds,
+        )
 
 
 class EmbeddedServer:
@@ -68,7 +109,7 @@ class EmbeddedServer:
             poll_seconds=self.options.poll_seconds,
             threads=self.options.session_threads,
         )
-        self._api = Api({name: self.repository})
+        self._api = Api({name: self.repository}, self.options.limits())
         self.rest_port = self.grpc_port = 0
 
     def __enter__(self) -> EmbeddedServer:
@@ -84,37 +125,50 @@ class EmbeddedServer:
         Raises:
             ServingError: An address is taken.
         """
-        limit = int(self.options.max_request_mb * 1e6)
         sock = _listen(self.options.host, self.options.rest_port)
         self.rest_port = sock.getsockname()[1]
         try:
-            self._grpc, self.grpc_port = grpc_server.start(
-                self._api,
-                f"{_bracket(self.options.host)}:{self.options.grpc_port}",
-                threads=self.options.threads,
-                max_request_bytes=limit,
-            )
+            address = f"{_bracket(self.options.host)}:{self.options.grpc_port}"
+            self._grpc, self.grpc_port = grpc_server.start(self._api, address)
         except RuntimeError as error:
             sock.close()
             raise _taken(self.options.host, self.options.grpc_port, "--grpc-port") from error
         self.repository.start()
-        config = uvicorn.Config(
-            rest.application(self._api, limit),
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=int(self.options.drain_seconds) or 1,
-        )
-        self._rest = uvicorn.Server(config)
+        self._rest = uvicorn.Server(self._rest_config())
         self._thread = threading.Thread(target=self._rest.run, args=([sock],), name="rest", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Takes no new request, ends those under way, frees the models."""
+    def _rest_config(self) -> uvicorn.Config:
+        rules = SiteRules(self.options.host, self.options.allow_host.split(","))
+        return uvicorn.Config(
+            rest.application(self._api, rules),
+            http=connections.protocol(self._api.limits),  # type: ignore[arg-type]
+            ws="none",
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            log_level="warning",
+            access_log=False,
+            h11_max_incomplete_event_size=1 << 15,
+            timeout_graceful_shutdown=max(1, int(self.options.drain_seconds - STOP_MARGIN_SECONDS)),
+        )
+
+    def stop(self) -> bool:
+        """Takes no new request, ends those under way, frees the models.
+
+        Returns:
+            Whether everything ended within `drain_seconds`. What did not still runs in threads of this process.
+        """
+        until = time.monotonic() + self.options.drain_seconds
         self._rest.should_exit = True
-        stopped = self._grpc.stop(self.options.drain_seconds)
-        self._thread.join(self.options.drain_seconds + 5)
-        stopped.wait(self.options.drain_seconds + 5)
-        self.repository.stop()
+        stopped = self._grpc.stop(max(1.0, self.options.drain_seconds - STOP_MARGIN_SECONDS))
+        self._thread.join(_left(until))
+        ended = stopped.wait(_left(until)) and not self._thread.is_alive()
+        return self.repository.stop(_left(until)) and ended
+
+
+def _left(until: float) -> float:
+    return max(0.5, until - time.monotonic())
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -140,7 +194,8 @@ def _bracket(host: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until SIGTERM or SIGINT. The first line on standard output is JSON: `rest_port`, `grpc_port`."""
+    """Serves until SIGTERM or SIGINT, and then ends this process. The first line on standard output is JSON:
+    `rest_port`, `grpc_port`."""
     parser = argparse.ArgumentParser(prog="python -m components.serving.server", description=__doc__)
     parser.add_argument("--model-name", required=True)
     parser.add_argument("--model-base-path", required=True)
@@ -154,14 +209,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     disable_xla()
+    server = EmbeddedServer(name, base, ServerOptions(**given))
     try:
-        with EmbeddedServer(name, base, ServerOptions(**given)) as server:
-            print(json.dumps({"rest_port": server.rest_port, "grpc_port": server.grpc_port}), flush=True)
-            stop.wait()
+        server.start()
     except TaxiwayError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    return 0
+    print(json.dumps({"rest_port": server.rest_port, "grpc_port": server.grpc_port}), flush=True)
+    stop.wait()
+    if not server.stop():
+        LOG.warning("some work did not end within %g s and is cut off", server.options.drain_seconds)
+    # At once: the interpreter would wait for every thread, among them one that computes or loads without end.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

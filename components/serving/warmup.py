@@ -6,6 +6,7 @@ so the validator replays it before the push.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,12 +14,17 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from components.errors import ServingError
+from components.serving import tensors
+from components.serving.limits import Limits
 from components.serving.manifest import EXTRA
 from components.serving.requests import RequestMaker
 from components.serving.servable import Servable
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 MAX_RECORDS = 1000
+REPLAY_SECONDS = 300.0
+"""For all of them: a graph that does not end may not hold the next version back."""
 
 
 def predict_request(model: str, signature: str, inputs: dict[str, np.ndarray]) -> predict_pb2.PredictRequest:
@@ -60,7 +66,7 @@ def read(folder: str | Path) -> list[predict_pb2.PredictRequest]:
     path = Path(folder, EXTRA, WARMUP_FILE)
     if not path.exists():
         return []
-    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    records = tf.data.TFRecordDataset(str(path)).take(MAX_RECORDS + 1).as_numpy_iterator()
     return [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request for record in records]
 
 
@@ -68,10 +74,19 @@ def replay(servable: Servable, folder: str | Path) -> int:
     """Asks a loaded version everything in its warm-up file, and returns how many requests that were.
 
     Raises:
-        tf.errors.OpError, KeyError: A request fails, and with it the load, as in TensorFlow Serving.
+        Exception: Of any type: a request fails, and with it the load, as in TensorFlow Serving.
+        ServingError: There are more requests than TensorFlow Serving takes, or they take too long.
     """
     requests = read(folder)
-    for request in requests:
+    if len(requests) > MAX_RECORDS:
+        raise ServingError(f"{WARMUP_FILE} holds more than {MAX_RECORDS} requests, which TensorFlow Serving refuses.")
+    until = time.monotonic() + REPLAY_SECONDS
+    for number, request in enumerate(requests, start=1):
+        left = until - time.monotonic()
+        if left <= 0:
+            raise ServingError(f"{number - 1} of {len(requests)} warm-up requests took {REPLAY_SECONDS:.0f} s.")
+        for alias, proto in request.inputs.items():
+            tensors.check_values(alias, proto, Limits())
         inputs = {alias: tf.make_ndarray(proto) for alias, proto in request.inputs.items()}
-        servable.run(request.model_spec.signature_name, inputs)
+        servable.run(request.model_spec.signature_name, inputs, timeout_seconds=left)
     return len(requests)

@@ -30,6 +30,8 @@ def versions(root: options.Root = DEFAULT_ROOT, model: options.Model = None, jso
         output.print_json([served.as_json(version) for version in found])
     else:
         output.print_table(served.table(found))
+    for note in served.notes(root, model):
+        output.console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
 
 
 def rollback(
@@ -90,16 +92,31 @@ def serve(
     max_request_mb: Annotated[
         float, typer.Option("--max-request-mb", min=0.001, help="The embedded server refuses larger requests.")
     ] = 64.0,
+    max_memory_mb: Annotated[
+        float, typer.Option("--max-memory-mb", min=1, help="What requests to the embedded server may come to in all.")
+    ] = 2048.0,
+    max_answer_mb: Annotated[
+        float, typer.Option("--max-answer-mb", min=0.001, help="The embedded server gives no larger answers.")
+    ] = 64.0,
+    max_rows: Annotated[
+        int, typer.Option("--max-rows", min=1, help="Of one request to the embedded server.")
+    ] = 100_000,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", help="A name under which clients reach the embedded server; repeat it. *: any."),
+    ] = None,
     kind: Annotated[
         Kind | None, typer.Option("--with", help="This server and no other.", show_default="the first at hand")
     ] = None,
 ) -> None:
     """Serves the live version: tensorflow_model_server, its image, or the embedded server; the first at hand."""
+    from components.serving import serve as serve_module
     from pipeline import serve as server
 
-    server.start(
-        root, model, host=host, rest_port=rest_port, grpc_port=grpc_port, max_request_mb=max_request_mb, kind=kind
+    limits = serve_module.EmbeddedLimits(
+        max_request_mb, max_memory_mb, max_answer_mb, max_rows, tuple(allow_host or ())
     )
+    server.start(root, model, host=host, rest_port=rest_port, grpc_port=grpc_port, limits=limits, kind=kind)
 
 
 def predict(

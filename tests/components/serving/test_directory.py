@@ -339,3 +339,46 @@ def test_nothing_heavy_is_imported() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=3000, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_no_push_or_rollback_gets_a_number_that_nobody_serves(base: Path, tmp_path: Path, model: Path) -> None:
+    directory = ServingDirectory(base, clock=lambda: 100.0)
+    directory.push(fake_model(tmp_path / "other", b"other"), {})
+    directory.push(model, {})
+    stray = fake_model(base / str(2**63 - 1), b"stray")
+    before = directory.state()
+    for change in (
+        lambda: directory.push(fake_model(tmp_path / "new", b"new"), {}),
+        lambda: directory.push(model, {}, force=True),
+        lambda: directory.rollback(100),
+    ):
+        with pytest.raises(ServingError, match="highest number that TensorFlow Serving reads") as caught:
+            change()
+        assert str(stray) in caught.value.problem and str(base) in caught.value.remedy
+    assert directory.state() == before and sorted(servables.version_folders(base)) == [100, 101, 2**63 - 1]
+    stray.rename(tmp_path / "away")  # what the message says
+    assert directory.push(fake_model(tmp_path / "newer", b"newer"), {}).version == 102
+
+
+@pytest.mark.parametrize("number", [2**63 - 2, 10**17, 99_999_999_999])
+def test_a_gap_in_the_numbers_is_explained(base: Path, model: Path, number: int) -> None:
+    fake_model(base / str(number), b"by hand")
+    directory = ServingDirectory(base, clock=lambda: 1_700_000_000.0)
+    assert str(number) in directory.notes()[0] and "made by hand" in directory.notes()[0]
+    result = directory.push(model, {})
+    assert result.version == number + 1 and servables.live_version(base) == (number + 1, result.path)
+    assert f"Version {number} is no time of a push" in result.reason
+
+
+def test_names_that_mislead_are_explained(base: Path, model: Path) -> None:
+    for name in ("1_000", "٧", str(2**63), "9" * 200, "007", "+5", "server", "1.0", "7a"):
+        (base / name).mkdir(parents=True)
+    directory = ServingDirectory(base, clock=lambda: 100.0)
+    assert set(servables.version_folders(base)) == {5, 7}
+    notes = directory.notes()
+    assert len(notes) == 4 and all("is no version" in note for note in notes)
+    assert directory.push(model, {}).version == 100
+    (base / "100 ").mkdir()
+    assert [note for note in directory.notes() if "100" in note.split()[1]] == [
+        "Version 100 is the folder '100 '; '100' is not served."
+    ]

@@ -94,7 +94,7 @@ def test_the_first_server_at_hand_is_started(tmp_path: Path) -> None:
     assert binary.kind == "binary" and f"--model_base_path={tmp_path}" in binary.argv
     assert "every address" in binary.description
     embedded = serve.command("taxi", tmp_path, rest_port=1, grpc_port=2, find=lambda _: None)
-    assert embedded.kind == "embedded" and embedded.argv[-4:-2] == ("--max-request-mb", "64.0")
+    assert embedded.kind == "embedded" and "--max-request-mb 64.0 --max-memory-mb 2048.0" in " ".join(embedded.argv)
     assert "TF_USE_LEGACY_KERAS" in embedded.environment
     with pytest.raises(ServingError, match="no docker or podman"):
         serve.command("taxi", tmp_path, kind="container", find=lambda _: None)

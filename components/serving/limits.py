@@ -1,0 +1,172 @@
+"""What one server takes at once: numbers, a budget of bytes, and the time that one request has. Imports nothing heavy.
+
+A limit on the message alone does not bound memory: what a message becomes is what counts. So every request reserves
+what it will come to before that is made, in one budget for the whole server, and gives it back when it is answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from components.serving.api_errors import ApiError, Code
+
+ROW_BYTES = 4096
+"""Counted for each row while a model computes: about 1,000 floats between its layers."""
+VALUE_BYTES = 48
+"""Counted for each value of a tensor: in the message, in NumPy, in TensorFlow, and a text's own object."""
+JSON_VALUE_BYTES = 112
+"""Counted for each JSON value: Python's object, its place in two lists, and in the array."""
+JSON_BODY_FACTOR = 3
+"""A JSON text is held as bytes, as text, and as the texts in it."""
+ANSWER_FACTOR = 8
+"""An array of an answer becomes Python numbers and text before it is sent."""
+QUEUE_SECONDS = 10.0
+"""How long a request waits for memory that others hold."""
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server takes.
+
+    Attributes:
+        request_bytes: Of one message or body.
+        bodies_bytes: Of all REST bodies that are being received or worked on.
+        memory_bytes: Of all requests, counted as what they become.
+        answer_bytes: Of the arrays of one answer.
+        rows: Of one request.
+        threads: Requests computed at once, over REST and over gRPC each.
+        connections: Open at once, over REST and over gRPC each.
+        header_seconds: For a connection to name its request.
+        body_seconds: For a body to arrive; half a minute without a byte of it is as bad.
+        compute_seconds: For the answer; a client's own deadline counts where it is shorter.
+        send_seconds: For a client to take the answer.
+    """
+
+    request_bytes: int = 64_000_000
+    bodies_bytes: int = 256_000_000
+    memory_bytes: int = 2_048_000_000
+    answer_bytes: int = 64_000_000
+    rows: int = 100_000
+    threads: int = 16
+    connections: int = 256
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
+    compute_seconds: float = 60.0
+    send_seconds: float = 60.0
+
+
+class Call:
+    """One request's time: until its deadline, and for as long as its client is there."""
+
+    def __init__(self, seconds: float, is_active: Callable[[], bool] = lambda: True) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._is_active = is_active
+
+    @property
+    def remaining_seconds(self) -> float:
+        return self._deadline - time.monotonic()
+
+    def check(self) -> None:
+        """Raises:
+        ApiError: The client has gone, or its time is over.
+        """
+        if not self._is_active():
+            raise ApiError(Code.CANCELLED, "The client has ended the request")
+        if self.remaining_seconds <= 0:
+            raise ApiError(Code.DEADLINE_EXCEEDED, "The time for this request is over")
+
+
+class MemoryBudget:
+    """Bytes that all requests together may hold. Calls may come from several threads."""
+
+    def __init__(self, total_bytes: int) -> None:
+        self.total_bytes = total_bytes
+        self._held = 0
+        self._changed = threading.Condition()
+
+    @property
+    def held_bytes(self) -> int:
+        return self._held
+
+    def take(self, amount: int) -> bool:
+        """Takes bytes if they are free, and says whether they were."""
+        with self._changed:
+            if self._held + amount > self.total_bytes:
+                return False
+            self._held += amount
+            return True
+
+    def give(self, amount: int) -> None:
+        """Gives back what was taken."""
+        with self._changed:
+            self._held -= amount
+            self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def reserve(self, amount: int, call: Call) -> Iterator[Reservation]:
+        """Holds bytes for one request, waiting for them while others hold them.
+
+        Raises:
+            ApiError: INVALID_ARGUMENT where the whole budget is too small, UNAVAILABLE where it stays taken.
+        """
+        self._check_total(amount)
+        self._wait(amount, call)
+        reservation = Reservation(self, amount)
+        try:
+            yield reservation
+        finally:
+            self.give(reservation.held_bytes)
+
+    def _check_total(self, amount: int) -> None:
+        if amount > self.total_bytes:
+            raise ApiError(
+                Code.INVALID_ARGUMENT,
+                f"The request would take up to {amount / 1e6:.0f} MB of memory, the server has "
+                f"{self.total_bytes / 1e6:.0f} MB for all requests: send fewer rows at once, "
+                "or start the server with a larger --max-memory-mb",
+            )
+
+    def _wait(self, amount: int, call: Call) -> None:
+        until = time.monotonic() + QUEUE_SECONDS
+        while not self.take(amount):
+            call.check()
+            if time.monotonic() >= until:
+                raise _busy()
+            with self._changed:
+                self._changed.wait(_LOOK_SECONDS)
+
+
+class Reservation:
+    """What one request holds of a budget."""
+
+    def __init__(self, budget: MemoryBudget, held_bytes: int) -> None:
+        self._budget, self.held_bytes = budget, held_bytes
+
+    def grow_to(self, amount: int) -> None:
+        """Holds at least `amount`. Does not wait: requests that hold and wait would wait for one another.
+
+        Raises:
+            ApiError: There is not so much.
+        """
+        more = amount - self.held_bytes
+        if more <= 0:
+            return
+        self._budget._check_total(amount)
+        if not self._budget.take(more):
+            raise _busy()
+        self.held_bytes = amount
+
+
+def _busy() -> ApiError:
+    return ApiError(Code.UNAVAILABLE, "The memory for requests is taken by others; ask again")
+
+
+def json_bytes(body: bytes | bytearray) -> int:
+    """At most what a JSON text becomes in memory: every comma and bracket may stand beside a value."""
+    values = 1 + sum(body.count(mark) for mark in (b",", b"[", b"{"))
+    return len(body) * JSON_BODY_FACTOR + values * JSON_VALUE_BYTES

@@ -11,9 +11,10 @@ from pipeline import cli
 @pytest.fixture
 def root(tmp_path):
     """A root with two pushed versions of other bytes."""
-    clock = iter((100.0, 200.0, 300.0, 400.0))
-    directory = ServingDirectory(tmp_path / "root" / "serving" / "taxi", clock=lambda: next(clock))
+    now = 0.0
+    directory = ServingDirectory(tmp_path / "root" / "serving" / "taxi", clock=lambda: now)
     for content in (b"first", b"second"):
+        now += 100
         source = tmp_path / content.decode()
         source.mkdir()
         (source / "saved_model.pb").write_bytes(content)

@@ -33,6 +33,7 @@ def judge(
     config: GatesConfig,
     classes: ClassOrder | None = None,
     compared: Collection[Compared] = (),
+    notes: Collection[Finding] = (),
 ) -> VerdictRecord:
     """Says whether the data may be trained on.
 
@@ -44,6 +45,7 @@ def judge(
         config: What is let pass.
         classes: The label's classes, as numbered in the examples and as the schema fixes them.
         compared: Drift and skew, where configured.
+        notes: What was noted where the rows were read; it is handed on.
 
     Returns:
         The verdict. Its numbers: `rows` by split, `label` by split (`classes` and counts, or `mean` and spread),
@@ -66,6 +68,7 @@ def judge(
     for comparison in compared:
         findings += comparison.findings
         numbers[comparison.kind] = comparison.numbers
+    findings += notes
     return VerdictRecord(gate=GATE, findings=tuple(findings), numbers=numbers)
 
 

@@ -16,6 +16,7 @@ from components import progress, schemas
 from components.errors import TaxiwayError
 from components.gates import data_gate, drift, driver, kept, schema
 from components.gates.config import GatesConfig
+from components.gates.verdict import Finding
 
 
 class DataGateExecutor(base_executor.BaseExecutor):
@@ -42,6 +43,7 @@ class DataGateExecutor(base_executor.BaseExecutor):
                 schema=schemas.class_labels(curated, exec_properties["label"]),
             ),
             _compared(statistics, curated, exec_properties, data),
+            _notes(input_dict),
         )
         verdict = artifact_utils.get_single_instance(output_dict["verdict"])
         Path(verdict.uri).mkdir(parents=True, exist_ok=True)
@@ -112,6 +114,13 @@ def _classes(input_dict: dict[str, list[Artifact]]) -> tuple[str, ...]:
     """The classes in the order in which ExampleGen numbered them; none for a regression."""
     examples = artifact_utils.get_single_instance(input_dict["examples"])
     return tuple(json.loads(examples.get_string_custom_property("classes") or "[]"))
+
+
+def _notes(input_dict: dict[str, list[Artifact]]) -> list[Finding]:
+    """What ExampleGen noted of the rows and their split."""
+    examples = artifact_utils.get_single_instance(input_dict["examples"])
+    notes = json.loads(examples.get_string_custom_property("notes") or "[]")
+    return [Finding(**note, blocking=False) for note in notes]
 
 
 def _leave_beside_configuration(path: Path | None, text: str) -> None:

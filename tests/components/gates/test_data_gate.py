@@ -5,7 +5,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.gates import data_gate
 from components.gates.config import GatesConfig
-from components.gates.verdict import VerdictRecord
+from components.gates.verdict import Finding, VerdictRecord
 
 
 def statistics(rows=100, label_min=0.0, label_max=1.0, name="label"):
@@ -116,3 +116,10 @@ def test_a_few_examples_stand_for_many():
     assert reason.startswith("fare: Examples contain values missing from the schema: garbage 0 (<1%), garbage 1")
     shown = reason.count("garbage")
     assert f"and {500 - shown} more (split 'train'" in reason
+
+
+def test_notes_of_the_rows_are_handed_on_and_block_nothing():
+    note = Finding(rule="equal_rows", explanation="12 of 100 rows", blocking=False)
+    stats = {"train": statistics(), "eval": statistics()}
+    record = data_gate.judge(stats, {}, "label", "binary", GatesConfig(), notes=[note])
+    assert record.passed and record.findings == (note,)

@@ -1,8 +1,8 @@
 """What all rows say together before one is written: which are equal, and where the places of each class are cut.
 
-Each file's hashes are sorted and kept in files of a workspace for as long as the ingest runs (18 bytes a row). They
-are compared in ranges of hashes, so that the memory of the comparison does not grow with the number of rows; a file is
-the largest thing that is held at once.
+Each file's hashes are kept in files of a workspace for as long as the ingest runs (34 bytes a row), as they come and
+sorted. They are compared in ranges of hashes, so that the memory of the comparison does not grow with the number of
+rows; the hashes of one file are the largest thing that is held at once (about 26 bytes a row).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from components.errors import DataError
 from components.example_gen.config import SplitConfig
 from components.example_gen.occurrences import Occurrences, find, is_new, places, rank_in_runs
 from components.example_gen.split import EVAL, TRAIN
@@ -23,7 +24,7 @@ from components.example_gen.strata import Cuts, ranks
 from components.example_gen.writing import writable
 from components.tables.files import is_remote, open_binary
 
-RANGE_ROWS = 1 << 22
+RANGE_ROWS = 1 << 21
 """Rows that are compared at once, about."""
 
 
@@ -84,19 +85,23 @@ class FileCounter:
         self._classes.append(classes.astype(np.uint16))
 
     def save(self, workspace: Workspace, part: int, ranges: int) -> dict[str, Any]:
-        """Writes the sorted arrays; returns their counts: rows of each class, and in each range of hashes."""
+        """Writes the arrays; returns their counts: rows of each class, and in each range of hashes."""
+        features = _joined(self._features, np.uint64)
+        workspace.save(f"row_features-{part}", features)
+        features.sort()
+        workspace.save(f"features-{part}", features)
+        features_to = _ends(features, ranges)
+        del features
         hashes = _joined(self._hashes, np.uint64)
-        order = np.argsort(hashes)
-        classes = _joined(self._classes, np.uint16)[order]
-        features = np.sort(_joined(self._features, np.uint64))
-        hashes = hashes[order]
+        workspace.save(f"row_hashes-{part}", hashes)
+        classes = _joined(self._classes, np.uint16)[np.argsort(hashes)]
+        hashes.sort()
         workspace.save(f"hashes-{part}", hashes)
         workspace.save(f"classes-{part}", classes)
-        workspace.save(f"features-{part}", features)
         return {
             "classes": np.bincount(classes).tolist(),
             "hashes_to": _ends(hashes, ranges),
-            "features_to": _ends(features, ranges),
+            "features_to": features_to,
         }
 
 
@@ -219,25 +224,37 @@ def _repeated_features(workspace: Workspace, saved: Sequence[Mapping[str, Any]])
 
 
 class FileSplitter:
-    """Places for the rows of one file, in the order in which they are written; counts features in several splits."""
+    """Places for the rows of one file, in the order in which they were counted; counts features in several splits."""
 
     def __init__(self, workspace: Workspace, part: int) -> None:
         self._workspace, self._part = workspace, part
         self._occurrences = Occurrences(
             workspace.load(f"repeated-{part}", np.uint64), workspace.load(f"first-{part}", np.int64)
         )
-        self._features = workspace.load("repeated_features", np.uint64)
-        self._splits = np.zeros((2, len(self._features)), np.int32)
+        self._repeated_features = workspace.load("repeated_features", np.uint64)
+        self._splits = np.zeros((2, len(self._repeated_features)), np.int32)
+        self._row = 0
 
-    def place(self, hashes: np.ndarray) -> np.ndarray:
-        """The place of each row of a batch, uint64 `[rows]`."""
+    def place(self, rows: int) -> np.ndarray:
+        """The places of the next rows, uint64 `[rows]`.
+
+        Raises:
+            DataError: the file has other rows than when they were counted.
+        """
+        hashes = self._next("row_hashes", rows)
+        if len(hashes) < rows:
+            raise DataError("The data was changed while it was read: there are more rows.", "Run again.")
         return places(hashes, self._occurrences.number(hashes))
 
-    def note(self, features: np.ndarray, split: np.ndarray) -> None:
-        """Takes what was decided: hashes of features, and the split of each row."""
-        rows, known = find(self._features, features)
+    def note(self, split: np.ndarray) -> None:
+        """Takes what was decided of the same rows: the split of each, int8 `[rows]`."""
+        rows, known = find(self._repeated_features, self._next("row_features", len(split)))
         for index in (TRAIN, EVAL):
             np.add.at(self._splits[index], known[split[rows] == index], 1)
+        self._row += len(split)
+
+    def _next(self, name: str, rows: int) -> np.ndarray:
+        return self._workspace.load(f"{name}-{self._part}", np.uint64, self._row, self._row + rows)
 
     def save(self) -> None:
         """Leaves the counts for `rows_of_both`."""

@@ -262,18 +262,11 @@ def observe(job: Job) -> dict[str, Any]:
         if job["times"]:
             times.append(splits.times(columns[data.split.column], data.split.column))
         columns, raw = labels.with_label(label, columns, labels.raw_label(label, columns), file.name)
-        hashes, features = _hashes(data, label, columns, len(raw))
+        hashes, features = splits.hashes_with_and_without(columns, len(raw), label.column, data.split.salt)
         counter.add(hashes, features, labels.numbered(label, raw, texts))
     sketch = splits.sketch(np.concatenate(times)) if times else []
     saved = counter.save(Workspace(job["counting"]), job["part"], job["ranges"])
     return {"rows": rows, "bad": bad.to_json(), "labels": list(texts), "times": sketch, "saved": saved}
-
-
-def _hashes(
-    data: DataConfig, label: LabelConfig, columns: Mapping[str, pa.Array], rows: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of rows with and without the label."""
-    return splits.hashes_with_and_without(columns, rows, label.column, data.split.salt)
 
 
 def write(job: Job) -> dict[str, Any]:
@@ -289,7 +282,8 @@ def write(job: Job) -> dict[str, Any]:
         for columns in typed_batches(file, data, job["kinds"], bad, None):
             length = _length(columns)
             columns, values = _labelled(columns, label, job, file)
-            split, classes = _split(columns, values, data, label, job, splitter)
+            classes = np.zeros(len(values), np.int64) if label.task == "regression" else np.asarray(values, np.int64)
+            split = _split(columns, classes, data, job, splitter)
             np.add.at(class_rows, (split[split != splits.LEFT_OUT], classes[split != splits.LEFT_OUT]), 1)
             rows["read"] += length
             rows["without_label"] += length - len(values)
@@ -312,22 +306,16 @@ def _labelled(
 
 
 def _split(
-    columns: Mapping[str, pa.Array],
-    values: pa.Array,
-    data: DataConfig,
-    label: LabelConfig,
-    job: Job,
-    splitter: FileSplitter,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The split of each row, and its class (0 for a regression)."""
-    classes = np.zeros(len(values), np.int64) if label.task == "regression" else np.asarray(values, np.int64)
-    hashes, features = _hashes(data, label, columns, len(values))
+    columns: Mapping[str, pa.Array], classes: np.ndarray, data: DataConfig, job: Job, splitter: FileSplitter
+) -> np.ndarray:
+    """The split of each row, int8 `[rows]`."""
+    places = splitter.place(len(classes))
     if data.split.by == "hash":
-        split = splits.assign_by_place(splitter.place(hashes), classes, np.asarray(job["cuts"], np.uint64))
+        split = splits.assign_by_place(places, classes, np.asarray(job["cuts"], np.uint64))
     else:
-        split = splits.assign(data.split, columns, len(values), job["cutoff"])
-    splitter.note(features, split)
-    return split, classes
+        split = splits.assign(data.split, columns, len(classes), job["cutoff"])
+    splitter.note(split)
+    return split
 
 
 def _batch_to_encode(

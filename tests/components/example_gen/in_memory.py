@@ -23,7 +23,7 @@ def split_tables(folder, tables, config=None, classes=2, ranges=None):
     saved = [_count(workspace, part, table, config, ranges or range_count(rows)) for part, table in enumerate(tables)]
     counted = compare(workspace, saved, [list(range(classes))] * len(tables), config, [str(i) for i in range(classes)])
     cuts = np.asarray(counted.cuts, np.uint64)
-    split = [_split(workspace, part, table, config, cuts) for part, table in enumerate(tables)]
+    split = [_split(workspace, part, table, cuts) for part, table in enumerate(tables)]
     return split, counted, rows_of_both(workspace, len(tables))
 
 
@@ -35,12 +35,11 @@ def _count(workspace, part, table, config, ranges):
     return counter.save(workspace, part, ranges)
 
 
-def _split(workspace, part, table, config, cuts):
+def _split(workspace, part, table, cuts):
     splitter, parts = FileSplitter(workspace, part), [np.empty(0, np.int8)]
     for batch in _batches(table):
-        rows, features = hashes_with_and_without(as_columns(batch), len(batch["y"]), "y", config.salt)
-        parts.append(assign_by_place(splitter.place(rows), batch["y"], cuts))
-        splitter.note(features, parts[-1])
+        parts.append(assign_by_place(splitter.place(len(batch["y"])), batch["y"], cuts))
+        splitter.note(parts[-1])
     splitter.save()
     return np.concatenate(parts)
 

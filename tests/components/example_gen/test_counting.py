@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.errors import DataError
 from components.example_gen.config import SplitConfig
+from components.example_gen.counting import FileSplitter, Workspace
 from components.example_gen.split import EVAL, LEFT_OUT, TRAIN
 from tests.components.example_gen.in_memory import split_tables
 
@@ -70,6 +72,15 @@ def test_another_salt_is_another_split(tmp_path):
     [other], _, _ = split_tables(tmp_path / "b", [table], SplitConfig(salt="another"))
     assert (one != other).any()
     assert counted.equal_rows == 998 and both == 200
+
+
+def test_a_file_that_grew_while_it_was_read_is_refused(tmp_path):
+    table = {"x": np.arange(10), "y": np.arange(10) % 2}
+    split_tables(tmp_path, [table])
+    splitter = FileSplitter(Workspace(str(tmp_path)), 0)
+    assert len(splitter.place(10)) == 10
+    with pytest.raises(DataError, match="changed while it was read"):
+        splitter.place(11)
 
 
 # The simulation: what a model of the true law scores on the evaluation split, against fresh rows.

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from components import progress
 from components.errors import ConfigError, DataError, close_matches
+from components.example_gen import known_kinds
 from components.example_gen import label as labels
 from components.example_gen import split as splits
 from components.example_gen.config import DataConfig, LabelConfig
@@ -91,7 +92,9 @@ def run_here(stage: Stage, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     return [stage(job) for job in jobs]
 
 
-def ingest(data: DataConfig, label: LabelConfig, folder: str, run: Run = run_here) -> Ingested:
+def ingest(
+    data: DataConfig, label: LabelConfig, folder: str, run: Run = run_here, known: Mapping[str, str] | None = None
+) -> Ingested:
     """Reads, labels, splits and writes all rows.
 
     Args:
@@ -99,6 +102,7 @@ def ingest(data: DataConfig, label: LabelConfig, folder: str, run: Run = run_her
         label: What is predicted.
         folder: Gets `Split-train/`, `Split-eval/`, `ingest.json` and, if rows are bad, `bad_rows.jsonl`.
         run: Runs a stage on every file.
+        known: Kinds of columns that the curated schema says; what is inferred must not contradict them.
 
     Raises:
         ConfigError, DataError: in one paragraph, with the file, column or key.
@@ -107,11 +111,12 @@ def ingest(data: DataConfig, label: LabelConfig, folder: str, run: Run = run_her
     base = {"data": data.model_dump(mode="json"), "label": label.model_dump(mode="json")}
     jobs = [{**base, "file": asdict(file), "part": part} for part, file in enumerate(files)]
     progress.report("ExampleGen", f"reading {len(files)} file{'s' * (len(files) > 1)}")
-    kinds, rows = surveyed(data, label, files, run(survey, jobs))
+    found = surveyed(data, label, files, run(survey, jobs), known or {})
+    kinds = found.kinds
     with workspace_in(folder) as counting:
         shared = {"kinds": kinds, "counting": counting}
-        jobs = [{**job, **shared, "ranges": range_count(rows)} for job in jobs]
-        seen = _observed(data, label, jobs, run)
+        jobs = [{**job, **shared, "ranges": range_count(found.rows)} for job in jobs]
+        seen = _observed(data, label, jobs, run, found)
         plan = {"classes": list(seen.classes), "cutoff": seen.cutoff, "cuts": seen.counted.cuts, "folder": folder}
         progress.report("ExampleGen", "writing examples")
         results = run(write, [{**job, **plan} for job in jobs])
@@ -127,7 +132,7 @@ def ingest(data: DataConfig, label: LabelConfig, folder: str, run: Run = run_her
         class_rows=class_rows,
         equal_rows=seen.counted.equal_rows,
         eval_rows_like_train=like_train,
-        notes=split_notes(data.split, seen.classes, class_rows, seen.counted.equal_rows, like_train),
+        notes=(*found.notes, *split_notes(data.split, seen.classes, class_rows, seen.counted.equal_rows, like_train)),
         cutoff=seen.cutoff,
         bad=seen.bad,
     )
@@ -151,10 +156,24 @@ def survey(job: Job) -> dict[str, Any]:
     return {"file": file.name, "kinds": kinds, "rows": rows, "bad": bad.to_json()}
 
 
+@dataclass(frozen=True)
+class Surveyed:
+    """What the first stage says of all files: kinds of the columns, rows, and where the schema decided otherwise."""
+
+    kinds: dict[str, str]
+    rows: int
+    notes: tuple[Note, ...] = ()
+    text_read_as_known: tuple[str, ...] = ()
+
+
 def surveyed(
-    data: DataConfig, label: LabelConfig, files: Sequence[SourceFile], surveys: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, str], int]:
-    """The kinds of all columns and the number of rows, checked against the configuration.
+    data: DataConfig,
+    label: LabelConfig,
+    files: Sequence[SourceFile],
+    surveys: Sequence[Mapping[str, Any]],
+    known: Mapping[str, str],
+) -> Surveyed:
+    """The kinds of all columns and the number of rows, checked against configuration and schema.
 
     Raises:
         ConfigError, DataError: columns that are missing, empty or unknown; no rows; too many bad ones.
@@ -165,13 +184,14 @@ def surveyed(
         raise DataError(f"{files_module.names(files)}: there are no rows.", "Give data with rows below its header.")
     if files[0].format in ("csv", "parquet"):
         _check_same_columns([s for s in surveys if s["rows"]])
-    kinds = merged_kinds(s["kinds"] for s in surveys)
-    _check_known(data, kinds)
-    kinds.update(data.types)
+    inferred = merged_kinds(s["kinds"] for s in surveys)
+    _check_known(data, inferred)
+    needed = {*data.types, *data.calendar, data.split.column, *labels.columns_read(label)}
+    kinds, notes, text_read = known_kinds.apply_known({**inferred, **data.types}, {**known, **data.types}, needed)
     _check_calendar(data, kinds)
     labels.check_columns(label, kinds)
     check_kinds(kinds, files_module.names(files))
-    return kinds, rows
+    return Surveyed(kinds, rows, notes, text_read)
 
 
 def merged_kinds(parts: Iterable[Mapping[str, Kind]]) -> dict[str, str]:
@@ -231,13 +251,14 @@ class _Observed:
     bad: BadRows
 
 
-def _observed(data: DataConfig, label: LabelConfig, jobs: Sequence[Job], run: Run) -> _Observed:
+def _observed(data: DataConfig, label: LabelConfig, jobs: Sequence[Job], run: Run, found: Surveyed) -> _Observed:
     cutoff = splits.parse_cutoff(data.split.cutoff) if data.split.cutoff else None
     wants_cutoff = data.split.by == "time" and cutoff is None
     progress.report("ExampleGen", "counting classes and rows that are equal")
     seen = run(observe, [{**job, "times": wants_cutoff} for job in jobs])
     bad = BadRows.sum(BadRows.from_json(s["bad"]) for s in seen)
-    check_allowed(bad, data.max_bad_rows)
+    with known_kinds.explained(found.text_read_as_known):
+        check_allowed(bad, data.max_bad_rows)
     if wants_cutoff:
         sketches = [(s["rows"], s["times"]) for s in seen if s["rows"]]
         cutoff = splits.quantile_cutoff(sketches, data.split.train)

@@ -15,6 +15,14 @@ from components.gates.verdict import Finding, VerdictRecord
 
 GATE = "DataGate"
 EXPLANATION_CHARACTERS = 240
+_NEW_COLUMN = "SCHEMA_NEW_COLUMN"
+_WAYS_OUT = {
+    _NEW_COLUMN: "; no model takes it until the schema has a feature of that name; data.leave_out: [{column}] silences "
+    "this",
+    "UNEXPECTED_DATA_TYPE": "; if the new type is right from now on, write it as the feature's type in the schema; "
+    "data.types says how the column is read, and rows with other values are then bad rows (data.max_bad_rows)",
+}
+"""What a person may do about an anomaly of TFDV, by its type."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +147,16 @@ def _anomalies(split: str, anomalies: anomalies_pb2.Anomalies, config: GatesConf
                     rule=rule,
                     split=split,
                     column=column,
-                    explanation=f"{_some_examples(reason.description)} (split {split!r}, rule {rule})",
-                    blocking=severe and rule not in config.allow_anomalies,
+                    explanation=f"{_some_examples(reason.description)}{_way_out(rule, column)} "
+                    f"(split {split!r}, rule {rule})",
+                    blocking=severe and rule != _NEW_COLUMN and rule not in config.allow_anomalies,
                 )
             )
     return findings
+
+
+def _way_out(rule: str, column: str) -> str:
+    return _WAYS_OUT.get(rule, "").format(column=column)
 
 
 def _some_examples(description: str) -> str:

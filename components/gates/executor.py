@@ -68,8 +68,11 @@ class SchemaExecutor(base_executor.BaseExecutor):
         if text:
             schema.from_text(text, str(path or "the curated schema"))
         else:
-            inferred = schema.infer(_read_statistics(input_dict), exec_properties["label"], _classes(input_dict))
-            text = schema.to_text(inferred, exec_properties["configuration"])
+            label, examples = exec_properties["label"], artifact_utils.get_single_instance(input_dict["examples"])
+            kinds = json.loads(examples.get_string_custom_property("kinds") or "{}")
+            inferred = schema.infer(_read_statistics(input_dict), label, _classes(input_dict), kinds)
+            fingerprint = examples.get_string_custom_property("input_fingerprint")
+            text = schema.to_text(inferred, exec_properties["configuration"], fingerprint, label)
             _leave_beside_configuration(path, text)
         uri = artifact_utils.get_single_uri(output_dict["schema"])
         Path(uri).mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,7 @@ def main(*, json: bool = False, rows: int = 3_000_000, rounds: int = 3) -> int:
 
 
 def measure(rows: int, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
-    """By table and way: median processor seconds, rows a second, and the peak of a further round, MiB above the table."""
+    """By table and way: median processor seconds, rows a second, and peak MiB beside the table."""
     return {name: _measure_table(make_table(name, rows), rounds) for name in TABLES}
 
 

@@ -123,3 +123,15 @@ def test_notes_of_the_rows_are_handed_on_and_block_nothing():
     stats = {"train": statistics(), "eval": statistics()}
     record = data_gate.judge(stats, {}, "label", "binary", GatesConfig(), notes=[note])
     assert record.passed and record.findings == (note,)
+
+
+def test_a_new_column_is_reported_and_another_type_blocks_both_with_ways_out():
+    found = anomalies_pb2.Anomalies()
+    kinds = {"extra": anomalies_pb2.AnomalyInfo.SCHEMA_NEW_COLUMN, "n": anomalies_pb2.AnomalyInfo.UNEXPECTED_DATA_TYPE}
+    for column, kind in kinds.items():
+        found.anomaly_info[column].severity = anomalies_pb2.AnomalyInfo.ERROR
+        found.anomaly_info[column].reason.add(type=kind, description="It is so.")
+    record = judge({"train": statistics(), "eval": statistics()}, {"train": found})
+    new, other = record.findings
+    assert not new.blocking and "data.leave_out: [extra]" in new.explanation
+    assert other.blocking and "data.types" in other.explanation and "feature's type in the schema" in other.explanation

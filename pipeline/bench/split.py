@@ -123,9 +123,8 @@ def _occurrence(table: Table) -> int:
 def show(result: Mapping[str, Any]) -> None:
     """Prints the figures for a person."""
     console = output.console()
-    console.print(
-        f"{result['rows']:,} rows, {result['rounds']} rounds, interleaved, in one process, reading not counted"
-    )
+    rows, rounds = result["rows"], result["rounds"]
+    console.print(f"{rows:,} rows, {rounds} rounds, interleaved; processor time, reading not counted")
     for table, ways in result["tables"].items():
         for way, figures in ways.items():
             console.print(

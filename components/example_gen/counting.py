@@ -26,6 +26,8 @@ from components.tables.files import is_remote, open_binary
 
 RANGE_ROWS = 1 << 21
 """Rows that are compared at once, about."""
+PIECE_ROWS = 1 << 18
+"""Hashes that are read at once where they are used in the order of the rows."""
 
 
 class Workspace:
@@ -223,6 +225,30 @@ def _repeated_features(workspace: Workspace, saved: Sequence[Mapping[str, Any]])
     return np.concatenate(found)
 
 
+class _Rows:
+    """The hashes of a file's rows in order, read in large pieces."""
+
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        self._workspace, self._name = workspace, name
+        self._read = 0
+        self._piece = np.empty(0, np.uint64)
+
+    def take(self, rows: int) -> np.ndarray:
+        """Those of the next rows, uint64 `[rows]`.
+
+        Raises:
+            DataError: there are fewer.
+        """
+        while len(self._piece) < rows:
+            more = self._workspace.load(self._name, np.uint64, self._read, self._read + PIECE_ROWS)
+            if not len(more):
+                raise DataError("The data was changed while it was read: there are more rows.", "Run again.")
+            self._read += len(more)
+            self._piece = np.concatenate([self._piece, more])
+        taken, self._piece = self._piece[:rows], self._piece[rows:]
+        return taken
+
+
 class FileSplitter:
     """Places for the rows of one file, in the order in which they were counted; counts features in several splits."""
 
@@ -233,7 +259,8 @@ class FileSplitter:
         )
         self._repeated_features = workspace.load("repeated_features", np.uint64)
         self._splits = np.zeros((2, len(self._repeated_features)), np.int32)
-        self._row = 0
+        self._hashes = _Rows(workspace, f"row_hashes-{part}")
+        self._features = _Rows(workspace, f"row_features-{part}")
 
     def place(self, rows: int) -> np.ndarray:
         """The places of the next rows, uint64 `[rows]`.
@@ -241,20 +268,14 @@ class FileSplitter:
         Raises:
             DataError: the file has other rows than when they were counted.
         """
-        hashes = self._next("row_hashes", rows)
-        if len(hashes) < rows:
-            raise DataError("The data was changed while it was read: there are more rows.", "Run again.")
+        hashes = self._hashes.take(rows)
         return places(hashes, self._occurrences.number(hashes))
 
     def note(self, split: np.ndarray) -> None:
         """Takes what was decided of the same rows: the split of each, int8 `[rows]`."""
-        rows, known = find(self._repeated_features, self._next("row_features", len(split)))
+        rows, known = find(self._repeated_features, self._features.take(len(split)))
         for index in (TRAIN, EVAL):
             np.add.at(self._splits[index], known[split[rows] == index], 1)
-        self._row += len(split)
-
-    def _next(self, name: str, rows: int) -> np.ndarray:
-        return self._workspace.load(f"{name}-{self._part}", np.uint64, self._row, self._row + rows)
 
     def save(self) -> None:
         """Leaves the counts for `rows_of_both`."""

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import DataError
+from components.example_gen import counting
 from components.example_gen.config import SplitConfig
 from components.example_gen.counting import FileSplitter, Workspace
 from components.example_gen.split import EVAL, LEFT_OUT, TRAIN
@@ -55,6 +56,14 @@ def test_every_class_has_its_share(tmp_path, rows, eval_rows):
     [split], _, _ = split_tables(tmp_path, [table], classes=len(rows))
     assert tuple(np.bincount(y[split == EVAL], minlength=len(rows)).tolist()) == eval_rows
     assert (split != LEFT_OUT).all()
+
+
+def test_hashes_are_read_in_pieces(tmp_path, monkeypatch):
+    table = {"x": np.arange(5000) % 700, "y": np.arange(5000) % 2}
+    [whole], counted, both = split_tables(tmp_path / "one", [table])
+    monkeypatch.setattr(counting, "PIECE_ROWS", 333)
+    [pieces], recounted, both_of_pieces = split_tables(tmp_path / "pieces", [table])
+    assert (whole == pieces).all() and counted == recounted and both == both_of_pieces
 
 
 def test_an_appended_file_moves_few_rows(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from components.example_gen.config import LabelConfig
+from components.example_gen.counting import Workspace
 from tests.components.example_gen.rows import make, read_split, write
 
 
@@ -70,3 +71,12 @@ def test_labels_of_several_files_in_other_orders(tmp_path):
     done = make(tmp_path / "d", tmp_path / "o", LabelConfig(column="y", task="multiclass"))
     assert done.classes == ("a", "b", "c")
     assert done.class_rows == {"train": [40, 40, 40], "eval": [10, 10, 10]}
+
+
+def test_a_workspace_behind_a_url(tmp_path):
+    workspace = Workspace(f"file://{tmp_path}/space")
+    workspace.save("numbers", np.arange(10, dtype=np.uint64))
+    assert workspace.load("numbers", np.uint64, 3, 5).tolist() == [3, 4]
+    assert len(workspace.load("numbers", np.uint64)) == 10
+    workspace.remove()
+    assert not (tmp_path / "space").exists()

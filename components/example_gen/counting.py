@@ -242,11 +242,23 @@ class _Rows:
         while len(self._piece) < rows:
             more = self._workspace.load(self._name, np.uint64, self._read, self._read + PIECE_ROWS)
             if not len(more):
-                raise DataError("The data was changed while it was read: there are more rows.", "Run again.")
+                raise _changed("more")
             self._read += len(more)
             self._piece = np.concatenate([self._piece, more])
         taken, self._piece = self._piece[:rows], self._piece[rows:]
         return taken
+
+    def check_all_taken(self) -> None:
+        """Raises `DataError` where some were not."""
+        if len(self._piece) or len(self._workspace.load(self._name, np.uint64, self._read, self._read + 1)):
+            raise _changed("fewer")
+
+
+def _changed(what: str) -> DataError:
+    return DataError(
+        f"The data was changed while it was read: there are {what} rows than a moment ago.",
+        "Run again once nobody writes to it.",
+    )
 
 
 class FileSplitter:
@@ -278,7 +290,12 @@ class FileSplitter:
             np.add.at(self._splits[index], known[split[rows] == index], 1)
 
     def save(self) -> None:
-        """Leaves the counts for `rows_of_both`."""
+        """Leaves the counts for `rows_of_both`.
+
+        Raises:
+            DataError: rows that were counted did not come.
+        """
+        self._hashes.check_all_taken()
         self._workspace.save(f"splits-{self._part}", self._splits)
 
 

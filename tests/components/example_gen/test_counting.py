@@ -83,13 +83,15 @@ def test_another_salt_is_another_split(tmp_path):
     assert counted.equal_rows == 998 and both == 200
 
 
-def test_a_file_that_grew_while_it_was_read_is_refused(tmp_path):
+def test_a_file_that_changed_while_it_was_read_is_refused(tmp_path):
     table = {"x": np.arange(10), "y": np.arange(10) % 2}
     split_tables(tmp_path, [table])
     splitter = FileSplitter(Workspace(str(tmp_path)), 0)
-    assert len(splitter.place(10)) == 10
-    with pytest.raises(DataError, match="changed while it was read"):
-        splitter.place(11)
+    assert len(splitter.place(9)) == 9
+    with pytest.raises(DataError, match="changed while it was read: there are fewer rows"):
+        splitter.save()
+    with pytest.raises(DataError, match="changed while it was read: there are more rows"):
+        splitter.place(2)
 
 
 # The simulation: what a model of the true law scores on the evaluation split, against fresh rows.

@@ -73,6 +73,7 @@ def judge(
     findings += _class_order(label, classes)
     for split in sorted(anomalies):
         findings += _anomalies(split, anomalies[split], config)
+    findings = _new_columns_once(findings)
     for comparison in compared:
         findings += comparison.findings
         numbers[comparison.kind] = comparison.numbers
@@ -153,6 +154,12 @@ def _anomalies(split: str, anomalies: anomalies_pb2.Anomalies, config: GatesConf
                 )
             )
     return findings
+
+
+def _new_columns_once(findings: list[Finding]) -> list[Finding]:
+    """A column that is new is new in every split: once is enough, where nothing is to be mended."""
+    first = {finding.column: finding for finding in reversed(findings) if finding.rule == _NEW_COLUMN}
+    return [finding for finding in findings if finding.rule != _NEW_COLUMN or first[finding.column] is finding]
 
 
 def _way_out(rule: str, column: str) -> str:

@@ -131,7 +131,8 @@ def test_a_new_column_is_reported_and_another_type_blocks_both_with_ways_out():
     for column, kind in kinds.items():
         found.anomaly_info[column].severity = anomalies_pb2.AnomalyInfo.ERROR
         found.anomaly_info[column].reason.add(type=kind, description="It is so.")
-    record = judge({"train": statistics(), "eval": statistics()}, {"train": found})
-    new, other = record.findings
+    record = judge({"train": statistics(), "eval": statistics()}, {"train": found, "eval": found})
+    new, other, _ = record.findings
+    assert [finding.column for finding in record.findings] == ["extra", "n", "n"]
     assert not new.blocking and "data.leave_out: [extra]" in new.explanation
     assert other.blocking and "data.types" in other.explanation and "feature's type in the schema" in other.explanation

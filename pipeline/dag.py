@@ -19,7 +19,7 @@ from components.evaluation.eval_config import eval_config, optimized_eval_config
 from components.example_gen.component import TabularExampleGen
 from components.gates import statistics
 from components.gates.component import CuratedSchema, DataGate
-from components.gates.schema import edited_content
+from components.gates.schema import edited_content, reading_rules
 from components.optimizer.component import ModelOptimizer
 from components.serving.component import Pusher, ServingValidator
 from components.trainer.component import Trainer
@@ -56,9 +56,11 @@ def create_pipeline(
     """
     label, task = config.label.column, config.label.task
 
-    example_gen = TabularExampleGen(data=config.data.model_dump_json(), label=config.label.model_dump_json()).with_id(
-        "ExampleGen"
-    )
+    example_gen = TabularExampleGen(
+        data=config.data.model_dump_json(),
+        label=config.label.model_dump_json(),
+        schema=reading_rules(config.schema_path, label),
+    ).with_id("ExampleGen")
     statistics_gen = StatisticsGen(
         examples=example_gen.outputs["examples"], stats_options=statistics.options(label, task)
     )

@@ -14,6 +14,7 @@ from pipeline import output
 from pipeline.record import GateRecord, MetricValues, RunRecord, VariantRecord
 
 SLICES_SHOWN = 12
+NOTES_SHOWN = 8
 NOT_TRIED = "not_tried"
 NO_CHANGE = 5e-5
 """Smaller changes are shown as 0.0000."""
@@ -30,12 +31,12 @@ COLOURS = {
 
 def full(run: RunRecord) -> RenderableType:
     """Everything that is known of a run."""
-    return _group(nodes(run), gates(run), *metrics(run), variants(run), verdict(run))
+    return _group(nodes(run), gates(run), notes(run), *metrics(run), variants(run), verdict(run))
 
 
 def at_the_end(run: RunRecord) -> RenderableType:
     """What a run prints last; its nodes were shown while they ran."""
-    return _group(gates(run), *metrics(run), variants(run), verdict(run))
+    return _group(gates(run), notes(run), *metrics(run), variants(run), verdict(run))
 
 
 def _group(*parts: RenderableType | None) -> Group:
@@ -69,6 +70,19 @@ def gates(run: RunRecord) -> Table | None:
     """What each gate decided, with its numbers."""
     rows = [(gate.gate, "passed" if gate.passed else "[yellow]blocks[/]", escape(_numbers(gate))) for gate in run.gates]
     return output.table("Gates", ("gate", "verdict", "numbers"), rows) if rows else None
+
+
+def notes(run: RunRecord) -> Text | None:
+    """What the gates found and let pass: worth knowing, no reason to stop."""
+    found = [
+        f"{gate.gate}: {finding.get('column') or ''}{': ' if finding.get('column') else ''}{finding['explanation']}"
+        for gate in run.gates
+        for finding in gate.numbers.get("findings", ())
+        if finding.get("blocking") is False
+    ]
+    hidden = len(found) - NOTES_SHOWN
+    lines = found[:NOTES_SHOWN] + ([f"and {hidden} more notes: taxiway show --json"] if hidden > 0 else [])
+    return Text("\n".join(lines)) if lines else None
 
 
 def _numbers(gate: GateRecord) -> str:

@@ -11,11 +11,12 @@ from components.example_gen.executor import TabularExampleGenExecutor
 
 
 class TabularExampleGenSpec(component_spec.ComponentSpec):
-    """Parameters: the sections `data` and `label` as JSON. Out: examples."""
+    """Parameters: the sections `data` and `label`, and what the curated schema says, as JSON. Out: examples."""
 
     PARAMETERS = {
         "data": component_spec.ExecutionParameter(type=str),
         "label": component_spec.ExecutionParameter(type=str),
+        "schema": component_spec.ExecutionParameter(type=str),
     }
     INPUTS: dict[str, component_spec.ChannelParameter] = {}
     OUTPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
@@ -25,18 +26,19 @@ class TabularExampleGen(base_beam_component.BaseBeamComponent):
     """Reads csv, Parquet, JSON lines or TFRecord; labels, splits and writes `tf.Example`s.
 
     The `Examples` artifact has the splits `train` and `eval` in gzipped TFRecord files, custom properties `span`,
-    `input_fingerprint` (of the content), `classes` (JSON) and `rows_*` (counts), and beside its splits `ingest.json`
-    and, if rows were bad, `bad_rows.jsonl`.
+    `input_fingerprint` (of the content), `classes`, `kinds` and `notes` (JSON) and `rows_*` (counts), and beside its
+    splits `ingest.json` and, if rows were bad, `bad_rows.jsonl`.
     """
 
     SPEC_CLASS = TabularExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(TabularExampleGenExecutor)
     DRIVER_CLASS = FingerprintDriver
 
-    def __init__(self, *, data: str, label: str) -> None:
+    def __init__(self, *, data: str, label: str, schema: str = "") -> None:
         """Args:
         data: `DataConfig.model_dump_json()`, its path absolute or `package://`.
         label: `LabelConfig.model_dump_json()`.
+        schema: How the columns of a curated schema are read, `gates.schema.reading_rules`; empty where there is none.
         """
         examples = types.Channel(type=standard_artifacts.Examples)
-        super().__init__(TabularExampleGenSpec(data=data, label=label, examples=examples))
+        super().__init__(TabularExampleGenSpec(data=data, label=label, schema=schema, examples=examples))

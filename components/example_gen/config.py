@@ -16,8 +16,8 @@ class SplitConfig(Section):
     """Which rows train and which evaluate."""
 
     by: Literal["hash", "entity", "time"] = "hash"
-    """`hash` of the row's content; `entity`: rows with one value of `column` stay together; `time`: the latest rows
-    of `column` evaluate."""
+    """`hash`: at random by the content of the rows, each class of the label by its share; `entity`: rows with one value
+    of `column` stay together; `time`: the latest rows of `column` evaluate."""
     column: str = ""
     """The entity or time column; not for `hash`."""
     train: float = Field(0.8, gt=0, lt=1)

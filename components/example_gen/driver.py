@@ -7,6 +7,7 @@ to become one of them here. Kubeflow runs no driver: there the executor computes
 from __future__ import annotations
 
 import copy
+import json
 import secrets
 
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME, SPAN_PROPERTY_NAME
@@ -21,6 +22,8 @@ from components.errors import DataError
 from components.example_gen.config import DataConfig
 from components.tables.files import fingerprint
 
+SCHEMA_PROPERTY = "schema"
+
 
 class FingerprintDriver(base_driver.BaseDriver, portable_driver.BaseDriver):
     """Adds `input_fingerprint` and `span` to the execution properties and to the examples artifact."""
@@ -33,6 +36,9 @@ class FingerprintDriver(base_driver.BaseDriver, portable_driver.BaseDriver):
         """Fingerprints the data that the execution properties name."""
         properties = dict(execution_info.exec_properties)
         properties |= dict(zip((FINGERPRINT_PROPERTY_NAME, SPAN_PROPERTY_NAME), _content(properties), strict=True))
+        properties[SCHEMA_PROPERTY] = needed_rules(
+            str(properties[SCHEMA_PROPERTY]), str(properties[FINGERPRINT_PROPERTY_NAME])
+        )
         artifact = copy.deepcopy(execution_info.output_dict[EXAMPLES_KEY][0].mlmd_artifact)
         result = driver_output_pb2.DriverOutput()
         for key, value in properties.items():
@@ -41,6 +47,11 @@ class FingerprintDriver(base_driver.BaseDriver, portable_driver.BaseDriver):
             data_types_utils.set_metadata_value(artifact.custom_properties[key], properties[key])
         result.output_artifacts[EXAMPLES_KEY].artifacts.append(artifact)
         return result
+
+
+def needed_rules(schema: str, fingerprint: str) -> str:
+    """The schema's rules, or none for the data that they were inferred from: it reads the same without."""
+    return "" if schema and json.loads(schema)["inferred_from"] == fingerprint else schema
 
 
 def _content(properties: dict[str, object]) -> tuple[str, int]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import apache_beam as beam
@@ -28,6 +29,10 @@ from components.tables.files import fingerprint, is_remote
 _LITTLE_BYTES = 1 << 16
 CLASSES_PROPERTY = "classes"
 """Custom property of the examples: the label's classes in the order of their indices, a JSON list."""
+KINDS_PROPERTY = "kinds"
+"""Custom property of the examples: how each column was read, a JSON object."""
+NOTES_PROPERTY = "notes"
+"""Custom property of the examples: what a person should know of them, a JSON list of `notes.Note`."""
 
 
 class TabularExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
@@ -45,7 +50,8 @@ class TabularExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         label = LabelConfig.model_validate_json(exec_properties["label"])
         workspace = f"{artifact.uri}/.stages"
         try:
-            done = ingest(data, label, artifact.uri, on_beam(self._make_beam_pipeline, workspace))
+            known = json.loads(exec_properties.get("schema") or '{"kinds": {}}')["kinds"]
+            done = ingest(data, label, artifact.uri, on_beam(self._make_beam_pipeline, workspace), known)
         finally:
             for folder in (workspace, f"{artifact.uri}/.writing"):
                 if gfile.exists(folder):
@@ -62,6 +68,9 @@ def _describe(artifact: types.Artifact, done: Ingested, properties: dict[str, An
     artifact.set_string_custom_property(FINGERPRINT_PROPERTY_NAME, digest)
     artifact.set_int_custom_property(SPAN_PROPERTY_NAME, done.span)
     artifact.set_string_custom_property(CLASSES_PROPERTY, json.dumps(done.classes, ensure_ascii=False))
+    artifact.set_string_custom_property(KINDS_PROPERTY, json.dumps(done.columns, ensure_ascii=False))
+    notes = json.dumps([asdict(note) for note in done.notes], ensure_ascii=False)
+    artifact.set_string_custom_property(NOTES_PROPERTY, notes)
     for key, count in done.rows.items():
         artifact.set_int_custom_property(f"rows_{key}", count)
 

@@ -1,11 +1,11 @@
 """From files of rows to files of examples, in stages that map a plain function over the files.
 
 survey   the kinds of all columns, the number of rows, the rows that cannot be read
-observe  what only typed columns show: the labels that occur, the times (skipped when nobody asks)
+observe  what only typed columns show: the labels that occur, the hashes of all rows, the times where they are asked for
 write    convert, label, split, encode, write
 
 Every stage is `run(function, jobs) -> results` with JSON in and out: `map` in this process, or Beam's workers (the
-executor's). Results do not depend on the order of files or on who ran them.
+executor's). Hashes of rows go through a workspace. Results do not depend on the order of files or on who ran them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,21 @@ import pyarrow as pa
 
 from components import progress
 from components.errors import ConfigError, DataError, close_matches
+from components.example_gen import known_kinds
 from components.example_gen import label as labels
 from components.example_gen import split as splits
 from components.example_gen.config import DataConfig, LabelConfig
+from components.example_gen.counting import (
+    Counted,
+    FileCounter,
+    FileSplitter,
+    Workspace,
+    compare,
+    range_count,
+    rows_of_both,
+    workspace_in,
+)
+from components.example_gen.notes import Note, split_notes
 from components.example_gen.writing import EncodeAndWrite, SplitWriter, example_batch, writable
 from components.tables import files as files_module
 from components.tables.bad_rows import BAD_ROWS_FILE, BadRows, check_allowed
@@ -48,6 +60,10 @@ class Ingested:
         label_column: Column of the label in the examples.
         classes: Labels in the order of their indices; empty for a regression.
         rows: Counts: `read`, `bad`, `without_label`, `left_out`, `train`, `eval`.
+        class_rows: By split, the rows of each class; one number for a regression.
+        equal_rows: Rows with a label that repeat an earlier one in every column, the label's included.
+        eval_rows_like_train: Evaluation rows whose columns but the label are those of a training row.
+        notes: What a person should know of these rows before believing a number.
         files: Names of the files, in order.
         span: Highest span read; 0 without spans.
         cutoff: For a split by time, the first time that evaluates.
@@ -60,6 +76,10 @@ class Ingested:
     rows: dict[str, int]
     files: tuple[str, ...]
     span: int
+    class_rows: dict[str, list[int]] = field(default_factory=dict)
+    equal_rows: int = 0
+    eval_rows_like_train: int = 0
+    notes: tuple[Note, ...] = ()
     cutoff: float | None = None
     bad: BadRows = field(default_factory=BadRows)
 
@@ -72,7 +92,9 @@ def run_here(stage: Stage, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     return [stage(job) for job in jobs]
 
 
-def ingest(data: DataConfig, label: LabelConfig, folder: str, run: Run = run_here) -> Ingested:
+def ingest(
+    data: DataConfig, label: LabelConfig, folder: str, run: Run = run_here, known: Mapping[str, str] | None = None
+) -> Ingested:
     """Reads, labels, splits and writes all rows.
 
     Args:
@@ -80,6 +102,7 @@ def ingest(data: DataConfig, label: LabelConfig, folder: str, run: Run = run_her
         label: What is predicted.
         folder: Gets `Split-train/`, `Split-eval/`, `ingest.json` and, if rows are bad, `bad_rows.jsonl`.
         run: Runs a stage on every file.
+        known: Kinds of columns that the curated schema says; what is inferred must not contradict them.
 
     Raises:
         ConfigError, DataError: in one paragraph, with the file, column or key.
@@ -88,24 +111,37 @@ def ingest(data: DataConfig, label: LabelConfig, folder: str, run: Run = run_her
     base = {"data": data.model_dump(mode="json"), "label": label.model_dump(mode="json")}
     jobs = [{**base, "file": asdict(file), "part": part} for part, file in enumerate(files)]
     progress.report("ExampleGen", f"reading {len(files)} file{'s' * (len(files) > 1)}")
-    kinds, _ = surveyed(data, label, files, run(survey, jobs))
-    classes, cutoff = _observed(data, label, [{**job, "kinds": kinds} for job in jobs], run)
-    plan = {"kinds": kinds, "classes": list(classes), "cutoff": cutoff, "folder": folder}
-    progress.report("ExampleGen", "writing examples")
-    results = run(write, [{**job, **plan} for job in jobs])
+    found = surveyed(data, label, files, run(survey, jobs), known or {})
+    kinds = found.kinds
+    with workspace_in(folder) as counting:
+        shared = {"kinds": kinds, "counting": counting}
+        jobs = [{**job, **shared, "ranges": range_count(found.rows)} for job in jobs]
+        seen = _observed(data, label, jobs, run, found)
+        plan = {"classes": list(seen.classes), "cutoff": seen.cutoff, "cuts": seen.counted.cuts, "folder": folder}
+        progress.report("ExampleGen", "writing examples")
+        results = run(write, [{**job, **plan} for job in jobs])
+        like_train = rows_of_both(Workspace(counting), len(jobs))
+    class_rows = {split: _sums(r["class_rows"][split] for r in results) for split in splits.SPLITS}
     done = Ingested(
         columns=kinds,
         label_column=label.column,
-        classes=classes,
+        classes=seen.classes,
         rows={key: sum(r["rows"][key] for r in results) for key in results[0]["rows"]},
         files=tuple(file.name for file in files),
         span=max(file.span for file in files),
-        cutoff=cutoff,
-        bad=BadRows.sum(BadRows.from_json(r["bad"]) for r in results),
+        class_rows=class_rows,
+        equal_rows=seen.counted.equal_rows,
+        eval_rows_like_train=like_train,
+        notes=(*found.notes, *split_notes(data.split, seen.classes, class_rows, seen.counted.equal_rows, like_train)),
+        cutoff=seen.cutoff,
+        bad=seen.bad,
     )
-    check_allowed(done.bad, data.max_bad_rows)
     _record(done, folder)
     return done
+
+
+def _sums(counts: Iterable[Sequence[int]]) -> list[int]:
+    return [sum(column) for column in zip(*counts, strict=True)]
 
 
 def survey(job: Job) -> dict[str, Any]:
@@ -120,10 +156,24 @@ def survey(job: Job) -> dict[str, Any]:
     return {"file": file.name, "kinds": kinds, "rows": rows, "bad": bad.to_json()}
 
 
+@dataclass(frozen=True)
+class Surveyed:
+    """What the first stage says of all files: kinds of the columns, rows, and where the schema decided otherwise."""
+
+    kinds: dict[str, str]
+    rows: int
+    notes: tuple[Note, ...] = ()
+    text_read_as_known: tuple[str, ...] = ()
+
+
 def surveyed(
-    data: DataConfig, label: LabelConfig, files: Sequence[SourceFile], surveys: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, str], int]:
-    """The kinds of all columns and the number of rows, checked against the configuration.
+    data: DataConfig,
+    label: LabelConfig,
+    files: Sequence[SourceFile],
+    surveys: Sequence[Mapping[str, Any]],
+    known: Mapping[str, str],
+) -> Surveyed:
+    """The kinds of all columns and the number of rows, checked against configuration and schema.
 
     Raises:
         ConfigError, DataError: columns that are missing, empty or unknown; no rows; too many bad ones.
@@ -134,13 +184,14 @@ def surveyed(
         raise DataError(f"{files_module.names(files)}: there are no rows.", "Give data with rows below its header.")
     if files[0].format in ("csv", "parquet"):
         _check_same_columns([s for s in surveys if s["rows"]])
-    kinds = merged_kinds(s["kinds"] for s in surveys)
-    _check_known(data, kinds)
-    kinds.update(data.types)
+    inferred = merged_kinds(s["kinds"] for s in surveys)
+    _check_known(data, inferred)
+    needed = {*data.types, *data.calendar, data.split.column, *labels.columns_read(label)}
+    kinds, notes, text_read = known_kinds.apply_known({**inferred, **data.types}, {**known, **data.types}, needed)
     _check_calendar(data, kinds)
     labels.check_columns(label, kinds)
     check_kinds(kinds, files_module.names(files))
-    return kinds, rows
+    return Surveyed(kinds, rows, notes, text_read)
 
 
 def merged_kinds(parts: Iterable[Mapping[str, Kind]]) -> dict[str, str]:
@@ -190,42 +241,53 @@ def _check_calendar(data: DataConfig, kinds: Mapping[str, str]) -> None:
             )
 
 
-def _observed(
-    data: DataConfig, label: LabelConfig, jobs: Sequence[Job], run: Run
-) -> tuple[tuple[str, ...], float | None]:
-    """The order of classes and the split's cutoff; looks into the data only where the configuration leaves it open."""
+@dataclass(frozen=True)
+class _Observed:
+    """What the second stage says: the order of classes, the first time that evaluates, equal rows and cuts."""
+
+    classes: tuple[str, ...]
+    cutoff: float | None
+    counted: Counted
+    bad: BadRows
+
+
+def _observed(data: DataConfig, label: LabelConfig, jobs: Sequence[Job], run: Run, found: Surveyed) -> _Observed:
     cutoff = splits.parse_cutoff(data.split.cutoff) if data.split.cutoff else None
-    wants_classes = label.task != "regression" and not label.classes
     wants_cutoff = data.split.by == "time" and cutoff is None
-    classes = () if label.task == "regression" else label.classes
-    if not (wants_classes or wants_cutoff):
-        return labels.class_order(label, classes) if classes else (), cutoff
-    seen = run(observe, [{**job, "times": wants_cutoff, "labels": wants_classes} for job in jobs])
+    progress.report("ExampleGen", "counting classes and rows that are equal")
+    seen = run(observe, [{**job, "times": wants_cutoff} for job in jobs])
+    bad = BadRows.sum(BadRows.from_json(s["bad"]) for s in seen)
+    with known_kinds.explained(found.text_read_as_known):
+        check_allowed(bad, data.max_bad_rows)
     if wants_cutoff:
         sketches = [(s["rows"], s["times"]) for s in seen if s["rows"]]
         cutoff = splits.quantile_cutoff(sketches, data.split.train)
-    if label.task != "regression":
-        classes = labels.class_order(label, classes or {text for s in seen for text in s["labels"]})
-    return classes, cutoff
+    regression = label.task == "regression"
+    classes = () if regression else labels.class_order(label, {text for s in seen for text in s["labels"]})
+    names = classes or ("",)
+    index = {name: i for i, name in enumerate(names)}
+    class_of = [[0] if regression else [index[text] for text in s["labels"]] for s in seen]
+    workspace = Workspace(jobs[0]["counting"])
+    return _Observed(classes, cutoff, compare(workspace, [s["saved"] for s in seen], class_of, data.split, names), bad)
 
 
 def observe(job: Job) -> dict[str, Any]:
-    """The labels and a sketch of the times of one file."""
+    """The labels and a sketch of the times of one file; the hashes of its rows go into the workspace."""
     data, label, file = _parsed(job)
-    found: set[str] = set()
+    bad, texts = BadRows(), dict[str, int]()
     times: list[np.ndarray] = []
-    wanted = {data.split.column: None} if job["times"] else {}
-    if job["labels"]:
-        wanted |= dict.fromkeys(labels.columns_read(label))
+    counter = FileCounter()
     rows = 0
-    for columns in typed_batches(file, data, job["kinds"], BadRows(), tuple(wanted)):
+    for columns in typed_batches(file, data, job["kinds"], bad, None):
         rows += _length(columns)
-        if job["labels"] and len(found) <= labels.MAX_CLASSES:
-            found |= set(labels.distinct(labels.raw_label(label, columns)))
         if job["times"]:
             times.append(splits.times(columns[data.split.column], data.split.column))
+        columns, raw = labels.with_label(label, columns, labels.raw_label(label, columns), file.name)
+        hashes, features = splits.hashes_with_and_without(columns, len(raw), label.column, data.split.salt)
+        counter.add(hashes, features, labels.numbered(label, raw, texts))
     sketch = splits.sketch(np.concatenate(times)) if times else []
-    return {"rows": rows, "labels": sorted(found)[: labels.MAX_CLASSES + 1], "times": sketch}
+    saved = counter.save(Workspace(job["counting"]), job["part"], job["ranges"])
+    return {"rows": rows, "bad": bad.to_json(), "labels": list(texts), "times": sketch, "saved": saved}
 
 
 def write(job: Job) -> dict[str, Any]:
@@ -233,35 +295,57 @@ def write(job: Job) -> dict[str, Any]:
     data, label, file = _parsed(job)
     bad = BadRows()
     rows = dict.fromkeys(("read", "bad", "without_label", "left_out", *splits.SPLITS), 0)
+    class_rows = np.zeros((len(splits.SPLITS), len(job["cuts"])), np.int64)
     shard_bytes = data.shard_mib << 20
+    splitter = FileSplitter(Workspace(job["counting"]), job["part"])
     writers = [SplitWriter(f"{job['folder']}/Split-{s}", job["part"], shard_bytes) for s in splits.SPLITS]
     with EncodeAndWrite(writers) as output:
         for columns in typed_batches(file, data, job["kinds"], bad, None):
-            output.put(*_labelled_and_split(columns, data, label, job, file, rows))
+            length = _length(columns)
+            columns, values = _labelled(columns, label, job, file)
+            classes = np.zeros(len(values), np.int64) if label.task == "regression" else np.asarray(values, np.int64)
+            split = _split(columns, classes, data, job, splitter)
+            np.add.at(class_rows, (split[split != splits.LEFT_OUT], classes[split != splits.LEFT_OUT]), 1)
+            rows["read"] += length
+            rows["without_label"] += length - len(values)
+            rows["left_out"] += int((split == splits.LEFT_OUT).sum())
+            output.put(*_batch_to_encode(columns, values, split, data, label))
+    splitter.save()
     for writer in writers:
         writer.close(even_if_empty=job["part"] == 0)  # a reader of the split's folder must find a file
     rows.update({s: w.count for s, w in zip(splits.SPLITS, writers, strict=True)}, bad=bad.count)
     rows["read"] += bad.count
-    return {"rows": rows, "bad": bad.to_json()}
+    by_split = dict(zip(splits.SPLITS, class_rows.tolist(), strict=True))
+    return {"rows": rows, "class_rows": by_split}
 
 
-def _labelled_and_split(
-    columns: dict[str, pa.Array], data: DataConfig, label: LabelConfig, job: Job, file: SourceFile, rows: dict[str, int]
+def _labelled(
+    columns: dict[str, pa.Array], label: LabelConfig, job: Job, file: SourceFile
+) -> tuple[dict[str, pa.Array], pa.Array]:
+    """The columns and the label of the rows that have one."""
+    return labels.with_label(label, columns, labels.materialize(label, columns, job["classes"]), file.name)
+
+
+def _split(
+    columns: Mapping[str, pa.Array], classes: np.ndarray, data: DataConfig, job: Job, splitter: FileSplitter
+) -> np.ndarray:
+    """The split of each row, int8 `[rows]`."""
+    places = splitter.place(len(classes))
+    if data.split.by == "hash":
+        split = splits.assign_by_place(places, classes, np.asarray(job["cuts"], np.uint64))
+    else:
+        split = splits.assign(data.split, columns, len(classes), job["cutoff"])
+    splitter.note(split)
+    return split
+
+
+def _batch_to_encode(
+    columns: Mapping[str, pa.Array], values: pa.Array, split: np.ndarray, data: DataConfig, label: LabelConfig
 ) -> tuple[pa.RecordBatch, np.ndarray]:
     """The batch to encode, and the split of each of its rows; rows that no split takes are gone."""
-    length = _length(columns)
-    values = labels.materialize(label, columns, job["classes"])
-    kept = labels.labelled(label, values, file.name)
-    if kept is not None:
-        columns = {name: array.filter(pa.array(kept)) for name, array in columns.items()}
-        values = values.filter(pa.array(kept))
-    split = splits.assign(data.split, columns, len(values), job["cutoff"])
     calendar = calendar_columns(columns, data.calendar)
     batch = example_batch({**columns, **calendar, label.column: values})
     used = split != splits.LEFT_OUT
-    rows["read"] += length
-    rows["without_label"] += length - len(values)
-    rows["left_out"] += int((~used).sum())
     if not used.all():
         batch, split = pa.Table.from_batches([batch]).filter(pa.array(used)).combine_chunks(), split[used]
         batch = batch.to_batches()[0] if batch.num_rows else example_batch({})

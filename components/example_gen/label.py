@@ -14,6 +14,8 @@ from components.example_gen.expression import ExpressionError, parse
 from components.tables.columns import finite, is_text
 
 MAX_CLASSES = 1000
+MAX_NUMBERED = 1 << 16
+"""Different labels that are told apart before it is known which of them are classes."""
 
 
 def columns_read(config: LabelConfig) -> tuple[str, ...]:
@@ -170,6 +172,43 @@ def _numbers(config: LabelConfig, values: pa.Array) -> pa.Array:
             "Set label.task to binary or multiclass, or mend the values that are no numbers.",
         )
     return values.cast(pa.float64()).cast(pa.float32(), safe=False)
+
+
+def with_label(
+    config: LabelConfig, columns: dict[str, pa.Array], label: pa.Array, file: str
+) -> tuple[dict[str, pa.Array], pa.Array]:
+    """The rows that have a label: their columns, and the label.
+
+    Raises:
+        DataError: `missing: refuse` and a row has none.
+    """
+    kept = labelled(config, label, file)
+    if kept is None:
+        return columns, label
+    mask = pa.array(kept)
+    return {name: array.filter(mask) for name, array in columns.items()}, label.filter(mask)
+
+
+def numbered(config: LabelConfig, label: pa.Array, known: dict[str, int]) -> np.ndarray:
+    """The number of each row's label among those `known`, uint16 `[rows]`; 0 for a regression.
+
+    Args:
+        config: The label.
+        label: Of `raw_label`, without nulls.
+        known: Labels as text with their numbers; takes those that are new. Beyond `MAX_NUMBERED` all are one.
+    """
+    if config.task == "regression":
+        return np.zeros(len(label), np.uint16)
+    encoded = label.dictionary_encode()
+    texts = (text for text in texts_of(encoded.dictionary) if text is not None)
+    numbers = [_number(text, known) for text in texts]
+    return np.asarray(numbers, np.uint16)[np.asarray(encoded.indices)]
+
+
+def _number(text: str, known: dict[str, int]) -> int:
+    if text not in known and len(known) < MAX_NUMBERED:
+        known[text] = len(known)
+    return known.get(text, MAX_NUMBERED - 1)
 
 
 def labelled(config: LabelConfig, label: pa.Array, file: str) -> np.ndarray | None:

@@ -1,7 +1,7 @@
-"""Which split a row belongs to: a vectorized hash of content, an entity's hash, or a time.
+"""Which split a row belongs to: by a place within its class, an entity's hash, or a time.
 
-The hash depends on column names and values only: not on the order of rows, columns or files, nor on whether a column
-was read as int or as float.
+Hashes depend on column names and values only: not on the order of rows, columns or files, nor on whether a column was
+read as int or as float. `occurrences` makes places of them, `strata` cuts the places.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from components.tables.columns import is_text, parse_time
 SPLITS = ("train", "eval")
 TRAIN, EVAL, LEFT_OUT = 0, 1, 2
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_EXACT_INTEGERS = 2.0**53
 
 
 def assign(config: SplitConfig, columns: Mapping[str, pa.Array], rows: int, cutoff: float | None) -> np.ndarray:
-    """The split of every row.
+    """The split of every row by its entity or its time.
 
     Args:
         config: How to split.
@@ -39,28 +40,55 @@ def assign(config: SplitConfig, columns: Mapping[str, pa.Array], rows: int, cuto
     """
     if config.by == "time":
         return np.where(times(columns[config.column], config.column) >= cutoff, EVAL, TRAIN).astype(np.int8)
-    if config.by == "entity":
-        _check_present(columns[config.column], config.column, "entity")
-        hashed = {config.column: columns[config.column]}
-    else:
-        hashed = dict(columns)
-    place = (row_hashes(hashed, rows, config.salt) >> np.uint64(11)) * 2.0**-53  # [0, 1)
-    split = np.full(rows, LEFT_OUT, np.int8)
-    split[place < config.train + config.eval] = EVAL
-    split[place < config.train] = TRAIN
-    return split
+    _check_present(columns[config.column], config.column, "entity")
+    hashes = row_hashes({config.column: columns[config.column]}, rows, config.salt)
+    place = (hashes >> np.uint64(11)) * 2.0**-53  # [0, 1)
+    return _split(place < config.train, place < config.train + config.eval)
+
+
+def assign_by_place(places: np.ndarray, classes: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    """The split of every row by its place within its class.
+
+    Args:
+        places: uint64 `[rows]`.
+        classes: Index of the class of each row, `[rows]`.
+        cuts: uint64 `[classes, 2]`: the first place that does not train, and the first that does not evaluate either.
+
+    Returns:
+        int8 `[rows]` of `TRAIN`, `EVAL`, `LEFT_OUT`.
+    """
+    return _split(places < cuts[classes, 0], places < cuts[classes, 1])
+
+
+def _split(trains: np.ndarray, trains_or_evaluates: np.ndarray) -> np.ndarray:
+    return np.where(trains, TRAIN, np.where(trains_or_evaluates, EVAL, LEFT_OUT)).astype(np.int8)
 
 
 def row_hashes(columns: Mapping[str, pa.Array], rows: int, salt: str = "") -> np.ndarray:
     """Hash of each row: uint64 `[rows]`, the same on every machine. A missing value adds nothing."""
+    return hashes_with_and_without(columns, rows, "", salt)[0]
+
+
+def hashes_with_and_without(
+    columns: Mapping[str, pa.Array], rows: int, label: str, salt: str = ""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of rows, and of the same rows without the column `label`: uint64 `[rows]` each."""
     total = np.full(rows, _word(salt), np.uint64)
     with np.errstate(over="ignore"):
         for name, array in columns.items():
-            hashes = _mix(_values(array) + _word(name))
-            if array.null_count:
-                hashes[np.asarray(array.is_null())] = 0
-            total += hashes  # a sum: the order of columns does not count
-        return _mix(total)
+            if name != label:
+                total += _column_hashes(name, array)  # a sum: the order of columns does not count
+        if label not in columns:
+            hashes = mix(total)
+            return hashes, hashes
+        return mix(total + _column_hashes(label, columns[label])), mix(total)
+
+
+def _column_hashes(name: str, array: pa.Array) -> np.ndarray:
+    hashes = mix(_values(array) + _word(name))
+    if array.null_count:
+        hashes[np.asarray(array.is_null())] = 0
+    return hashes
 
 
 def _word(text: str | bytes) -> np.uint64:
@@ -75,10 +103,20 @@ def _values(array: pa.Array) -> np.ndarray:
         words = np.array([*map(_word, encoded.dictionary.to_pylist()), 0], np.uint64)
         return words[encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)]
     numbers = array.cast(pa.float64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
-    return _mix((numbers + 0.0).view(np.uint64))  # + 0.0: minus zero is zero
+    words = (numbers + 0.0).view(np.uint64)  # + 0.0: minus zero is zero
+    return mix(words + _beyond_float(array, numbers) if pa.types.is_integer(array.type) else words)
 
 
-def _mix(x: np.ndarray) -> np.ndarray:
+def _beyond_float(array: pa.Array, numbers: np.ndarray) -> np.ndarray:
+    """What a float64 does not hold of an integer above 2^53, uint64 `[rows]`; 0 for the others: they hash as floats."""
+    if not len(numbers) or np.abs(numbers).max() < _EXACT_INTEGERS:
+        return np.zeros(len(numbers), np.uint64)
+    whole = array.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    rounded = np.clip(numbers, -(2.0**63), np.nextafter(2.0**63, 0)).astype(np.int64)
+    return (whole - rounded).astype(np.uint64) * _GOLDEN  # spread: the bits of neighbouring floats differ by one
+
+
+def mix(x: np.ndarray) -> np.ndarray:
     """The finalizer of splitmix64 (Steele, Lea, Flood 2014): every input bit changes every output bit."""
     x = x + _GOLDEN
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -183,13 +183,17 @@ def _encode(examples: pa.RecordBatch) -> list[bytes]:
 @contextlib.contextmanager
 def writable(folder: str) -> Iterator[None]:
     """A full disk or a folder without rights, as our error with the folder's name."""
-    import tensorflow as tf
-
     try:
         yield
-    except (tf.errors.OpError, OSError) as error:
+    except (_tensorflow_error(), OSError) as error:
         text = str(getattr(error, "message", "") or error).split("\n")[0]
         raise TaxiwayError(
             f"The examples cannot be written to {folder}: {text}",
             "Is the disk full, or the folder not writable? --root chooses another one.",
         ) from error
+
+
+def _tensorflow_error() -> type[Exception]:
+    import tensorflow as tf  # looked at only where something was raised
+
+    return tf.errors.OpError

@@ -15,6 +15,14 @@ from components.gates.verdict import Finding, VerdictRecord
 
 GATE = "DataGate"
 EXPLANATION_CHARACTERS = 240
+_NEW_COLUMN = "SCHEMA_NEW_COLUMN"
+_WAYS_OUT = {
+    _NEW_COLUMN: "; no model takes it until the schema has a feature of that name; data.leave_out: [{column}] silences "
+    "this",
+    "UNEXPECTED_DATA_TYPE": "; if the new type is right from now on, write it as the feature's type in the schema; "
+    "data.types says how the column is read, and rows with other values are then bad rows (data.max_bad_rows)",
+}
+"""What a person may do about an anomaly of TFDV, by its type."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ def judge(
     config: GatesConfig,
     classes: ClassOrder | None = None,
     compared: Collection[Compared] = (),
+    notes: Collection[Finding] = (),
 ) -> VerdictRecord:
     """Says whether the data may be trained on.
 
@@ -44,6 +53,7 @@ def judge(
         config: What is let pass.
         classes: The label's classes, as numbered in the examples and as the schema fixes them.
         compared: Drift and skew, where configured.
+        notes: What was noted where the rows were read; it is handed on.
 
     Returns:
         The verdict. Its numbers: `rows` by split, `label` by split (`classes` and counts, or `mean` and spread),
@@ -63,9 +73,11 @@ def judge(
     findings += _class_order(label, classes)
     for split in sorted(anomalies):
         findings += _anomalies(split, anomalies[split], config)
+    findings = _new_columns_once(findings)
     for comparison in compared:
         findings += comparison.findings
         numbers[comparison.kind] = comparison.numbers
+    findings += notes
     return VerdictRecord(gate=GATE, findings=tuple(findings), numbers=numbers)
 
 
@@ -136,11 +148,22 @@ def _anomalies(split: str, anomalies: anomalies_pb2.Anomalies, config: GatesConf
                     rule=rule,
                     split=split,
                     column=column,
-                    explanation=f"{_some_examples(reason.description)} (split {split!r}, rule {rule})",
-                    blocking=severe and rule not in config.allow_anomalies,
+                    explanation=f"{_some_examples(reason.description)}{_way_out(rule, column)} "
+                    f"(split {split!r}, rule {rule})",
+                    blocking=severe and rule != _NEW_COLUMN and rule not in config.allow_anomalies,
                 )
             )
     return findings
+
+
+def _new_columns_once(findings: list[Finding]) -> list[Finding]:
+    """A column that is new is new in every split: once is enough, where nothing is to be mended."""
+    first = {finding.column: finding for finding in reversed(findings) if finding.rule == _NEW_COLUMN}
+    return [finding for finding in findings if finding.rule != _NEW_COLUMN or first[finding.column] is finding]
+
+
+def _way_out(rule: str, column: str) -> str:
+    return _WAYS_OUT.get(rule, "").format(column=column)
 
 
 def _some_examples(description: str) -> str:

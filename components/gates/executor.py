@@ -16,6 +16,7 @@ from components import progress, schemas
 from components.errors import TaxiwayError
 from components.gates import data_gate, drift, driver, kept, schema
 from components.gates.config import GatesConfig
+from components.gates.verdict import Finding
 
 
 class DataGateExecutor(base_executor.BaseExecutor):
@@ -42,6 +43,7 @@ class DataGateExecutor(base_executor.BaseExecutor):
                 schema=schemas.class_labels(curated, exec_properties["label"]),
             ),
             _compared(statistics, curated, exec_properties, data),
+            _notes(input_dict),
         )
         verdict = artifact_utils.get_single_instance(output_dict["verdict"])
         Path(verdict.uri).mkdir(parents=True, exist_ok=True)
@@ -66,8 +68,11 @@ class SchemaExecutor(base_executor.BaseExecutor):
         if text:
             schema.from_text(text, str(path or "the curated schema"))
         else:
-            inferred = schema.infer(_read_statistics(input_dict), exec_properties["label"], _classes(input_dict))
-            text = schema.to_text(inferred, exec_properties["configuration"])
+            label, examples = exec_properties["label"], artifact_utils.get_single_instance(input_dict["examples"])
+            kinds = json.loads(examples.get_string_custom_property("kinds") or "{}")
+            inferred = schema.infer(_read_statistics(input_dict), label, _classes(input_dict), kinds)
+            fingerprint = examples.get_string_custom_property("input_fingerprint")
+            text = schema.to_text(inferred, exec_properties["configuration"], fingerprint, label)
             _leave_beside_configuration(path, text)
         uri = artifact_utils.get_single_uri(output_dict["schema"])
         Path(uri).mkdir(parents=True, exist_ok=True)
@@ -112,6 +117,13 @@ def _classes(input_dict: dict[str, list[Artifact]]) -> tuple[str, ...]:
     """The classes in the order in which ExampleGen numbered them; none for a regression."""
     examples = artifact_utils.get_single_instance(input_dict["examples"])
     return tuple(json.loads(examples.get_string_custom_property("classes") or "[]"))
+
+
+def _notes(input_dict: dict[str, list[Artifact]]) -> list[Finding]:
+    """What ExampleGen noted of the rows and their split."""
+    examples = artifact_utils.get_single_instance(input_dict["examples"])
+    notes = json.loads(examples.get_string_custom_property("notes") or "[]")
+    return [Finding(**note, blocking=False) for note in notes]
 
 
 def _leave_beside_configuration(path: Path | None, text: str) -> None:

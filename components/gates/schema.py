@@ -8,6 +8,7 @@ user has curated it since.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ RARE_VALUES_FRACTION = 0.05
 """Share of a text column's values that may be unknown before the gate stops the run; the model has OOV buckets."""
 
 _MARK = "# taxiway-inferred: sha256:"
+_ORIGIN = "# taxiway-inferred-from: "
 _HEADER = (
     "# Inferred by Taxiway from the first run's statistics. Curate it and commit it: later runs are judged by it.\n"
     "# The next line tells Taxiway that nobody has edited the file yet.\n"
@@ -30,7 +32,10 @@ _HEADER = (
 
 
 def infer(
-    statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList], label: str = "", classes: Sequence[str] = ()
+    statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList],
+    label: str = "",
+    classes: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
 ) -> schema_pb2.Schema:
     """The schema of these statistics, by split name; `train` first, widened to take in the others.
 
@@ -38,6 +43,7 @@ def infer(
         statistics: TFDV's, by split name.
         label: The label's column.
         classes: The label's classes in the order of their indices, which the schema fixes.
+        kinds: How the columns were read, which the schema fixes too.
     """
     import tensorflow_data_validation as tfdv  # brings TensorFlow
 
@@ -48,13 +54,39 @@ def infer(
         if feature.HasField("domain") or feature.HasField("string_domain"):
             feature.distribution_constraints.min_domain_mass = 1 - RARE_VALUES_FRACTION
     schemas.set_class_labels(schema, label, classes)
+    schemas.set_column_kinds(schema, label, kinds or {})
     return schema
 
 
-def to_text(schema: schema_pb2.Schema, configuration: str = "") -> str:
-    """The file's text, marked as inferred for `configuration` and not yet edited."""
+def to_text(schema: schema_pb2.Schema, configuration: str = "", fingerprint: str = "", label: str = "") -> str:
+    """The file's text, marked as inferred for `configuration` from the data of that fingerprint, and not yet edited."""
     body = text_format.MessageToString(schema, as_utf8=True)
-    return f"{owner_line(configuration)}{_HEADER}{_MARK}{_digest(body)}\n{body}"
+    origin = f"{_ORIGIN}{fingerprint} {_kinds_digest(schemas.column_kinds(schema, label))}\n" if fingerprint else ""
+    return f"{owner_line(configuration)}{origin}{_HEADER}{_MARK}{_digest(body)}\n{body}"
+
+
+def reading_rules(path: Path | None, label: str) -> str:
+    """How ExampleGen is to read the columns that the curated schema tells about; empty where there is none yet.
+
+    Returns:
+        JSON: `kinds` by column, and `inferred_from`, the fingerprint of the data that these very kinds were inferred
+        from, or empty. That data is read the same without them, so that what the first run computed still holds.
+
+    Raises:
+        DataError: the file is no schema.
+    """
+    if path is None or not path.exists():
+        return ""
+    text = path.read_text(encoding="utf-8")
+    kinds = schemas.column_kinds(from_text(text, str(path)), label)
+    origin = next((line.removeprefix(_ORIGIN) for line in text.splitlines() if line.startswith(_ORIGIN)), "")
+    fingerprint, _, digest = origin.partition(" ")
+    inferred_from = fingerprint if digest.strip() == _kinds_digest(kinds) else ""
+    return json.dumps({"kinds": kinds, "inferred_from": inferred_from}, sort_keys=True, ensure_ascii=False)
+
+
+def _kinds_digest(kinds: Mapping[str, str]) -> str:
+    return _digest(json.dumps(kinds, sort_keys=True))[:16]
 
 
 def from_text(text: str, where: str) -> schema_pb2.Schema:

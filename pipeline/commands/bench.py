@@ -69,6 +69,15 @@ def ingest(json: options.Json = False) -> int:
     return _call("ingest", json=json)
 
 
+@app.command("split")
+def split(
+    json: options.Json = False,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Of each table.")] = 3_000_000,
+) -> int:
+    """What it costs to tell equal rows apart, beside a hash of the content and the row's position."""
+    return _call("split", json=json, rows=rows)
+
+
 @app.command("serve")
 def serve(
     json: options.Json = False,

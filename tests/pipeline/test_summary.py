@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from pipeline import summary
-from pipeline.record import RunRecord, VariantRecord
+from pipeline.record import GateRecord, RunRecord, VariantRecord
 
 
 def printed(part) -> str:
@@ -54,3 +54,17 @@ def test_variants_that_were_not_tried_are_named_in_a_line():
 
 def test_a_run_without_variants_has_no_table():
     assert summary.variants(run()) is None
+
+
+def test_what_a_gate_found_and_let_pass_is_said():
+    findings = [
+        {"rule": "equal_rows", "explanation": "12 of 100 rows repeat [one]", "blocking": False},
+        {"rule": "SCHEMA_NEW_COLUMN", "column": "extra", "explanation": "is new", "blocking": False},
+        {"rule": "min_rows", "explanation": "too few"},
+    ]
+    gate = GateRecord(gate="DataGate", passed=False, numbers={"findings": findings})
+    text = printed(summary.notes(run().model_copy(update={"gates": (gate,)})))
+    assert text.splitlines() == ["DataGate: 12 of 100 rows repeat [one]", "DataGate: extra: is new"]
+    many = GateRecord(gate="DataGate", passed=True, numbers={"findings": findings[:1] * 20})
+    assert "and 12 more notes" in printed(summary.notes(run().model_copy(update={"gates": (many,)})))
+    assert summary.notes(run()) is None

@@ -15,13 +15,15 @@ from tests.components.example_gen.rows import read_all, write
 TABLE = {"x": list(range(200)), "y": [i % 2 for i in range(200)]}
 
 
-def run(root, path, **data):
+def run(root, path, schema=None, **data):
     from tfx import v1 as tfx
 
     from components.example_gen.component import TabularExampleGen
 
     section, label = DataConfig(path=str(path), **data), LabelConfig(column="y")
-    node = TabularExampleGen(data=section.model_dump_json(), label=label.model_dump_json()).with_id("ExampleGen")
+    node = TabularExampleGen(
+        data=section.model_dump_json(), label=label.model_dump_json(), schema=json.dumps(schema) if schema else ""
+    ).with_id("ExampleGen")
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root / "metadata.db"))
     pipeline = tfx.dsl.Pipeline(
         pipeline_name="test",
@@ -79,6 +81,22 @@ def test_the_cache_sees_content(tmp_path):
     assert states(root) == ["COMPLETE", "CACHED", "COMPLETE"]
     run(root, path, split={"by": "entity", "column": "x"})
     assert states(root)[-1] == "COMPLETE"
+
+
+def test_a_schema_of_the_same_data_is_no_reason_to_read_it_again(tmp_path):
+    path = write(tmp_path / "t.csv", TABLE)
+    root = tmp_path / "root"
+    run(root, path)
+    [first] = store(root).get_artifacts_by_type("Examples")
+    assert json.loads(first.custom_properties["kinds"].string_value) == {"x": "int", "y": "int"}
+    rules = {"kinds": {"x": "float"}, "inferred_from": first.custom_properties["input_fingerprint"].string_value}
+    run(root, path, schema=rules)
+    assert states(root) == ["COMPLETE", "CACHED"]
+    run(root, path, schema={**rules, "inferred_from": "other data"})
+    assert states(root)[-1] == "COMPLETE"
+    last = max(store(root).get_artifacts_by_type("Examples"), key=lambda artifact: artifact.id)
+    assert json.loads(last.custom_properties["kinds"].string_value)["x"] == "float"
+    assert {type(row["x"]) for row in read_all(last.uri)} == {float}
 
 
 def test_unreadable_data_is_a_failed_execution(tmp_path):

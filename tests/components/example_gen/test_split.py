@@ -16,9 +16,32 @@ COLUMNS = {
 }
 
 
-def test_shares():
-    got = splits.assign(SplitConfig(train=0.5, eval=0.2), COLUMNS, ROWS, None)
+def test_shares_of_entities():
+    config = SplitConfig(by="entity", column="a", train=0.5, eval=0.2)
+    got = splits.assign(config, COLUMNS, ROWS, None)
     assert np.allclose(np.bincount(got) / ROWS, [0.5, 0.2, 0.3], atol=0.02)
+
+
+def test_places_are_cut_by_class():
+    places, classes = np.array([0, 5, 5, 9, 9], np.uint64), np.array([0, 0, 1, 0, 1])
+    cuts = np.array([[5, 9], [9, 9]], np.uint64)
+    got = splits.assign_by_place(places, classes, cuts)
+    assert got.tolist() == [splits.TRAIN, splits.EVAL, splits.TRAIN, splits.LEFT_OUT, splits.LEFT_OUT]
+
+
+def test_hashes_without_the_label():
+    rows, features = splits.hashes_with_and_without(COLUMNS, ROWS, "c")
+    assert (rows == splits.row_hashes(COLUMNS, ROWS)).all()
+    assert (features == splits.row_hashes({n: COLUMNS[n] for n in "ab"}, ROWS)).all()
+    rows, features = splits.hashes_with_and_without(COLUMNS, ROWS, "made")
+    assert (rows == features).all()
+
+
+def test_integers_beyond_a_float_have_hashes_of_their_own():
+    large = [2**53 + i for i in range(4)] + [2**63 - 1, 2**63 - 2, -(2**63), 7]
+    one = splits.row_hashes({"n": pa.array(large)}, len(large))
+    assert len(np.unique(one)) == len(large)
+    assert one[-1] == splits.row_hashes({"n": pa.array([7.0])}, 1)[0]
 
 
 def test_order_of_columns_and_number_type_do_not_count():

@@ -5,7 +5,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.gates import data_gate
 from components.gates.config import GatesConfig
-from components.gates.verdict import VerdictRecord
+from components.gates.verdict import Finding, VerdictRecord
 
 
 def statistics(rows=100, label_min=0.0, label_max=1.0, name="label"):
@@ -116,3 +116,23 @@ def test_a_few_examples_stand_for_many():
     assert reason.startswith("fare: Examples contain values missing from the schema: garbage 0 (<1%), garbage 1")
     shown = reason.count("garbage")
     assert f"and {500 - shown} more (split 'train'" in reason
+
+
+def test_notes_of_the_rows_are_handed_on_and_block_nothing():
+    note = Finding(rule="equal_rows", explanation="12 of 100 rows", blocking=False)
+    stats = {"train": statistics(), "eval": statistics()}
+    record = data_gate.judge(stats, {}, "label", "binary", GatesConfig(), notes=[note])
+    assert record.passed and record.findings == (note,)
+
+
+def test_a_new_column_is_reported_and_another_type_blocks_both_with_ways_out():
+    found = anomalies_pb2.Anomalies()
+    kinds = {"extra": anomalies_pb2.AnomalyInfo.SCHEMA_NEW_COLUMN, "n": anomalies_pb2.AnomalyInfo.UNEXPECTED_DATA_TYPE}
+    for column, kind in kinds.items():
+        found.anomaly_info[column].severity = anomalies_pb2.AnomalyInfo.ERROR
+        found.anomaly_info[column].reason.add(type=kind, description="It is so.")
+    record = judge({"train": statistics(), "eval": statistics()}, {"train": found, "eval": found})
+    new, other, _ = record.findings
+    assert [finding.column for finding in record.findings] == ["extra", "n", "n"]
+    assert not new.blocking and "data.leave_out: [extra]" in new.explanation
+    assert other.blocking and "data.types" in other.explanation and "feature's type in the schema" in other.explanation

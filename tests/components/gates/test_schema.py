@@ -1,8 +1,11 @@
 """The curated schema's file: who may write it, and when it counts as edited."""
 
+import json
+
 import pytest
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from components import schemas
 from components.errors import DataError
 from components.gates import schema
 
@@ -57,3 +60,46 @@ def test_the_configurations_name_is_no_edit(tmp_path):
     path.write_text(schema.to_text(schema_pb2.Schema(), "mine.yaml"))
     assert path.read_text().startswith("# configuration: mine.yaml\n")
     assert schema.edited_content(path) == ""
+
+
+def rules(path, label="y"):
+    return json.loads(schema.reading_rules(path, label))
+
+
+def test_kinds_come_from_types_and_tags_and_not_from_the_label(inferred, tmp_path):
+    inferred.feature.add(name="when", type=schema_pb2.INT)
+    inferred.feature.add(name="flag", type=schema_pb2.INT)
+    inferred.feature.add(name="word", type=schema_pb2.BYTES)
+    inferred.feature.add(name="y", type=schema_pb2.INT)
+    kinds = {
+        "fare": "float",
+        "Größe (cm)": "int",
+        "when": "time:%d.%m.%Y",
+        "flag": "bool",
+        "word": "string",
+        "y": "string",
+    }
+    schemas.set_column_kinds(inferred, "y", kinds)
+    path = tmp_path / "schema.pbtxt"
+    assert schema.reading_rules(path, "y") == "" == schema.reading_rules(None, "y")
+    path.write_text(schema.to_text(inferred))
+    assert rules(path)["kinds"] == {name: kind for name, kind in kinds.items() if name != "y"}
+
+
+def test_the_data_of_the_first_run_needs_no_rules_until_a_type_is_edited(inferred, tmp_path):
+    path = tmp_path / "schema.pbtxt"
+    text = schema.to_text(inferred, "mine.yaml", "abc123", "y")
+    path.write_text(text)
+    assert schema.edited_content(path) == ""
+    assert rules(path)["inferred_from"] == "abc123"
+    path.write_text(text.replace('name: "fare"', 'name: "fare" presence { min_count: 1 }'))
+    assert schema.edited_content(path) and rules(path)["inferred_from"] == "abc123"
+    path.write_text(text.replace("FLOAT", "BYTES"))
+    assert rules(path) == {"kinds": {"Größe (cm)": "int", "fare": "string"}, "inferred_from": ""}
+
+
+def test_a_type_that_was_edited_wins_over_its_tag(inferred):
+    schemas.set_column_kinds(inferred, "y", {"fare": "float", "Größe (cm)": "time"})
+    assert schemas.column_kinds(inferred, "y")["Größe (cm)"] == "time"
+    inferred.feature[1].type = schema_pb2.FLOAT
+    assert schemas.column_kinds(inferred, "y")["Größe (cm)"] == "float"

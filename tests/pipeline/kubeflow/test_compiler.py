@@ -117,12 +117,15 @@ def test_files_beside_the_configuration_are_those_in_the_image(tmp_path):
     content["data"]["path"] = "rows/*.csv"
     content["resources"] = {"kubeflow": KUBEFLOW}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
-    (tmp_path / "schema.pbtxt").write_text("# curated\n")
+    curated = '# curated\nfeature { name: "fare" type: FLOAT }\n'
+    (tmp_path / "schema.pbtxt").write_text(curated)
     compiled = compile_pipeline(load(tmp_path / "mine.yaml"))
     example_gen, schema_gen = tasks(compiled)["ExampleGen"], tasks(compiled)["SchemaGen"]
     data = json.loads(example_gen["inputs"]["parameters"]["data"]["runtimeValue"]["constant"])
     assert data["path"] == "/opt/taxiway/config/rows/*.csv"
-    assert schema_gen["inputs"]["parameters"]["edited"]["runtimeValue"]["constant"] == "# curated\n"
+    assert schema_gen["inputs"]["parameters"]["edited"]["runtimeValue"]["constant"] == curated
+    rules = json.loads(example_gen["inputs"]["parameters"]["schema"]["runtimeValue"]["constant"])
+    assert rules == {"inferred_from": "", "kinds": {"fare": "float"}}
     assert str(tmp_path) not in compiled.text
     assert not example_gen.get("cachingOptions")  # nobody saw the data: a cache would not notice other files
     assert not [finding for finding in examine(compiled) if finding.level == "refused"]

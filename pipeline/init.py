@@ -172,6 +172,8 @@ def show(written: Written) -> None:
     left_out: Mapping[str, str] = written.proposal.settings.get("features.leave_out", {})
     label = profile.label.config
     console.print(f"{profile.rows:,} rows, {len(profile.columns)} columns beside the label; task: {label.task}")
+    for note in written.proposal.comments.get("label.positive", ()):
+        console.print(f"positive class: {note} [label.positive]", markup=False, highlight=False)
     rows = [
         (c.name, c.kind, f"{c.distinct:,}", f"{c.missing / c.rows:.0%}", f"{c.alone:.3f}", left_out.get(c.name, "used"))
         for c in sorted(profile.columns.values(), key=lambda c: -c.alone)

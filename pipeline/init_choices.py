@@ -82,8 +82,10 @@ def _rows(profile: Profile, made: Proposal) -> None:
         made.note("data.path", f"what follows was seen in {profile.looked_at:,} of them; types in all")
     if profile.bad.count:
         allowed = math.ceil(profile.bad.count * 1.5)
-        made.set(
-            "data.max_bad_rows", allowed, f"{profile.bad.count} rows cannot be read, such as: {profile.bad.samples[0]}"
+        made.set("data.max_bad_rows", allowed)
+        what = "row cannot be read and is" if profile.bad.count == 1 else "rows cannot be read and are"
+        made.find_odd(
+            "data.max_bad_rows", f"{profile.bad.count:,} {what} left out, such as {profile.bad.samples[0]}"
         )
     reasons = [f"{name} {reason}" for name, reason in profile.unsupported.items()]
     reasons += [f"{name} holds no value in any row" for name in profile.empty]
@@ -123,7 +125,7 @@ def _label(profile: Profile, made: Proposal) -> None:
     if config.task == "binary":
         made.set("label.positive", config.classes[-1])
         share = f"{label.shares[-1]:.1%}, {label.counts[-1]:,} of {sum(label.counts):,} rows"
-        made.find_odd("label.positive", f"the positive class is {config.classes[-1]!r} ({share}): {label.why_positive}")
+        made.note("label.positive", f"{config.classes[-1]!r} ({share}): {label.why_positive}")
 
 
 def _few_rows(profile: Profile, made: Proposal) -> None:

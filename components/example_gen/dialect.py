@@ -54,7 +54,9 @@ def sniff(file: SourceFile) -> Dialect:
     delimiter = _delimiter(whole)
     rows = _rows(whole, delimiter)
     config = CsvConfig(delimiter=delimiter, encoding=encoding, trim=_is_padded(rows))
-    odd = [("data.csv.encoding", f"the text is not UTF-8: read as {encoding}")] if encoding in _GUESSED else []
+    odd = [("data.csv.encoding", _about_encoding(encoding, text))] if encoding in _GUESSED else []
+    if config.trim:
+        odd.append(("data.csv.trim", "cells stand after a space, which is taken off, as are all spaces around cells"))
     if not rows:
         return Dialect(config, tuple(odd))
     first = _first_row(rows)
@@ -85,6 +87,11 @@ def _encoding(start: bytes, rest: io.BufferedIOBase | object) -> str:
     if fits_utf8 or _is_mostly_utf8(start):
         return "utf-8"
     return "cp1252" if fits_windows else "latin-1"
+
+
+def _about_encoding(encoding: str, text: str) -> str:
+    special = re.search(r"\w*[^\x00-\x7f]\w*", text)
+    return f"the text is not UTF-8: read as {encoding}" + (f", so that it says {special[0][:30]!r}" if special else "")
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, block: bytes) -> bool:
@@ -183,9 +190,9 @@ def _is_comment(row: _Row, following: _Row) -> bool:
 def _with_skipped(
     config: CsvConfig, rows: list[_Row], first: int, text: str
 ) -> tuple[CsvConfig, list[tuple[str, str]]]:
-    lines = rows[first].lines_before
-    if not first:
+    if not first:  # blank lines are skipped anyway
         return config, []
+    lines = rows[first].lines_before
     skipped = [line.strip() for line in re.split(r"\r\n|\n|\r", text)[:lines]]
     shown = "; ".join(repr(line[:60]) for line in skipped[:3]) + ("; ..." if len(skipped) > 3 else "")
     what = "line above the table is" if lines == 1 else f"{lines} lines above the table are"
@@ -239,7 +246,7 @@ def _numeric_columns(rows: list[list[str]]) -> list[int]:
 
 def _is_units(rows: list[list[str]]) -> bool:
     """Whether the second row is another header: units, for example, where the rows below hold numbers."""
-    if len(rows) < 5:
+    if len(rows) < 5 or len(rows[1]) != len(rows[0]):
         return False
     numeric = [i for i in _numeric_columns(rows[2:]) if i < len(rows[1])]
     words = [i for i in numeric if rows[1][i].strip() and not is_number(rows[1][i])]

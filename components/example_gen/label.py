@@ -67,14 +67,15 @@ def _one_spelling(config: LabelConfig, values: pa.Array) -> pa.Array:
 
 
 def alike(counts: Mapping[str, int]) -> dict[str, str]:
-    """Spellings that differ from a more frequent one by case and spaces only, and that one."""
+    """Spellings that differ by case and spaces only, and the most frequent one, without the spaces around it."""
     groups: dict[str, list[str]] = {}
     for text in counts:
         groups.setdefault(" ".join(text.split()).casefold(), []).append(text)
     found = {}
     for group in groups.values():
-        usual = max(group, key=lambda text: (counts[text], text == text.strip()))
-        found.update({text: usual for text in group if text != usual})
+        usual = max(group, key=lambda text: (text == text.strip(), counts[text])).strip()
+        if len(group) > 1:
+            found.update({text: usual for text in group if text != usual})
     return found
 
 

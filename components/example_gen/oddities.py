@@ -37,6 +37,12 @@ NUMBER_SHARE = 0.95
 """With so many numbers among its values a column is one of numbers, and the others are words for missing."""
 MAX_WORDS = 3_000
 """Different words that are kept of a column."""
+ONE_WORD_SHARE = 0.9
+"""The same where it is a single word that comes again and again."""
+SUSPICIOUS_SHARE = 0.8
+"""A column of text with so many numbers is named."""
+MIN_FORMATTED = 3
+"""Fewer different words show no way to write numbers."""
 MAX_TRIED = 500
 """Words on which ways to write numbers are tried."""
 MAX_NULL_WORDS = 20
@@ -260,7 +266,7 @@ def _judge(data: DataConfig, form: str, words: Mapping[str, Words], label: str, 
     null_words, by_column = _null_settings(hidden, words, data, form, label)
     for name, missing in hidden.items():
         key = f"data.null_values ({name})" if name in by_column else "data.csv.null_values"
-        findings.append(Finding(key, _about_hidden(name, words[name], missing)))
+        findings.append(Finding(key, _about_hidden(name, words[name], missing, name in types)))
     if form == "csv":
         by_column |= _kept_words(words, data, hidden, label, findings)
         _name_taken(words, data, {*hidden, *by_column, label}, findings)
@@ -290,12 +296,13 @@ def _hidden_words(name: str, words: Words, form: str, findings: list[Finding]) -
         return {}
     if not others and (numbers or not words.codes):
         return odd if numbers else {}
-    if numbers >= NUMBER_SHARE * (numbers + sum(others.values())) and not words.codes:
-        if len(others) <= MAX_NULL_WORDS:
+    share = numbers / max(numbers + sum(others.values()), 1)
+    if share >= SUSPICIOUS_SHARE and not words.codes:
+        if len(others) <= MAX_NULL_WORDS and (share >= NUMBER_SHARE or (len(others) == 1 and share >= ONE_WORD_SHARE)):
             return odd
         findings.append(Finding(
-            "data.types", f"{name}: {numbers:,} of {words.values:,} values are numbers, but {len(others):,} different "
-            f"words stand among them, such as {_listed(others)}: read as text"
+            "data.types", f"{name}: {numbers:,} of {words.values:,} values are numbers, but other words stand "
+            f"among them: {_listed(others)}: read as text (data.null_values takes words as missing)"
         ))  # fmt: skip
         return {}
     marks = {word: n for word, n in odd.items() if _is_mark(word)}
@@ -309,9 +316,9 @@ def _are_times_or_truths(texts: Sequence[str]) -> bool:
     return any(parse_time(array, pattern) is not None for pattern in TIME_FORMATS)
 
 
-def _about_hidden(name: str, words: Words, missing: Mapping[str, int]) -> str:
+def _about_hidden(name: str, words: Words, missing: Mapping[str, int], formatted: bool) -> str:
     total = sum(missing.values())
-    kind = "numbers" if words.plain or words.more else "of one kind"
+    kind = "numbers" if words.plain or formatted else "times, or true and false"
     return (
         f"{name}: {words.values - total:,} of {words.values:,} values are {kind}; {_listed(missing)} "
         f"{'is' if len(missing) == 1 else 'are'} taken as missing"
@@ -373,7 +380,7 @@ def _label_words(name: str, words: Words, data: DataConfig, findings: list[Findi
     if marks and _is_yes_and_no(others):
         beside = " and ".join(map(repr, others))
         findings.append(Finding(key, f"the label {name}: {_listed(marks)} beside {beside} is no class: a missing label"))
-        return tuple(dict.fromkeys([*data.csv.null_values, *marks]))
+        return () if taken.keys() == marks.keys() else tuple(dict.fromkeys([*data.csv.null_values, *marks]))
     if taken:
         findings.append(Finding(key, f"the label {name}: {_listed(taken)} is a class, not a missing value"))
         return ("",)
@@ -409,10 +416,19 @@ def _name_codes(words: Mapping[str, Words], types: Mapping[str, str], findings: 
             continue
         if len(exponents) == len(each.codes) and each.whole + sum(each.codes.values()) < each.plain:
             continue  # a float among fractions
-        findings.append(Finding(
-            f"data.types ({name})",
-            f"{name}: {_listed(each.codes, 2)} would not come back from a number as written: read as text",
-        ))  # fmt: skip
+        text = f"{name}: {sum(each.codes.values()):,} {_why_code(each)}, such as {next(iter(each.codes))!r}: read as text"
+        findings.append(Finding(f"data.types ({name})", text))
+
+
+def _why_code(words: Words) -> str:
+    code = next(iter(words.codes)).strip()
+    if code[:2].lower() == "0x":
+        return "values are hexadecimal"
+    if code[0] == "0" and len(code) > 1:
+        return "values begin with a zero, which a number has not"
+    if re.match(EXPONENT_CODE, code):
+        return "values look like 12E4, a code and a number"
+    return "values begin with a plus" if code[0] == "+" else "values are beyond 2^53, where a float becomes another"
 
 
 def _name_garbled(words: Mapping[str, Words], findings: list[Finding]) -> None:
@@ -511,12 +527,14 @@ def _has_fraction(word: str, number: NumberFormat) -> bool:
 def _about_format(name: str, form: str, words: Words) -> str:
     texts = [word for word in words.odd if _fits(word, form)][:2] or [f"{words.least:.3f}"]
     number = parse_format(form)
-    shown = " and ".join(repr(text[:30]) for text in texts)
+    shown = " and ".join(repr(text[:30]) for text in texts) + (" are" if len(texts) > 1 else " is")
     doubt = ""
     if number and number.thousands == "," and not _has_two_marks(words):
         doubt = f" (a comma between thousands; were it a decimal comma: {name}: 'float:1,5')"
     sign = " without its sign" if number and (number.before or number.after) else ""
-    return f"{name}: {shown} are read as numbers{sign}, in the format {form}{doubt}"
+    if form == "1.5":
+        return f"{name}: {shown} read as negative numbers"
+    return f"{name}: {shown} read as numbers{sign}, in the format {form}{doubt}"
 
 
 def _has_two_marks(words: Words) -> bool:
@@ -526,7 +544,7 @@ def _has_two_marks(words: Words) -> bool:
 def _best_format(words: Words, comma: bool) -> str:
     """The example of the format that nearly all values are written in; empty for plain numbers and for text."""
     texts = dict(itertools.islice(((w, n) for w, n in words.odd.items() if not _is_mark(w)), MAX_TRIED))
-    if not texts or words.codes and not comma:
+    if not texts or words.codes and not comma or len(texts) < MIN_FORMATTED:
         return ""
     scale = 1.0
     if len(texts) == MAX_TRIED:  # the words that were tried stand for all
@@ -597,8 +615,8 @@ def _is_sound(form: str, texts: Mapping[str, int], words: Words, comma: bool) ->
         return False
     if not number.thousands:
         return number.decimal != "," or comma or _has_clear_comma(words) or not _are_thousands(fitting, ",", words)
-    if not any(number.thousands in text.replace("\u00a0", " ").replace("\u202f", " ").replace("\u2019", "'")
-               for text in fitting):  # fmt: skip
+    mark = "[ \u00a0\u202f]" if number.thousands == " " else "['\u2019]" if number.thousands == "'" else f"[{number.thousands}]"
+    if not any(re.search(rf"\d{mark}\d{{3}}(?!\d)", text) for text in fitting):
         return False
     if number.thousands == "," and comma and not _has_two_marks(words):
         return False
@@ -612,10 +630,10 @@ def _are_thousands(texts: Sequence[str], mark: str, words: Words) -> bool:
 
 
 def _are_phone_numbers(texts: Sequence[str]) -> bool:
-    lengths = Counter(sum(map(str.isdigit, text)) for text in texts)
-    length, count = lengths.most_common(1)[0]
-    plain = all(re.fullmatch(r"[\d\s.'\-\u00a0]+", text) for text in texts)
-    return plain and length >= 9 and count > NUMBER_SHARE * len(texts) and len(texts) > 5
+    """Whether nearly all texts have as many digits, nine or more, and nothing but one mark between them."""
+    counted = Counter((sum(map(str.isdigit, text)), "".join(sorted(set(re.sub(r"\d", "", text))))) for text in texts)
+    (length, marks), count = counted.most_common(1)[0]
+    return length >= 9 and len(marks) == 1 and count > NUMBER_SHARE * len(texts) and len(texts) > 5
 
 
 def _fits(word: str, form: str) -> bool:

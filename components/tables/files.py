@@ -151,10 +151,10 @@ def check_address(path: str) -> None:
     Raises:
         DataError: with the command that brings the file here.
     """
-    scheme, mark, rest = path.partition("://")
+    scheme, mark, _ = path.partition("://")
     if not mark or f"{scheme}://" == PACKAGE_PREFIX:
         return
-    shown = f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+    shown = _shown(path)
     name = shown.rstrip("/").rpartition("/")[2] or "rows.csv"
     if scheme.lower() in ("http", "https", "ftp", "ftps"):
         raise DataError(
@@ -219,12 +219,36 @@ def _translate(part: str) -> str:
 
 def _expand(pattern: str) -> list[str]:
     if is_remote(pattern):
-        return sorted(_gfile().glob(pattern))
+        return _expand_remote(pattern)
     if Path(pattern).exists():  # a name that holds [ or * is a name first
         return [pattern]
     found = glob.glob(pattern, recursive=True)  # noqa: PTH207  (Path.glob refuses absolute patterns)
     # A glob means rows: `_SUCCESS` is none, unless the pattern asks for such names.
     return sorted(p for p in found if Path(p).name[0] not in "._" or Path(pattern).name[:1] in "._")
+
+
+def _expand_remote(pattern: str) -> list[str]:
+    from tensorflow import errors
+
+    try:
+        return sorted(_gfile().glob(pattern))
+    except errors.UnimplementedError as error:
+        scheme = pattern.partition("://")[0]
+        raise DataError(
+            f"{_shown(pattern)}: TensorFlow has no file system for {scheme}:// here.",
+            "Install tensorflow-io, which has one (pip install 'taxiway[s3]'), or copy the files to this machine.",
+        ) from error
+    except errors.OpError as error:
+        raise DataError(
+            f"{_shown(pattern)} cannot be listed: {type(error).__name__}.",
+            "Check the address, the network and your rights there, or copy the files to this machine.",
+        ) from error
+
+
+def _shown(address: str) -> str:
+    """An address without the user, password and query in it."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def _inside(path: str) -> list[str]:

@@ -53,6 +53,11 @@ def _check_one_a_line(first: bytes, file: str) -> None:
     except (ValueError, RecursionError):
         return
     lists = [name for name, value in row.items() if _is_rows(value)] if isinstance(row, dict) else []
+    if isinstance(row, dict) and row and all(isinstance(value, (list, dict)) for value in row.values()) and not lists:
+        raise DataError(
+            f"{file} begins with one JSON object of columns, not of one row.",
+            f"python -c 'import pandas; pandas.read_json(\"{file}\").to_csv(\"rows.csv\", index=False)' writes its rows.",
+        )
     if lists:
         raise _one_object(file, f"whose value {lists[0]!r} is an array of objects", lists[0])
 

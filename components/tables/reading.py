@@ -166,7 +166,7 @@ def read_csv(
     with open_rows(file) as stream:
         reader = pa_csv.open_csv(
             pa.PythonFile(stream, mode="r"),
-            read_options=_read_options(names, data.csv),
+            read_options=_read_options(names, data.csv, _blank_lines(file, data)),
             parse_options=pa_csv.ParseOptions(
                 delimiter=delimiter(file, data.csv),
                 quote_char=data.csv.quote or False,
@@ -227,13 +227,24 @@ def _note_ragged(row: Any, file: SourceFile, data: TableConfig, bad: BadRows) ->
     bad.add(file.name, None if row.number is None else row.number - _lines_before(data.csv), reason, text, lines)
 
 
-def _read_options(names: list[str], config: CsvConfig) -> pa_csv.ReadOptions:
+def _blank_lines(file: SourceFile, data: TableConfig) -> int:
+    """Lines without text above the first row, which Arrow's reader would take for the header."""
+    text = after_lines(_decoded_start(file, data), data.csv.skip_lines)
+    return len(_LINE_END.findall(text[: len(text) - len(text.lstrip())]))
+
+
+def _decoded_start(file: SourceFile, data: TableConfig) -> str:
+    with readable(file), open_rows(file) as stream:
+        return stream.read(_HEADER_BYTES).decode(data.csv.encoding, "replace").removeprefix("\ufeff")
+
+
+def _read_options(names: list[str], config: CsvConfig, blank_lines: int) -> pa_csv.ReadOptions:
     return pa_csv.ReadOptions(
         # One thread: only so are the numbers of bad rows known, and parsing is the smallest part of the work.
         use_threads=False,
         block_size=BLOCK_BYTES,
         column_names=names,
-        skip_rows=config.skip_lines,
+        skip_rows=config.skip_lines + blank_lines,
         skip_rows_after_names=config.header + config.skip_after_header,
         encoding="utf8" if config.encoding.lower().replace("-", "") == "utf8" else config.encoding,
     )
@@ -255,9 +266,7 @@ def csv_columns(file: SourceFile, data: TableConfig) -> list[str]:
     Raises:
         DataError: no header, or names that cannot be told apart.
     """
-    with readable(file), open_rows(file) as stream:
-        start = stream.read(_HEADER_BYTES)
-    first = _first_record(start, file, data)
+    first = _first_record(_decoded_start(file, data), file, data)
     names = list(data.csv.names) or _named(first)
     if len(names) != len(first):
         raise DataError(
@@ -267,9 +276,9 @@ def csv_columns(file: SourceFile, data: TableConfig) -> list[str]:
     return _check_names(names, file, data)
 
 
-def _first_record(start: bytes, file: SourceFile, data: TableConfig) -> list[str]:
+def _first_record(start: str, file: SourceFile, data: TableConfig) -> list[str]:
     with readable(file):
-        text = after_lines(start.decode(data.csv.encoding, "replace").removeprefix("\ufeff"), data.csv.skip_lines)
+        text = after_lines(start, data.csv.skip_lines)
         csv.field_size_limit(_HEADER_BYTES)
         options: dict[str, Any] = {"quotechar": data.csv.quote} if data.csv.quote else {"quoting": csv.QUOTE_NONE}
         lines = io.StringIO(text.replace("\0", _NUL_SHOWN), newline="")  # csv refuses NUL without naming the file

@@ -45,7 +45,6 @@ class Proposal:
         if comments:
             self.comments.setdefault(key, []).extend(comments)
 
-
     def find_odd(self, key: str, text: str) -> None:
         """What was guessed is shown, and stands above its key."""
         self.odd.append((key, text))
@@ -84,9 +83,7 @@ def _rows(profile: Profile, made: Proposal) -> None:
         allowed = math.ceil(profile.bad.count * 1.5)
         made.set("data.max_bad_rows", allowed)
         what = "row cannot be read and is" if profile.bad.count == 1 else "rows cannot be read and are"
-        made.find_odd(
-            "data.max_bad_rows", f"{profile.bad.count:,} {what} left out, such as {profile.bad.samples[0]}"
-        )
+        made.find_odd("data.max_bad_rows", f"{profile.bad.count:,} {what} left out, such as {profile.bad.samples[0]}")
     reasons = [f"{name} {reason}" for name, reason in profile.unsupported.items()]
     reasons += [f"{name} holds no value in any row" for name in profile.empty]
     left_out = dict.fromkeys([*profile.data.leave_out, *profile.unsupported, *profile.empty])

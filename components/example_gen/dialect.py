@@ -20,7 +20,9 @@ _DELIMITERS = ",;\t|"
 _LAST_DELIMITERS = " "
 """Tried where none of the others makes columns."""
 _BLOCK = 1 << 20
-_NUMBERS = [re.compile(form.pattern) for form in map(parse_format, ("1.5", "1,234.5", "1.234,5", "$1.5", "1.5%")) if form]
+_NUMBERS = [
+    re.compile(form.pattern) for form in map(parse_format, ("1.5", "1,234.5", "1.234,5", "$1.5", "1.5%")) if form
+]
 _COMMENTS = ("#", "%", "//", ";;")
 
 
@@ -165,7 +167,8 @@ def _first_row(rows: list[_Row]) -> int:
     width = _usual_width(rows)
     for i, row in enumerate(rows[:-1]):
         filled = sum(bool(cell.strip()) for cell in row.cells)
-        if width > 1 and len(row.cells) != width:
+        lacks_a_name = 1 < len(row.cells) == width - 1 and any(map(is_number, rows[i + 1].cells))
+        if width > 1 and len(row.cells) != width and not (lacks_a_name and not row.cells[0].startswith(_COMMENTS)):
             continue
         if width > 2 and filled <= width / 3 and _filled(rows[i + 1]) > filled:
             continue

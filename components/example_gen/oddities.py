@@ -379,7 +379,9 @@ def _label_words(name: str, words: Words, data: DataConfig, findings: list[Findi
     others = [word for word in words.odd if word not in marks and word.strip()]
     if marks and _is_yes_and_no(others):
         beside = " and ".join(map(repr, others))
-        findings.append(Finding(key, f"the label {name}: {_listed(marks)} beside {beside} is no class: a missing label"))
+        findings.append(
+            Finding(key, f"the label {name}: {_listed(marks)} beside {beside} is no class: a missing label")
+        )
         return () if taken.keys() == marks.keys() else tuple(dict.fromkeys([*data.csv.null_values, *marks]))
     if taken:
         findings.append(Finding(key, f"the label {name}: {_listed(taken)} is a class, not a missing value"))
@@ -416,7 +418,9 @@ def _name_codes(words: Mapping[str, Words], types: Mapping[str, str], findings: 
             continue
         if len(exponents) == len(each.codes) and each.whole + sum(each.codes.values()) < each.plain:
             continue  # a float among fractions
-        text = f"{name}: {sum(each.codes.values()):,} {_why_code(each)}, such as {next(iter(each.codes))!r}: read as text"
+        text = (
+            f"{name}: {sum(each.codes.values()):,} {_why_code(each)}, such as {next(iter(each.codes))!r}: read as text"
+        )
         findings.append(Finding(f"data.types ({name})", text))
 
 
@@ -445,9 +449,7 @@ def is_bytes(words: Words) -> bool:
 # Times that are counted
 
 
-def _counted_times(
-    words: Mapping[str, Words], data: DataConfig, findings: list[Finding], label: str
-) -> dict[str, str]:
+def _counted_times(words: Mapping[str, Words], data: DataConfig, findings: list[Finding], label: str) -> dict[str, str]:
     found = {}
     for name, each in words.items():
         unit = _unit(name, each)
@@ -615,7 +617,13 @@ def _is_sound(form: str, texts: Mapping[str, int], words: Words, comma: bool) ->
         return False
     if not number.thousands:
         return number.decimal != "," or comma or _has_clear_comma(words) or not _are_thousands(fitting, ",", words)
-    mark = "[ \u00a0\u202f]" if number.thousands == " " else "['\u2019]" if number.thousands == "'" else f"[{number.thousands}]"
+    mark = (
+        "[ \u00a0\u202f]"
+        if number.thousands == " "
+        else "['\u2019]"
+        if number.thousands == "'"
+        else f"[{number.thousands}]"
+    )
     if not any(re.search(rf"\d{mark}\d{{3}}(?!\d)", text) for text in fitting):
         return False
     if number.thousands == "," and comma and not _has_two_marks(words):

@@ -128,7 +128,8 @@ def look(data: DataConfig, wanted: str, task: Task | None) -> Profile:
     if not rows:
         check_allowed(bad, 0)
         raise DataError(f"{files[0].name}: there are no rows.", "Give data with rows below its header.")
-    unsupported |= {n: _why_bytes(w) for n, w in studied.words.items() if is_bytes(w)}
+    if files[0].format != "csv":  # where a csv file holds bytes, it is damaged
+        unsupported |= {n: _why_bytes(w) for n, w in studied.words.items() if is_bytes(w)}
     data = data.model_copy(update={"leave_out": tuple(dict.fromkeys([*data.leave_out, *unsupported]))})
     empty = tuple(name for name, kind in kinds.items() if kind == "null")
     kinds |= {name: kind for name, kind in data.types.items() if name in kinds}

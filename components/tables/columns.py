@@ -158,9 +158,12 @@ def parse_numbers(array: pa.Array, target: pa.DataType) -> pa.Array | None:
     strings = as_strings(array)
     numbers = _try(lambda: strings.cast(target))
     if numbers is None and _is_padded_number(array):
-        bare = pc.replace_substring_regex(pc.utf8_trim_whitespace(strings), r"^\+", "")
-        numbers = _try(lambda: bare.cast(target))
+        numbers = _try(lambda: _bare(strings).cast(target))
     return numbers
+
+
+def _bare(strings: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(strings), r"^\+", "")
 
 
 def parse_formatted(array: pa.Array, form: str, target: pa.DataType) -> pa.Array | None:

@@ -28,7 +28,7 @@ FOREIGN: dict[str, tuple[tuple[bytes, ...], str]] = {
     "a pickle": (
         (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
         "A pickle runs code when it is read, so it is not. Where you trust it: "
-        "python -c 'import pandas; pandas.read_pickle(\"{path}\").to_parquet(\"rows.parquet\")'",
+        'python -c \'import pandas; pandas.read_pickle("{path}").to_parquet("rows.parquet")\'',
     ),
     "an HDF5 file": ((b"\x89HDF",), "Write its table as Parquet or csv, with pandas.read_hdf for example."),
     "a NumPy array": ((b"\x93NUMPY",), "Write it as csv, with numpy.savetxt for example, with a header."),

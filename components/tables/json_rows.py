@@ -56,7 +56,7 @@ def _check_one_a_line(first: bytes, file: str) -> None:
     if isinstance(row, dict) and row and all(isinstance(value, (list, dict)) for value in row.values()) and not lists:
         raise DataError(
             f"{file} begins with one JSON object of columns, not of one row.",
-            f"python -c 'import pandas; pandas.read_json(\"{file}\").to_csv(\"rows.csv\", index=False)' writes its rows.",
+            f'python -c \'import pandas; pandas.read_json("{file}").to_csv("rows.csv", index=False)\' writes its rows.',
         )
     if lists:
         raise _one_object(file, f"whose value {lists[0]!r} is an array of objects", lists[0])
@@ -70,7 +70,7 @@ def _one_object(file: str, how: str, key: str = "KEY") -> DataError:
     return DataError(
         f"{file} begins with one JSON object {how}.",
         "Accepted are one object a line, and one array of objects. Where the rows are an array inside the object: "
-        f"python -c 'import json; print(json.dumps(json.load(open(\"{file}\"))[\"{key}\"]))' > rows.json",
+        f'python -c \'import json; print(json.dumps(json.load(open("{file}"))["{key}"]))\' > rows.json',
     )
 
 

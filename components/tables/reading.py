@@ -159,14 +159,17 @@ def read_csv(
     # A footer is known by its first cell. And no column at all would mean every column to Arrow.
     read_too = [names[0]] if names[0] not in kept and (data.csv.footer or not kept) else []
 
+    blank_lines = _blank_lines(file, data)
+    above = blank_lines + data.csv.skip_lines + data.csv.header + data.csv.skip_after_header
+
     def note(row: Any) -> str:
-        _note_ragged(row, file, data, bad)
+        _note_ragged(row, file, above, bad)
         return "skip"
 
     with open_rows(file) as stream:
         reader = pa_csv.open_csv(
             pa.PythonFile(stream, mode="r"),
-            read_options=_read_options(names, data.csv, _blank_lines(file, data)),
+            read_options=_read_options(names, data.csv, blank_lines),
             parse_options=pa_csv.ParseOptions(
                 delimiter=delimiter(file, data.csv),
                 quote_char=data.csv.quote or False,
@@ -218,13 +221,13 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in table.schema], names=table.schema.names)
 
 
-def _note_ragged(row: Any, file: SourceFile, data: TableConfig, bad: BadRows) -> None:
+def _note_ragged(row: Any, file: SourceFile, lines_above: int, bad: BadRows) -> None:
     text = row.text or ""
     lines = max(1, text.rstrip("\n").count("\n") + 1)  # a quote that is not closed swallows rows: each one is lost
     reason = f"{row.actual_columns} cells, {row.expected_columns} columns"
     if lines > 1:
         reason += f", in {lines} lines: a quote that is not closed?"
-    bad.add(file.name, None if row.number is None else row.number - _lines_before(data.csv), reason, text, lines)
+    bad.add(file.name, None if row.number is None else row.number - lines_above, reason, text, lines)
 
 
 def _blank_lines(file: SourceFile, data: TableConfig) -> int:
@@ -248,10 +251,6 @@ def _read_options(names: list[str], config: CsvConfig, blank_lines: int) -> pa_c
         skip_rows_after_names=config.header + config.skip_after_header,
         encoding="utf8" if config.encoding.lower().replace("-", "") == "utf8" else config.encoding,
     )
-
-
-def _lines_before(config: CsvConfig) -> int:
-    return config.skip_lines + config.header + config.skip_after_header
 
 
 def delimiter(file: SourceFile, config: CsvConfig) -> str:

@@ -31,7 +31,8 @@ def init(
         typer.Option("--format", help="How the files are written; by their names and content by default."),
     ] = "auto",
     leave_out: Annotated[
-        list[str] | None, typer.Option("--leave-out", help="Columns that are not read: COLUMN[,COLUMN]; again for more.")
+        list[str] | None,
+        typer.Option("--leave-out", help="Columns that are not read: COLUMN[,COLUMN]; again for more."),
     ] = None,
 ) -> int:
     """Looks at your data and writes a commented configuration for it, ready to run."""

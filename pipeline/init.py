@@ -15,9 +15,10 @@ from components.errors import UsageError, close_matches
 from components.example_gen.config import DataConfig
 from components.example_gen.dialect import sniff
 from components.example_gen.profile import Profile, look
+from components.tables.addresses import check_address
 from components.tables.bad_rows import check_allowed
 from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, CsvConfig, Format
-from components.tables.files import check_address, is_remote, list_files
+from components.tables.files import is_remote, list_files
 from components.tables.reading import column_names
 from pipeline import config as configuration
 from pipeline import output

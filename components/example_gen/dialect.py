@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ _GUESSED = ("cp1252", "latin-1", "utf-16-le", "utf-16-be")
 
 
 def _encoding(start: bytes, rest: io.BufferedIOBase | object) -> str:
-    """UTF-8 if the whole file is; else what its bytes allow. Latin-1 has control characters where cp1252 has the euro."""
+    """UTF-8 if the whole file is; else what its bytes allow: Latin-1 lacks the euro of cp1252."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     half = len(start[:4096]) // 2
@@ -233,7 +234,7 @@ def _has_header(rows: list[list[str]]) -> bool:
 def _is_counted(first: list[str]) -> bool:
     """Whether the numbers in a header are names: columns counted from 0 or 1, or one for each of some years."""
     numbers = [int(cell) for cell in first if cell.strip().isdigit()]
-    steps = {after - before for before, after in zip(numbers, numbers[1:], strict=False)}
+    steps = {after - before for before, after in itertools.pairwise(numbers)}
     return len(numbers) > 2 and len(steps) == 1 and steps != {0} and sum(map(is_number, first)) == len(numbers)
 
 

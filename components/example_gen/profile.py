@@ -15,8 +15,9 @@ from components.errors import DataError, UsageError
 from components.example_gen import label as labels
 from components.example_gen.config import DataConfig, LabelConfig
 from components.example_gen.ingest import merged_kinds, survey
-from components.example_gen.oddities import Finding, Words, is_bytes, study
+from components.example_gen.oddities import study
 from components.example_gen.times import TIME_FORMATS, TIME_NAME
+from components.example_gen.words import Finding, Words, is_bytes
 from components.tables.bad_rows import BadRows, check_allowed
 from components.tables.columns import UnsupportedColumnError, is_text, kind_of_type, parse_time
 from components.tables.files import SourceFile, list_files

@@ -14,8 +14,9 @@ time     timestamps, dates; whole seconds (UTC)      int64
 null     nothing but missing values                  refused
 =======  ==========================================  ==========
 
-Codes are text: with a leading zero, hexadecimal, `12E4`, `+49...`, and whole numbers beyond 2^53, of which a float makes
-others. What `data.types` writes after a colon says how text is written: `float:1.234,5`, `time:%d.%m.%Y`, `time:ms`.
+Codes are text: with a leading zero, hexadecimal, `12E4`, `+49...`, and whole numbers beyond 2^53, of which a float
+makes others. What `data.types` writes after a colon says how text is written: `float:1.234,5`, `time:%d.%m.%Y`,
+`time:ms`.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ class TableConfig(Section):
     """A file, a folder or a glob. `{SPAN}` stands for the number of a span; `package://PACKAGE/FILE` is a file that an
     installed Python package ships."""
     format: Format = "auto"
-    """`auto` goes by the file name (.csv, .tsv, .parquet, .jsonl, .json, .tfrecord, each also with .gz or .zip after it),
-    and by the content where the name does not tell."""
+    """`auto` goes by the file name (.csv, .tsv, .parquet, .jsonl, .json, .tfrecord, each also with .gz or .zip after
+    it), and by the content where the name does not tell."""
     csv: CsvConfig = CsvConfig()
     """How csv files are written."""
     types: dict[str, str] = Field({})

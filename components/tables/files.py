@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from components.errors import DataError, close_matches
 from components.tables import content
+from components.tables.addresses import check_address, expand_remote
 from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, TableConfig
 
 FORMATS = {
@@ -34,8 +35,6 @@ FORMATS = {
 }
 COMPRESSIONS = {".gz": "gzip", ".zip": "zip"}
 _MAGIC = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
-_SCHEMES = frozenset({"gs", "s3", "file", "ram", "hdfs", "viewfs", "az"})
-"""Of addresses that TensorFlow's file systems, or tensorflow-io's, open."""
 _BLOCK = 1 << 20
 
 
@@ -145,34 +144,6 @@ def _name_tells(path: str) -> bool:
     return any(suffix in FORMATS or suffix == ".zip" for suffix in suffixes[-2:])
 
 
-def check_address(path: str) -> None:
-    """Refuses addresses that no file system here opens, without what is secret in them.
-
-    Raises:
-        DataError: with the command that brings the file here.
-    """
-    scheme, mark, _ = path.partition("://")
-    if not mark or f"{scheme}://" == PACKAGE_PREFIX:
-        return
-    shown = _shown(path)
-    name = shown.rstrip("/").rpartition("/")[2] or "rows.csv"
-    if scheme.lower() in ("http", "https", "ftp", "ftps"):
-        raise DataError(
-            f"{shown} is a web address, which is not read: what it holds may be another thing at every run.",
-            f"Bring the file here first: curl -fL -o {name} {shown}",
-        )
-    if scheme == "s3" and importlib.util.find_spec("tensorflow_io") is None:
-        raise DataError(
-            f"{shown}: s3:// needs the package tensorflow-io, which is not installed.",
-            f"Install it (pip install 'taxiway[s3]'), or bring the file here first: aws s3 cp {shown} {name}",
-        )
-    if scheme not in _SCHEMES:
-        raise DataError(
-            f"{shown}: no file system here opens {scheme}://.",
-            f"Accepted are paths, {', '.join(f'{known}://' for known in sorted(_SCHEMES))} and {PACKAGE_PREFIX}.",
-        )
-
-
 def locate(path: str) -> str:
     """The path on this machine: `package://` names are looked up without importing the package."""
     if not path.startswith(PACKAGE_PREFIX):
@@ -219,36 +190,12 @@ def _translate(part: str) -> str:
 
 def _expand(pattern: str) -> list[str]:
     if is_remote(pattern):
-        return _expand_remote(pattern)
+        return expand_remote(pattern)
     if Path(pattern).exists():  # a name that holds [ or * is a name first
         return [pattern]
     found = glob.glob(pattern, recursive=True)  # noqa: PTH207  (Path.glob refuses absolute patterns)
     # A glob means rows: `_SUCCESS` is none, unless the pattern asks for such names.
     return sorted(p for p in found if Path(p).name[0] not in "._" or Path(pattern).name[:1] in "._")
-
-
-def _expand_remote(pattern: str) -> list[str]:
-    from tensorflow import errors
-
-    try:
-        return sorted(_gfile().glob(pattern))
-    except errors.UnimplementedError as error:
-        scheme = pattern.partition("://")[0]
-        raise DataError(
-            f"{_shown(pattern)}: TensorFlow has no file system for {scheme}:// here.",
-            "Install tensorflow-io, which has one (pip install 'taxiway[s3]'), or copy the files to this machine.",
-        ) from error
-    except errors.OpError as error:
-        raise DataError(
-            f"{_shown(pattern)} cannot be listed: {type(error).__name__}.",
-            "Check the address, the network and your rights there, or copy the files to this machine.",
-        ) from error
-
-
-def _shown(address: str) -> str:
-    """An address without the user, password and query in it."""
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def _inside(path: str) -> list[str]:
@@ -320,8 +267,10 @@ def _describe(path: str, data: TableConfig, span: int) -> SourceFile:
 
 def _decompressed_start(path: str, compression: str) -> bytes:
     with contextlib.suppress(OSError, EOFError, zlib.error), open_binary(path) as raw:
-        stream = gzip.open(raw) if compression == "gzip" else raw
-        return content.read_start(cast(IO[bytes], stream))
+        if compression != "gzip":
+            return content.read_start(raw)
+        with gzip.open(raw) as stream:
+            return content.read_start(cast(IO[bytes], stream))
     return b""
 
 

@@ -434,7 +434,7 @@ def test_columns_that_cannot_be_used_are_left_out_with_the_reason(tmp_path, caps
 def test_leave_out_and_format(tmp_path):
     config, columns, _ = proposed(tmp_path, {"x": [1, 2] * 50, "z": [3, 4] * 50}, leave_out=["x"], form="csv")
     assert config.data.leave_out == ("x",) and "x" not in columns and config.data.format == "csv"
-    with pytest.raises(UsageError, match="'amont'(.|\n)*'amount'"):
+    with pytest.raises(UsageError, match=r"'amont'(.|\n)*'amount'"):
         initialization.init(str(tmp_path / "t.csv"), "y", file=tmp_path / "d.yaml", leave_out=["amont"])
     with pytest.raises(UsageError, match="the label needs"):
         initialization.init(str(tmp_path / "t.csv"), "y", file=tmp_path / "d.yaml", leave_out=["y"])

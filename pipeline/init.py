@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.contract import Task
-from components.errors import UsageError
+from components.errors import UsageError, close_matches
 from components.example_gen.config import DataConfig
 from components.example_gen.dialect import sniff
 from components.example_gen.profile import Profile, look
+from components.tables.addresses import check_address
 from components.tables.bad_rows import check_allowed
-from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, CsvConfig
+from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, CsvConfig, Format
 from components.tables.files import is_remote, list_files
+from components.tables.reading import column_names
 from pipeline import config as configuration
 from pipeline import output
 from pipeline.init_choices import Proposal, choose
@@ -25,6 +27,8 @@ from pipeline.init_yaml import render
 
 MAX_BAD_SHARE = 0.02
 """With a larger share of unreadable rows the file is read wrongly, or is no table."""
+MOST_ODD = 25
+"""Findings that are printed; the file holds all."""
 _DULL_NAMES = frozenset({"", "data", "dataset", "datasets", "rows", "table", "train", "part", "file", "csv"})
 _HEADER = (
     "Made by `taxiway init`. Lines that begin with -> say what was found in the data.\n"
@@ -43,7 +47,16 @@ class Written:
     proposal: Proposal
 
 
-def init(data: str, label: str, *, task: Task | None = None, file: Path | None = None, force: bool = False) -> Written:
+def init(
+    data: str,
+    label: str,
+    *,
+    task: Task | None = None,
+    file: Path | None = None,
+    force: bool = False,
+    form: Format = "auto",
+    leave_out: Sequence[str] = (),
+) -> Written:
     """Proposes a configuration for a table and writes it.
 
     Args:
@@ -52,6 +65,8 @@ def init(data: str, label: str, *, task: Task | None = None, file: Path | None =
         task: None to infer it.
         file: Where to write; `NAME/NAME.yaml` where None.
         force: Overwrite the file.
+        form: How the files are written; `auto` goes by their names and content.
+        leave_out: Columns that are not to be read.
 
     Raises:
         ConfigError, DataError: the data cannot be read, or has no such label.
@@ -61,10 +76,15 @@ def init(data: str, label: str, *, task: Task | None = None, file: Path | None =
     file = file or Path(name, f"{name}.yaml")
     if file.exists() and not force:
         raise UsageError(f"{file} exists already.", "Give another file with -o, or --force to overwrite it.")
-    section = described(data)
+    section, odd = described(data, form)
+    section = _without(section, leave_out)
     profile = look(section, label, task)
+    section = profile.data
     check_allowed(profile.bad, int(MAX_BAD_SHARE * profile.rows))
     proposal = choose(profile)
+    for key, text in reversed(odd):
+        proposal.odd.insert(0, (key, text))
+        proposal.note(key, text)
     if SPAN_PLACEHOLDER in data:
         proposal.note("gates.drift.against", "previous_span stops a run whose span is unlike the one before")
     settings = settings_of(name, section, file, proposal)
@@ -73,15 +93,35 @@ def init(data: str, label: str, *, task: Task | None = None, file: Path | None =
     return Written(file, text, profile, proposal)
 
 
-def described(path: str) -> DataConfig:
-    """The data's section, the csv dialect sniffed from the first file."""
+def described(path: str, form: Format = "auto") -> tuple[DataConfig, tuple[tuple[str, str], ...]]:
+    """The data's section, the csv dialect sniffed from the first file; and what was odd, by key."""
+    check_address(path)
     try:
-        data = DataConfig(path=path)
+        data = DataConfig(path=path, format=form)
     except ValidationError as error:
         problem = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise UsageError(f"The data's path {path!r}: {problem}.", "Correct the name.") from error
     first = list_files(data)[0]
-    return data.model_copy(update={"csv": sniff(first)}) if first.format == "csv" else data
+    if first.format != "csv":
+        return data, ()
+    dialect = sniff(first)
+    return data.model_copy(update={"csv": dialect.config}), dialect.odd
+
+
+def _without(data: DataConfig, leave_out: Sequence[str]) -> DataConfig:
+    """The data without columns that the command names.
+
+    Raises:
+        UsageError: one is no column of the data.
+    """
+    if not leave_out:
+        return data
+    first = list_files(data)[0]
+    names = column_names(first, data)
+    for name in leave_out:
+        if name not in names:
+            raise UsageError(f"--leave-out names {name!r}, which is no column of the data.", close_matches(name, names))
+    return data.model_copy(update={"leave_out": tuple(dict.fromkeys(leave_out))})
 
 
 def model_name(path: str) -> str:
@@ -96,6 +136,8 @@ def model_name(path: str) -> str:
 def settings_of(name: str, data: DataConfig, file: Path, proposal: Proposal) -> dict[str, Any]:
     """The proposal as the nested mapping that a configuration file holds."""
     nested: dict[str, Any] = {"name": name, "data": {"path": _relative(data.path, file.parent)}}
+    if data.format != "auto":
+        nested["data"]["format"] = data.format
     if data.csv != CsvConfig():
         nested["data"]["csv"] = data.csv.model_dump(mode="json", exclude_defaults=True)
     for key, value in proposal.settings.items():
@@ -131,6 +173,8 @@ def show(written: Written) -> None:
     left_out: Mapping[str, str] = written.proposal.settings.get("features.leave_out", {})
     label = profile.label.config
     console.print(f"{profile.rows:,} rows, {len(profile.columns)} columns beside the label; task: {label.task}")
+    for note in written.proposal.comments.get("label.positive", ()):
+        console.print(f"positive class: {note} [label.positive]", markup=False, highlight=False)
     rows = [
         (c.name, c.kind, f"{c.distinct:,}", f"{c.missing / c.rows:.0%}", f"{c.alone:.3f}", left_out.get(c.name, "used"))
         for c in sorted(profile.columns.values(), key=lambda c: -c.alone)
@@ -138,6 +182,19 @@ def show(written: Written) -> None:
     score = {"binary": "AUC alone", "multiclass": "accuracy alone", "regression": "R2 alone"}[label.task]
     heads = ("column", "kind", "different", "missing", score, "")
     console.print(output.table("", heads, rows, right=("different", "missing", score)), markup=False)
-    for name in (*profile.unsupported, *profile.empty):
-        console.print(f"{name}: left out of the examples", markup=False)
+    for name, reason in {**profile.unsupported, **dict.fromkeys(profile.empty, "holds no value in any row")}.items():
+        console.print(f"{name}: left out of the examples: it {reason}", markup=False)
+    _show_odd(written)
     console.print(f"\nWritten: {written.file}. Read it, then: taxiway run {written.file}", markup=False)
+
+
+def _show_odd(written: Written) -> None:
+    """The guesses, each with the key that changes it."""
+    odd, console = written.proposal.odd, output.console()
+    if not odd:
+        return
+    console.print("\nLooked odd; the key in brackets changes it:", markup=False)
+    for key, text in odd[:MOST_ODD]:
+        console.print(f"- {text} [{key}]", markup=False, highlight=False)
+    if len(odd) > MOST_ODD:
+        console.print(f"- and {len(odd) - MOST_ODD} more, which the file names", markup=False)

@@ -16,6 +16,9 @@ LEAK = {"binary": 0.96, "multiclass": 0.97, "regression": 0.97}
 """A column that alone predicts this well gives the label away. Multiclass: of what is left above the largest class."""
 SUSPICIOUS = 0.85
 MIN_IDENTIFIER_ROWS = 30
+FEW_ROWS = 100
+FEW_OF_A_CLASS = 100
+"""A fifth of them is what the gates ask for of each class."""
 IDENTIFIER, CONSTANT, COMPUTED = "identifier", "constant", "the label is computed from it"
 _ID_NAME = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index|idx|unnamed_\d+|row|number|nr|no)$", re.IGNORECASE)
 _CODE_NAME = re.compile(
@@ -31,6 +34,8 @@ class Proposal:
 
     settings: Overrides = field(default_factory=dict)
     comments: dict[str, list[str]] = field(default_factory=dict)
+    odd: list[tuple[str, str]] = field(default_factory=list)
+    """What looked odd: the key that changes it, and a sentence."""
 
     def set(self, key: str, value: Any, *comments: str) -> None:
         self.settings[key] = value
@@ -40,12 +45,19 @@ class Proposal:
         if comments:
             self.comments.setdefault(key, []).extend(comments)
 
+    def find_odd(self, key: str, text: str) -> None:
+        """What was guessed is shown, and stands above its key."""
+        self.odd.append((key, text))
+        self.note(key.partition(" ")[0], text)
+
 
 def choose(profile: Profile) -> Proposal:
     """The whole proposal, section by section."""
     made = Proposal()
     _rows(profile, made)
+    _findings(profile, made)
     _label(profile, made)
+    _few_rows(profile, made)
     left_out = _something_left(profile, dict(_left_out(profile)), made)
     times = _times(profile, left_out, made)
     if left_out:
@@ -69,13 +81,25 @@ def _rows(profile: Profile, made: Proposal) -> None:
         made.note("data.path", f"what follows was seen in {profile.looked_at:,} of them; types in all")
     if profile.bad.count:
         allowed = math.ceil(profile.bad.count * 1.5)
-        made.set(
-            "data.max_bad_rows", allowed, f"{profile.bad.count} rows cannot be read, such as: {profile.bad.samples[0]}"
-        )
-    reasons = [f"{name} is not one value a row" for name in profile.unsupported]
+        made.set("data.max_bad_rows", allowed)
+        what = "row cannot be read and is" if profile.bad.count == 1 else "rows cannot be read and are"
+        made.find_odd("data.max_bad_rows", f"{profile.bad.count:,} {what} left out, such as {profile.bad.samples[0]}")
+    reasons = [f"{name} {reason}" for name, reason in profile.unsupported.items()]
     reasons += [f"{name} holds no value in any row" for name in profile.empty]
-    if reasons:
-        made.set("data.leave_out", [*profile.unsupported, *profile.empty], *reasons)
+    left_out = dict.fromkeys([*profile.data.leave_out, *profile.unsupported, *profile.empty])
+    if left_out:
+        made.set("data.leave_out", list(left_out), *reasons)
+
+
+def _findings(profile: Profile, made: Proposal) -> None:
+    """What was found about how the table is written."""
+    data = profile.data
+    if data.types:
+        made.set("data.types", dict(data.types))
+    if data.null_values:
+        made.set("data.null_values", {name: list(words) for name, words in data.null_values.items()})
+    for finding in profile.findings:
+        made.find_odd(finding.key, finding.text)
 
 
 def _label(profile: Profile, made: Proposal) -> None:
@@ -91,8 +115,29 @@ def _label(profile: Profile, made: Proposal) -> None:
         return
     shares = [f"{name}: {share:.1%}" for name, share in zip(config.classes, label.shares, strict=True)]
     made.set("label.classes", list(config.classes), ", ".join(shares[:20]) + (", ..." if len(shares) > 20 else ""))
+    if config.spellings:
+        made.set("label.spellings", dict(config.spellings))
+        pairs = ", ".join(f"{text!r} is {usual!r}" for text, usual in config.spellings.items())
+        made.find_odd("label.spellings", f"labels that differ by case and spaces only: {pairs}")
     if config.task == "binary":
         made.set("label.positive", config.classes[-1])
+        share = f"{label.shares[-1]:.1%}, {label.counts[-1]:,} of {sum(label.counts):,} rows"
+        made.note("label.positive", f"{config.classes[-1]!r} ({share}): {label.why_positive}")
+
+
+def _few_rows(profile: Profile, made: Proposal) -> None:
+    """What is too little to be judged by: the evaluation has a fifth of the rows."""
+    label = profile.label
+    rows = f"{profile.rows:,} rows" if profile.rows != 1 else "one row"
+    if profile.rows < FEW_ROWS:
+        made.find_odd("data.path", f"{rows} are too few to evaluate a model on: what the gates say will prove little")
+    elif label.counts and profile.rows == profile.looked_at and min(label.counts) < FEW_OF_A_CLASS:
+        rarest = label.config.classes[label.counts.index(min(label.counts))]
+        made.find_odd(
+            "label.classes",
+            f"{rarest!r} has {min(label.counts)} of {rows}, about {min(label.counts) * 0.2:.0f} to evaluate on: "
+            "too few to tell a good model from a bad one",
+        )
 
 
 def _left_out(profile: Profile) -> Iterator[tuple[str, str]]:
@@ -182,12 +227,12 @@ def _is_time(column: Column) -> bool:
 
 def _times(profile: Profile, left_out: dict[str, str], made: Proposal) -> set[str]:
     """Times become calendar parts; the points in time themselves never come again."""
-    types: dict[str, str] = {}
+    types: dict[str, str] = dict(profile.data.types)
     calendar: dict[str, list[str]] = {}
     for name, column in profile.columns.items():
         if not _is_time(column) or name in left_out:
             continue
-        if column.kind != "time":
+        if column.kind != "time" and name not in types:
             types[name] = f"time:{column.time_formats[0]}" if any(column.time_formats[:1]) else "time"
             made.note("data.types", *_doubt(column))
         parts = [part for part, count in column.parts if count > 1 and not _has_part(profile, name, part, count)]
@@ -195,7 +240,7 @@ def _times(profile: Profile, left_out: dict[str, str], made: Proposal) -> set[st
             calendar[name] = parts
         left_out[name] = "a point in time that does not come again" + (": see data.calendar" if parts else "")
     if types:
-        made.set("data.types", types)
+        made.settings["data.types"] = types
     if calendar:
         made.set("data.calendar", calendar)
         first = next(iter(calendar))

@@ -68,6 +68,8 @@ class LabelConfig(Section):
     """The labels in the order of their class indices. Empty: those in the data, sorted (numbers as numbers)."""
     positive: str = ""
     """For `binary`: the label of class 1. Empty: the second of `classes`."""
+    spellings: dict[str, str] = Field({})
+    """Spellings of a label that mean a class: `{"yes ": Yes, YES: Yes}`."""
     missing: Literal["drop", "refuse"] = "drop"
     """Rows without a label: left out and counted, or an error."""
 
@@ -88,8 +90,15 @@ class LabelConfig(Section):
     def _positive(cls, positive: object) -> object:
         return _text(positive)
 
+    @field_validator("spellings", mode="before")
+    @classmethod
+    def _spellings(cls, spellings: object) -> object:
+        return {str(_text(k)): _text(v) for k, v in spellings.items()} if isinstance(spellings, dict) else spellings
+
     @model_validator(mode="after")
     def _check(self) -> LabelConfig:
+        if self.spellings and self.expression:
+            raise ValueError("spellings have no meaning for an expression, which compares the column's own texts")
         if self.task == "regression" and (self.classes or self.positive):
             raise ValueError("classes and positive have no meaning for a regression")
         if self.task == "multiclass" and self.positive:

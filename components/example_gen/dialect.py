@@ -1,68 +1,264 @@
-"""How a csv file is written: encoding, delimiter, header; guessed from its beginning."""
+"""How a csv file is written: encoding, delimiter, lines that are no rows, header; guessed from its beginning."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import itertools
+import re
+from collections import Counter
+from dataclasses import dataclass
 
 from components.tables.config import CsvConfig
 from components.tables.files import SourceFile
+from components.tables.number_format import parse_format
 from components.tables.reading import open_rows, readable
 
 _LOOKED_AT_BYTES = 1 << 18
-_LOOKED_AT_ROWS = 100
+_LOOKED_AT_ROWS = 200
 _DELIMITERS = ",;\t|"
+_LAST_DELIMITERS = " "
+"""Tried where none of the others makes columns."""
+_BLOCK = 1 << 20
+_NUMBERS = [
+    re.compile(form.pattern) for form in map(parse_format, ("1.5", "1,234.5", "1.234,5", "$1.5", "1.5%")) if form
+]
+_COMMENTS = ("#", "%", "//", ";;")
 
 
-def sniff(file: SourceFile) -> CsvConfig:
-    """The settings under which the file's first rows have the same number of cells, more than one if possible.
+@dataclass(frozen=True)
+class Dialect:
+    """The guess, and what was odd: pairs of a configuration's key and a sentence."""
+
+    config: CsvConfig
+    odd: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the beginning: its cells, and the number of lines before it."""
+
+    cells: list[str]
+    lines_before: int
+
+
+def sniff(file: SourceFile) -> Dialect:
+    """The settings under which most of the file's first rows have the same number of cells, more than one if possible.
 
     Raises:
         DataError: the file cannot be read.
     """
     with readable(file), open_rows(file) as stream:
         start = stream.read(_LOOKED_AT_BYTES)
-    encoding = _encoding(start)
+        encoding = _encoding(start, stream)
     text = start.decode(encoding, "replace").removeprefix("\ufeff").replace("\0", "")
     whole = text if len(start) < _LOOKED_AT_BYTES else text[: text.rfind("\n") + 1]
-    delimiter = max(_DELIMITERS, key=lambda d: _fit(_rows(whole, d)))
+    delimiter = _delimiter(whole)
     rows = _rows(whole, delimiter)
-    config = CsvConfig(delimiter=delimiter, encoding=encoding)
-    if len(rows) < 2 or not _is_all_numbers(rows[0]):
-        return config
-    digits = len(str(len(rows[0]) - 1))
-    names = tuple(f"column_{i:0{digits}d}" for i in range(len(rows[0])))
-    return config.model_copy(update={"header": False, "names": names})
+    config = CsvConfig(delimiter=delimiter, encoding=encoding, trim=_is_padded(rows))
+    odd = [("data.csv.encoding", _about_encoding(encoding, text))] if encoding in _GUESSED else []
+    if config.trim:
+        odd.append(("data.csv.trim", "cells stand after a space, which is taken off, as are all spaces around cells"))
+    if not rows:
+        return Dialect(config, tuple(odd))
+    first = _first_row(rows)
+    config, said = _with_skipped(config, rows, first, whole)
+    config, more = _with_header(config, [row.cells for row in rows[first:]])
+    return Dialect(config, (*odd, *said, *more))
 
 
-def _encoding(start: bytes) -> str:
+_GUESSED = ("cp1252", "latin-1", "utf-16-le", "utf-16-be")
+
+
+def _encoding(start: bytes, rest: io.BufferedIOBase | object) -> str:
+    """UTF-8 if the whole file is; else what its bytes allow: Latin-1 lacks the euro of cp1252."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
+    half = len(start[:4096]) // 2
+    if half > 8 and start[1:4096:2].count(0) > 0.7 * half:
+        return "utf-16-le"
+    if half > 8 and start[0:4096:2].count(0) > 0.7 * half:
+        return "utf-16-be"
+    is_utf8, windows = codecs.getincrementaldecoder("utf-8")(), codecs.getincrementaldecoder("cp1252")()
+    fits_utf8 = fits_windows = True
+    block = start
+    while block and (fits_utf8 or fits_windows):
+        fits_utf8 = fits_utf8 and _decodes(is_utf8, block)
+        fits_windows = fits_windows and _decodes(windows, block)
+        block = rest.read(_BLOCK)  # type: ignore[union-attr]
+    if fits_utf8 or _is_mostly_utf8(start):
+        return "utf-8"
+    return "cp1252" if fits_windows else "latin-1"
+
+
+def _about_encoding(encoding: str, text: str) -> str:
+    special = re.search(r"\w*[^\x00-\x7f]\w*", text)
+    return f"the text is not UTF-8: read as {encoding}" + (f", so that it says {special[0][:30]!r}" if special else "")
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, block: bytes) -> bool:
     try:
-        start[: max(start.rfind(b"\n"), 0) or None].decode("utf-8")
-    except UnicodeDecodeError as error:
-        return "utf-8" if error.start > len(start) - 4 else "latin-1"
-    return "utf-8"
-
-
-def _rows(text: str, delimiter: str) -> list[list[str]]:
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        return [row for row, _ in zip((r for r in reader if r), range(_LOOKED_AT_ROWS), strict=False)]
-    except csv.Error:
-        return []
-
-
-def _fit(rows: list[list[str]]) -> tuple[float, int]:
-    """Share of rows as wide as the first one, then that width; a single column is the last resort."""
-    width = len(rows[0]) if rows else 0
-    if width < 2:
-        return (0.0, 0)
-    return (sum(len(row) == width for row in rows) / len(rows), width)
-
-
-def _is_all_numbers(row: list[str]) -> bool:
-    try:
-        return bool([float(cell) for cell in row])
-    except ValueError:
+        decoder.decode(block)
+    except UnicodeDecodeError:
         return False
+    return True
+
+
+def _is_mostly_utf8(start: bytes) -> bool:
+    """Whether characters of several bytes are by far more frequent than damaged ones: then the rows are damaged."""
+    text = start.decode("utf-8", "replace")
+    damaged = text.count("\ufffd")
+    return sum(c > "\x7f" for c in text) - damaged > 10 * damaged
+
+
+def _delimiter(text: str) -> str:
+    best = max(_DELIMITERS, key=lambda d: _fit(_rows(text, d), d))
+    if _fit(_rows(text, best), best)[0] > 0:
+        return best
+    last = max(_LAST_DELIMITERS, key=lambda d: _fit(_rows(text, d), d))
+    return last if _fit(_rows(text, last), last)[0] > 0.95 else best
+
+
+def _rows(text: str, delimiter: str) -> list[_Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[_Row] = []
+    before = 0
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                rows.append(_Row(cells, before))
+            before = reader.line_num
+            if len(rows) == _LOOKED_AT_ROWS:
+                break
+    except csv.Error:
+        return rows if len(rows) > 2 else []
+    return rows
+
+
+def _usual_width(rows: list[_Row]) -> int:
+    counted = Counter(len(row.cells) for row in rows)
+    return max(counted, key=lambda width: (counted[width], width)) if counted else 0
+
+
+def _fit(rows: list[_Row], delimiter: str) -> tuple[float, bool, float, int]:
+    """How well rows are cut; one column is the last resort.
+
+    Returns:
+        The share of rows of the usual width, whether the first row has it, the share of cells without another
+        delimiter (a comma may be a decimal mark), the width.
+    """
+    width = _usual_width(rows)
+    share = sum(len(row.cells) == width for row in rows) / max(len(rows), 1)
+    if width < 2 or share < 0.5:
+        return (0.0, False, 0.0, 0)
+    cells = [cell for row in rows for cell in row.cells]
+    clean = sum(not any(d in cell for d in ";\t|" if d != delimiter) for cell in cells) / len(cells)
+    return (round(share, 1), len(rows[0].cells) == width, round(clean, 1), width)
+
+
+def _is_padded(rows: list[_Row]) -> bool:
+    """Whether most rows have a space before each of their cells but the first: `1, a, x`."""
+    padded = [row for row in rows if len(row.cells) > 1 and all(cell[:1] == " " for cell in row.cells[1:] if cell)]
+    return len(padded) > 0.5 * len(rows) > 0
+
+
+def _first_row(rows: list[_Row]) -> int:
+    """Which row is the first of the table: a title or comment above has another width, or is nearly empty."""
+    width = _usual_width(rows)
+    for i, row in enumerate(rows[:-1]):
+        filled = sum(bool(cell.strip()) for cell in row.cells)
+        lacks_a_name = 1 < len(row.cells) == width - 1 and any(map(is_number, rows[i + 1].cells))
+        if width > 1 and len(row.cells) != width and not (lacks_a_name and not row.cells[0].startswith(_COMMENTS)):
+            continue
+        if width > 2 and filled <= width / 3 and _filled(rows[i + 1]) > filled:
+            continue
+        if row.cells[0].lstrip().startswith(_COMMENTS) and _is_comment(row, rows[i + 1]):
+            continue
+        return i
+    return 0
+
+
+def _filled(row: _Row) -> int:
+    return sum(bool(cell.strip()) for cell in row.cells)
+
+
+def _is_comment(row: _Row, following: _Row) -> bool:
+    """Whether a row that begins with a comment's mark is one: `# id,age` may well be the header."""
+    if len(row.cells) == 1:
+        return True
+    looks_like_header = not any(map(is_number, row.cells)) and any(map(is_number, following.cells))
+    return not looks_like_header
+
+
+def _with_skipped(
+    config: CsvConfig, rows: list[_Row], first: int, text: str
+) -> tuple[CsvConfig, list[tuple[str, str]]]:
+    if not first:  # blank lines are skipped anyway
+        return config, []
+    lines = rows[first].lines_before
+    skipped = [line.strip() for line in re.split(r"\r\n|\n|\r", text)[:lines]]
+    shown = "; ".join(repr(line[:60]) for line in skipped[:3]) + ("; ..." if len(skipped) > 3 else "")
+    what = "line above the table is" if lines == 1 else f"{lines} lines above the table are"
+    found = ("data.csv.skip_lines", f"the first {what} skipped: {shown}")
+    return config.model_copy(update={"skip_lines": lines}), [found]
+
+
+def _with_header(config: CsvConfig, rows: list[list[str]]) -> tuple[CsvConfig, list[tuple[str, str]]]:
+    if len(rows) < 2 or not config.header:
+        return config, []
+    if not _has_header(rows):
+        digits = len(str(len(rows[0]) - 1))
+        names = tuple(f"column_{i:0{digits}d}" for i in range(len(rows[0])))
+        said = f"the first row holds values, no names ({_shown(rows[0])}): columns are called {names[0]} to {names[-1]}"
+        return config.model_copy(update={"header": False, "names": names}), [("data.csv.header", said)]
+    if _is_units(rows):
+        said = f"the line below the header is no row, and is skipped: {_shown(rows[1])}"
+        return config.model_copy(update={"skip_after_header": 1}), [("data.csv.skip_after_header", said)]
+    return config, []
+
+
+def _shown(cells: list[str]) -> str:
+    return ", ".join(cell.strip() for cell in cells[:5])[:60] + (", ..." if len(cells) > 5 else "")
+
+
+def _has_header(rows: list[list[str]]) -> bool:
+    """Whether the first row names columns: where all others hold numbers, it does not."""
+    first, numeric = rows[0], _numeric_columns(rows[1:])
+    if any(not is_number(first[i]) and first[i].strip() for i in numeric if i < len(first)):
+        return True
+    there = [i for i in numeric if i < len(first) and is_number(first[i])]
+    return not there or _is_counted(first)
+
+
+def _is_counted(first: list[str]) -> bool:
+    """Whether the numbers in a header are names: columns counted from 0 or 1, or one for each of some years."""
+    numbers = [int(cell) for cell in first if cell.strip().isdigit()]
+    steps = {after - before for before, after in itertools.pairwise(numbers)}
+    return len(numbers) > 2 and len(steps) == 1 and steps != {0} and sum(map(is_number, first)) == len(numbers)
+
+
+def _numeric_columns(rows: list[list[str]]) -> list[int]:
+    """Columns in which nearly all values are numbers."""
+    found = []
+    for i in range(max(map(len, rows), default=0)):
+        cells = [row[i] for row in rows if i < len(row) and row[i].strip()]
+        if cells and sum(map(is_number, cells)) > 0.9 * len(cells):
+            found.append(i)
+    return found
+
+
+def _is_units(rows: list[list[str]]) -> bool:
+    """Whether the second row is another header: units, for example, where the rows below hold numbers."""
+    if len(rows) < 5 or len(rows[1]) != len(rows[0]):
+        return False
+    numeric = [i for i in _numeric_columns(rows[2:]) if i < len(rows[1])]
+    words = [i for i in numeric if rows[1][i].strip() and not is_number(rows[1][i])]
+    numbers = [i for i in numeric if is_number(rows[1][i])]
+    return len(words) > 0 and not numbers and any(len(rows[1][i].strip()) > 1 or rows[1][i].isalpha() for i in words)
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a number in one of the usual ways of writing them."""
+    text = cell.strip()
+    return bool(text) and any(pattern.match(text) for pattern in _NUMBERS)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -50,12 +51,92 @@ def raw_label(config: LabelConfig, columns: Mapping[str, pa.Array]) -> pa.Array:
         ConfigError: the expression does not fit the columns' types.
     """
     if not config.expression:
-        return columns[config.column]
+        return _one_spelling(config, columns[config.column])
     try:
         value = parse(config.expression).evaluate(columns)
     except ExpressionError as error:
         raise ConfigError(f"label.expression {config.expression!r}: {error}") from error
     return finite(value) if pa.types.is_floating(value.type) else value
+
+
+def _one_spelling(config: LabelConfig, values: pa.Array) -> pa.Array:
+    """Text with `label.spellings` as the class that they mean; other values as they are."""
+    if not config.spellings or not is_text(values.type):
+        return values
+    encoded = values.dictionary_encode()
+    texts = [config.spellings.get(text, text) for text in map(str, texts_of(encoded.dictionary))]
+    return pa.array([text.encode() for text in texts], values.type).take(encoded.indices)
+
+
+def alike(counts: Mapping[str, int]) -> dict[str, str]:
+    """Spellings that differ by case and spaces only, and the most frequent one, without the spaces around it."""
+    groups: dict[str, list[str]] = {}
+    for text in counts:
+        groups.setdefault(" ".join(text.split()).casefold(), []).append(text)
+    found = {}
+    for group in groups.values():
+        usual = max(group, key=lambda text: (text == text.strip(), counts[text])).strip()
+        if len(group) > 1:
+            found.update({text: usual for text in group if text != usual})
+    return found
+
+
+_YES = frozenset({"yes", "true", "1", "1.0", "y", "t", "positive", "pos", "ja", "oui", "si", "sí", "present", "on"})
+_EVENTS = re.compile(
+    r"(?i)^(is[ _-]?|has[ _-]?)?(malignant|spam|fraud(ulent)?|scam|churn(ed)?|cancel(l)?ed|default(ed)?|died|dead|"
+    r"deceased|fail(ed|ure|s)?|bad|abnormal|anomal(y|ous)|attack|sick|disease(d)?|ill|defect(ive)?|broken|exited|left|"
+    r"attrited.*|clicked|converted|bought|purchased|lost|delayed|late|readmitted)$"
+)
+_NEGATION = re.compile(r"(?i)^(no|not|non|never|without)[ _-]*(?=\w)")
+
+
+def positive_last(classes: Sequence[str], counts: Mapping[str, int]) -> tuple[tuple[str, ...], str]:
+    """Two classes with the positive one last, and why it is that one: what the words say, or the rarer one.
+
+    Args:
+        classes: Both, in any order.
+        counts: Rows of each.
+    """
+    first, second = classes
+    for positive, why in _readings(first, second):
+        return (second if positive == first else first, positive), why
+    if counts[first] == counts[second]:
+        return (first, second), "both are as frequent: the last one in order"
+    rarer = min(classes, key=lambda name: counts[name])
+    return (second if rarer == first else first, rarer), "the rarer one"
+
+
+def _readings(first: str, second: str) -> Iterator[tuple[str, str]]:
+    """What the words say, the surest reading first."""
+    for one, other in ((first, second), (second, first)):
+        stem = _NEGATION.sub("", one.strip())
+        same = stem.casefold() == other.strip().casefold() or _root(stem) == _root(other)
+        if stem != one.strip() and same and not _NEGATION.match(other.strip()):
+            yield other, f"{one!r} is its negation"
+    if _is_numeric(first) and _is_numeric(second) and {float(first), float(second)} not in ({0.0, 1.0}, {-1.0, 1.0}):
+        return  # codes: 1 and 2 say nothing
+    for test, why in ((_is_yes, "it reads like a yes"), (_EVENTS.match, "it names the event")):
+        if bool(test(first.strip())) != bool(test(second.strip())):
+            yield first if test(first.strip()) else second, why
+    for one, other in ((first, second), (second, first)):
+        if re.match(r"(?i)(no|not|non|none|never)\b", one.strip()) and not re.match(r"(?i)no", other.strip()):
+            yield other, f"{one!r} reads like a no"
+
+
+def _is_yes(text: str) -> bool:
+    return text.casefold() in _YES
+
+
+def _is_numeric(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _root(word: str) -> str:
+    return re.sub(r"(?i)(ed|ing|er|s|e)$", "", re.sub(r"[ _-]+", "", word)).casefold()
 
 
 def texts_of(values: pa.Array) -> list[str | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,26 +11,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contract import Task
-from components.errors import DataError
+from components.errors import DataError, UsageError
 from components.example_gen import label as labels
 from components.example_gen.config import DataConfig, LabelConfig
 from components.example_gen.ingest import merged_kinds, survey
+from components.example_gen.oddities import study
+from components.example_gen.times import TIME_FORMATS, TIME_NAME
+from components.example_gen.words import Finding, Words, is_bytes
 from components.tables.bad_rows import BadRows, check_allowed
-from components.tables.columns import UnsupportedColumnError, is_text, parse_time
+from components.tables.columns import UnsupportedColumnError, is_text, kind_of_type, parse_time
 from components.tables.files import SourceFile, list_files
+from components.tables.reading import read
 from components.tables.typed_rows import typed_batches
 
 MAX_ROWS = 400_000
 """Rows that are held to be looked at closer; types are inferred from all."""
 _SCORED_ROWS = 100_000
 _BINS = 64
-_TIME_NAME = re.compile(r"time|date|epoch|stamp|(^|_)(ts|at)$", re.IGNORECASE)
-TIME_FORMATS = (
-    "", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M",
-    "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%Y/%m/%d %H:%M:%S",
-    "%m/%d/%Y %I:%M:%S %p", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
-)  # fmt: skip
-"""Ways to write a time, the empty one being ISO 8601."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +62,23 @@ class Column:
 
 @dataclass(frozen=True)
 class Label:
-    """The label: `shares` of the classes in the order of `classes`; `mean` and `deviation` of a regression."""
+    """The label.
+
+    Attributes:
+        config: As it is configured.
+        missing: Rows without one.
+        shares, counts: Of the classes, in the order of `classes`.
+        mean, deviation: Of a regression.
+        why_positive: For two classes, why the last one is the positive one.
+    """
 
     config: LabelConfig
     missing: int
     shares: tuple[float, ...] = ()
     mean: float = 0.0
     deviation: float = 0.0
+    counts: tuple[int, ...] = ()
+    why_positive: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,10 @@ class Profile:
         columns: By name, without the label.
         label: The label.
         bad: Rows that cannot be read.
-        unsupported: Columns that are not one value a row.
+        unsupported: Columns that cannot be used, each with the reason.
         empty: Columns without a value in any row.
+        data: How the table is read, with the settings that were found.
+        findings: What looked odd.
     """
 
     rows: int
@@ -94,8 +102,10 @@ class Profile:
     columns: Mapping[str, Column]
     label: Label
     bad: BadRows
-    unsupported: tuple[str, ...]
+    unsupported: Mapping[str, str]
     empty: tuple[str, ...]
+    data: DataConfig
+    findings: tuple[Finding, ...] = ()
 
 
 def look(data: DataConfig, wanted: str, task: Task | None) -> Profile:
@@ -110,16 +120,23 @@ def look(data: DataConfig, wanted: str, task: Task | None) -> Profile:
         DataError: the data cannot be read, or there is no such label.
     """
     files = list_files(data)
-    data, surveys = _survey(data, files)
+    data, unsupported = _usable(data, files)
+    studied = study(data, files, wanted, task == "regression")
+    data, surveys = studied.data, [survey(_job(studied.data, file)) for file in files]
     bad = BadRows.sum(BadRows.from_json(s["bad"]) for s in surveys)
     rows = sum(s["rows"] for s in surveys)
     kinds = merged_kinds(s["kinds"] for s in surveys)
     if not rows:
         check_allowed(bad, 0)
         raise DataError(f"{files[0].name}: there are no rows.", "Give data with rows below its header.")
+    if files[0].format != "csv":  # where a csv file holds bytes, it is damaged
+        unsupported |= {n: _why_bytes(w) for n, w in studied.words.items() if is_bytes(w)}
+    data = data.model_copy(update={"leave_out": tuple(dict.fromkeys([*data.leave_out, *unsupported]))})
     empty = tuple(name for name, kind in kinds.items() if kind == "null")
-    kinds = {name: kind for name, kind in kinds.items() if kind != "null"}
+    kinds |= {name: kind for name, kind in data.types.items() if name in kinds}
+    kinds = {name: kind for name, kind in kinds.items() if kind != "null" and name not in unsupported}
     config = label_config(wanted, (*kinds, *empty))
+    _check_label_usable(config, unsupported, data)
     labels.check_columns(config, kinds)
     table, unread = _sample(files, data, kinds, rows)
     bad = max(bad, unread, key=lambda each: each.count)  # the sample's are those of all rows, unless there are many
@@ -132,7 +149,7 @@ def look(data: DataConfig, wanted: str, task: Task | None) -> Profile:
         if name != label.config.column
     }
     looked_at = len(next(iter(table.values())))
-    return Profile(rows, looked_at, columns, label, bad, data.leave_out, empty)
+    return Profile(rows, looked_at, columns, label, bad, unsupported, empty, data, studied.findings)
 
 
 def label_config(wanted: str, names: tuple[str, ...]) -> LabelConfig:
@@ -146,14 +163,47 @@ def label_config(wanted: str, names: tuple[str, ...]) -> LabelConfig:
     return config if "label" not in names else config.model_copy(update={"column": "the_label"})
 
 
-def _survey(data: DataConfig, files: list[SourceFile]) -> tuple[DataConfig, list[dict[str, Any]]]:
-    """Surveys of all files, unsupported columns left out one after the other."""
-    while True:
-        base = {"data": data.model_dump(mode="json")}
-        try:
-            return data, [survey({**base, "file": asdict(file)}) for file in files]
-        except UnsupportedColumnError as error:
-            data = data.model_copy(update={"leave_out": (*data.leave_out, error.column)})
+def _usable(data: DataConfig, files: list[SourceFile]) -> tuple[DataConfig, dict[str, str]]:
+    """The data without the columns whose type is not one value a row, and why they are left out."""
+    unsupported: dict[str, str] = {}
+    if files[0].format == "csv":
+        return data, unsupported
+    for file in files:
+        while True:
+            try:
+                _check_types(data, file)
+                break
+            except UnsupportedColumnError as error:
+                unsupported[error.column] = error.reason
+                data = data.model_copy(update={"leave_out": (*data.leave_out, error.column)})
+    return data, unsupported
+
+
+def _check_types(data: DataConfig, file: SourceFile) -> None:
+    """Raises UnsupportedColumnError for the first column without single values; Parquet's first rows show its types."""
+    if file.format != "parquet":
+        survey(_job(data, file))
+        return
+    for batch in read(file, data, None, BadRows()):
+        for name, array in zip(batch.schema.names, batch.columns, strict=True):
+            kind_of_type(array.type, name, file.name)
+        return
+
+
+def _job(data: DataConfig, file: SourceFile) -> dict[str, Any]:
+    return {"data": data.model_dump(mode="json"), "file": asdict(file)}
+
+
+def _why_bytes(words: Words) -> str:
+    return f"holds bytes, no text, in {words.garbled:,} of {words.garbled + words.values:,} values"
+
+
+def _check_label_usable(config: LabelConfig, unsupported: Mapping[str, str], data: DataConfig) -> None:
+    for name in labels.columns_read(config):
+        if name in unsupported:
+            raise DataError(f"The label's column {name!r} {unsupported[name]}.", "Choose another label.")
+        if name in data.leave_out:
+            raise UsageError(f"--leave-out names {name!r}, which the label needs.", "Take it out of --leave-out.")
 
 
 def _sample(
@@ -177,21 +227,35 @@ def _sample(
 def _label(config: LabelConfig, table: dict[str, pa.Array], task: Task | None) -> tuple[Label, np.ndarray]:
     """The label's facts, and the target: float64 `[rows]` of values or class indices, NaN where missing."""
     raw = labels.raw_label(config, table)
+    spellings = labels.alike(_counts(raw)) if task != "regression" and is_text(raw.type) else {}
+    if spellings:
+        config = config.model_copy(update={"spellings": spellings})
+        raw = labels.raw_label(config, table)
     task = task or infer_task(raw)
     config = config.model_copy(update={"task": task})
     classes: tuple[str, ...] = ()
+    why = ""
     if task != "regression":
-        classes = _negative_first(labels.class_order(config, labels.distinct(raw)), task)
+        classes = labels.class_order(config, labels.distinct(raw))
+        if task == "binary":
+            classes, why = labels.positive_last(classes, _counts(raw))
         config = config.model_copy(update={"classes": classes})
     values = labels.materialize(config, table, classes)
     target = values.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False)
     there = target[~np.isnan(target)]
     if not len(there):
         raise DataError(f"The label {config.column!r} has no value in any row.", "Choose another label.")
-    shares = tuple(float(s) for s in np.bincount(there.astype(np.int64), minlength=len(classes)) / len(there))
-    if task == "regression":
-        return Label(config, values.null_count, mean=float(there.mean()), deviation=float(there.std())), target
-    return Label(config, values.null_count, shares), target
+    counts = np.bincount(there.astype(np.int64), minlength=len(classes)) if task != "regression" else np.array([])
+    shares = tuple(float(s) for s in counts / len(there))
+    mean, deviation = (float(there.mean()), float(there.std())) if task == "regression" else (0.0, 0.0)
+    return Label(config, values.null_count, shares, mean, deviation, tuple(map(int, counts)), why), target
+
+
+def _counts(raw: pa.Array) -> dict[str, int]:
+    """How many rows have which label, as text."""
+    counted = pc.value_counts(raw.drop_null())
+    texts = labels.texts_of(counted.field("values"))
+    return {str(text): count for text, count in zip(texts, counted.field("counts").to_pylist(), strict=True)}
 
 
 def infer_task(raw: pa.Array) -> Task:
@@ -206,27 +270,17 @@ def infer_task(raw: pa.Array) -> Task:
     return "multiclass" if few and bool((numbers == np.floor(numbers)).all()) else "regression"
 
 
-_POSITIVE = ("yes", "true", "1", "y", "t", "positive", "malignant", "spam", "fraud")
-
-
-def _negative_first(classes: tuple[str, ...], task: Task) -> tuple[str, ...]:
-    """For two classes, the one that reads like a yes comes last: it is the positive one."""
-    if task == "binary" and classes[0].lower() in _POSITIVE and classes[1].lower() not in _POSITIVE:
-        return classes[::-1]
-    return classes
-
-
 def _column(name: str, kind: str, array: pa.Array, target: np.ndarray, task: Task) -> Column:
     there = array.drop_null()
     unique = pc.unique(there)
     numeric = not is_text(array.type) and not pa.types.is_boolean(array.type) and len(there)
     bounds = pc.min_max(there).as_py() if numeric else {"min": None, "max": None}
     formats = _time_formats(there) if kind == "string" and len(there) else ()
-    is_time = kind == "time" or _is_epoch(name, bounds["min"], bounds["max"], kind)
+    is_time = kind.startswith("time") or _is_epoch(name, bounds["min"], bounds["max"], kind)
     seconds = parse_time(there, formats[0]) if formats else there if is_time else None
     return Column(
         name=name,
-        kind=kind,
+        kind=kind.partition(":")[0],
         rows=len(array),
         missing=array.null_count,
         distinct=len(unique),
@@ -242,7 +296,7 @@ def _column(name: str, kind: str, array: pa.Array, target: np.ndarray, task: Tas
 
 def _is_epoch(name: str, least: float | None, greatest: float | None, kind: str) -> bool:
     """Whether whole numbers are seconds since 1970: between 1980 and 2050, and called a time."""
-    if kind != "int" or least is None or greatest is None or not _TIME_NAME.search(name):
+    if kind != "int" or least is None or greatest is None or not TIME_NAME.search(name):
         return False
     return least > 315_532_800 and greatest < 2_524_608_000
 

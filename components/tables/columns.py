@@ -9,14 +9,19 @@ kind     read from                                   in examples
 int      whole numbers                               int64
 float    numbers; NaN and infinities are missing     float32
 string   text                                        bytes
-bool     true and false of typed formats             int64
+bool     true and false                              int64
 time     timestamps, dates; whole seconds (UTC)      int64
 null     nothing but missing values                  refused
 =======  ==========================================  ==========
+
+Codes are text: with a leading zero, hexadecimal, `12E4`, `+49...`, and whole numbers beyond 2^53, of which a float
+makes others. What `data.types` writes after a colon says how text is written: `float:1.234,5`, `time:%d.%m.%Y`,
+`time:ms`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -25,6 +30,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.errors import DataError
+from components.tables.config import TIME_UNITS
+from components.tables.number_format import parse_format
 
 Kind = Literal["null", "int", "float", "string", "bool", "time"]
 
@@ -36,15 +43,22 @@ ARROW_TYPES = {
     "bool": pa.bool_(),
     "time": pa.int64(),
 }
+EXACT = 2**53
+"""Whole numbers up to here are exact as float64."""
+CODE = r"^\s*(?:0(?:[0-9]+|[xX][0-9a-fA-F]+)|\+[0-9]{7,}|[+-]?[0-9]{17,})\s*$"
+"""Texts that parse as numbers, but would not come back as they were: leading zeros, hexadecimal, phone numbers."""
+EXPONENT_CODE = r"^\s*[0-9]+[eE][0-9]+\s*$"
+"""Such as 12E4. Programs that print numbers write 1.2e5, 1e+05 or 12e-4."""
 _TRUE, _FALSE = {"true", "t", "yes", "y", "1"}, {"false", "f", "no", "n", "0"}
 
 
 class UnsupportedColumnError(DataError):
-    """A column that holds no single values; `column` is its name."""
+    """A column that holds no single values; `column` is its name, `reason` goes on after it."""
 
-    def __init__(self, problem: str, remedy: str, column: str) -> None:
+    def __init__(self, problem: str, remedy: str, column: str, reason: str) -> None:
         super().__init__(problem, remedy)
         self.column = column
+        self.reason = reason
 
 
 def merge_kinds(one: Kind, other: Kind) -> Kind:
@@ -87,36 +101,98 @@ def kind_of_type(kind: pa.DataType, column: str, file: str) -> Kind:
         return "string"
     raise UnsupportedColumnError(
         f"{file}: column {column!r} is of type {kind}, which is not one value a row.",
-        f"Leave it out (data.leave_out: [{column}]), or make columns of its parts first.",
+        f"Leave it out (data.leave_out: [{column}]; init --leave-out), or make columns of its parts first.",
         column,
+        f"is of type {kind}, which is not one value a row",
     )
 
 
 def infer_kind(array: pa.Array, known: Kind, column: str, file: str) -> Kind:
-    """The kind that holds `known` and this array; text is tried as numbers."""
+    """The kind that holds `known` and this array; text is tried as numbers, and as true and false."""
     if array.null_count == len(array):
         return known if is_text(array.type) else merge_kinds(known, kind_of_type(array.type, column, file))
     if not is_text(array.type) or known == "string":
-        return merge_kinds(known, kind_of_type(array.type, column, file))
-    if known not in ("float", "bool", "time") and parse_numbers(array, pa.int64()) is not None:
-        return merge_kinds(known, "int")
-    if known not in ("bool", "time") and parse_numbers(array, pa.float64()) is not None and not _has_long_codes(array):
-        return "float"
+        return merge_kinds(known, _typed_kind(array, column, file))
+    if known in ("null", "bool") and is_true_or_false(array):
+        return "bool"
+    if known in ("bool", "time"):
+        return "string"
+    for kind in ("int", "float") if known != "float" else ("float",):
+        numbers = parse_numbers(array, ARROW_TYPES[kind])
+        if numbers is not None:
+            return "string" if has_codes(array, numbers) else merge_kinds(known, kind)  # type: ignore[arg-type]
     return "string"
 
 
+def _typed_kind(array: pa.Array, column: str, file: str) -> Kind:
+    kind = kind_of_type(array.type, column, file)
+    return "string" if pa.types.is_integer(array.type) and _is_beyond_exact(array) else kind
+
+
+def _is_beyond_exact(integers: pa.Array) -> bool:
+    bounds = pc.min_max(integers).as_py()
+    return bounds["min"] is not None and (bounds["min"] < -EXACT or bounds["max"] > EXACT)
+
+
+def is_true_or_false(array: pa.Array) -> bool:
+    """Whether all values of a text are `true` and `false` in any case: as JSON and Parquet write them."""
+    first = array.drop_null()[:1].to_pylist()[0]
+    if (first.encode() if isinstance(first, str) else first).strip().lower() not in (b"true", b"false"):
+        return False
+    words = pc.match_substring_regex(as_strings(array), r"^\s*(?i:true|false)\s*$")
+    return bool(pc.all(words).as_py())
+
+
+def has_codes(array: pa.Array, numbers: pa.Array) -> bool:
+    """Whether text that parses as `numbers` holds codes: different ones may be one number, or are none."""
+    strings = as_strings(array)
+    if pc.any(pc.match_substring_regex(strings, CODE)).as_py():
+        return True
+    if pa.types.is_integer(numbers.type):
+        return _is_beyond_exact(numbers)
+    codes = pc.match_substring_regex(strings, EXPONENT_CODE)
+    return bool(pc.any(codes).as_py()) and not pc.any(pc.match_substring(strings, ".")).as_py()
+
+
 def parse_numbers(array: pa.Array, target: pa.DataType) -> pa.Array | None:
-    """Text as numbers, spaces around them ignored; None if one value is no number."""
+    """Text as numbers, spaces around them and a plus before them ignored; None if one value is no number."""
     strings = as_strings(array)
     numbers = _try(lambda: strings.cast(target))
     if numbers is None and _is_padded_number(array):
-        numbers = _try(lambda: pc.utf8_trim_whitespace(strings).cast(target))
+        numbers = _try(lambda: _bare(strings).cast(target))
     return numbers
 
 
-def _has_long_codes(array: pa.Array) -> bool:
-    """Whether text holds whole numbers beyond int64: as floats, different ones would become equal."""
-    return bool(pc.any(pc.match_substring_regex(as_strings(array), r"^\s*[+-]?\d{19,}\s*$")).as_py())
+def _bare(strings: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(strings), r"^\+", "")
+
+
+def parse_formatted(array: pa.Array, form: str, target: pa.DataType) -> pa.Array | None:
+    """Text as numbers in the format that an example such as `1.234,5` shows; None if one value is not so written."""
+    written = parse_format(form)
+    strings = as_strings(array)
+    if written is None or not pc.all(matches_format(strings, form)).as_py():
+        return None
+    bare = pc.replace_substring_regex(strings, written.pattern, r"\1")
+    if written.thousands:
+        bare = pc.replace_substring_regex(bare, rf"[^\deE+{re.escape(written.decimal)}-]", "")
+    numbers = _try(lambda: pc.replace_substring(bare, written.decimal, ".").cast(target))
+    if numbers is None:
+        return None
+    return pc.if_else(pc.match_substring_regex(strings, written.negative_pattern), pc.negate(numbers), numbers)
+
+
+def matches_format(strings: pa.Array, form: str) -> pa.Array:
+    """Which texts are numbers in the format of the example: bool `[rows]`."""
+    written = parse_format(form)
+    if written is None:
+        return pa.array([False] * len(strings))
+    found = pc.match_substring_regex(strings, written.pattern)
+    balanced = pc.equal(pc.match_substring(strings, "("), pc.match_substring(strings, ")"))
+    found = pc.and_(found, balanced)
+    if "%" not in (written.before, written.after):
+        return found
+    return pc.and_(found, pc.or_(pc.match_substring(strings, "%"), pc.match_substring_regex(strings, r"^[\s0.,]*$")))
 
 
 def as_strings(array: pa.Array) -> pa.Array:
@@ -158,6 +234,8 @@ def convert(array: pa.Array, kind: str) -> tuple[pa.Array, np.ndarray | None]:
 def _from_typed(array: pa.Array, kind: str) -> pa.Array | None:
     """Typed values as the kind, or None if one of them is not of it (1.5 or 2^64 as an int)."""
     try:
+        if kind.partition(":")[2] in TIME_UNITS and not _is_point_in_time(array.type):
+            return _counted_seconds(array, kind.partition(":")[2])
         return _cast(array, kind.partition(":")[0])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
@@ -166,11 +244,24 @@ def _from_typed(array: pa.Array, kind: str) -> pa.Array | None:
 def _cast(array: pa.Array, base: str) -> pa.Array:
     if base == "string":
         return array.cast(pa.string()).cast(pa.large_binary())
-    if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
+    if _is_point_in_time(array.type):
         array = _seconds(array)
     if base == "float":
-        return finite(array.cast(pa.float64()))
+        return finite(array.cast(pa.float64(), safe=False))
     return array.cast(ARROW_TYPES[base])
+
+
+def _is_point_in_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def _counted_seconds(array: pa.Array, unit: str) -> pa.Array:
+    """Numbers of seconds, milli-, micro- or nanoseconds since 1970 as whole seconds; parts of a second are cut off."""
+    if pa.types.is_floating(array.type):
+        array = pc.floor(array)
+    counts = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    # Arrow divides towards zero, which would put the last second before 1970 into the first one after it.
+    return pa.array(counts // TIME_UNITS[unit], mask=array.is_null().to_numpy(zero_copy_only=False))
 
 
 def _seconds(array: pa.Array) -> pa.Array:
@@ -213,14 +304,18 @@ def _parse(array: pa.Array, kind: str) -> pa.Array | None:
 def _parse_text(array: pa.Array, kind: str) -> pa.Array | None:
     if array.null_count == len(array):
         return pa.nulls(len(array), ARROW_TYPES[kind.partition(":")[0]])
-    if kind == "int":
-        return parse_numbers(array, pa.int64())
-    if kind == "float":
-        numbers = parse_numbers(array, pa.float64())
-        return None if numbers is None else finite(numbers)
-    if kind == "bool":
+    base, _, form = kind.partition(":")
+    if base in ("int", "float"):
+        target = ARROW_TYPES[base]
+        numbers = parse_formatted(array, form, target) if form else parse_numbers(array, target)
+        return None if numbers is None else finite(numbers) if base == "float" else numbers
+    if base == "bool":
         return _parse_bool(array)
-    parsed = parse_time(array, kind.partition(":")[2])
+    if form in TIME_UNITS:
+        whole = parse_numbers(array, pa.int64())
+        counts = parse_numbers(array, pa.float64()) if whole is None else whole
+        return None if counts is None else _counted_seconds(counts, form)
+    parsed = parse_time(array, form)
     return parse_numbers(array, pa.int64()) if parsed is None and kind == "time" else parsed
 
 

@@ -10,15 +10,25 @@ from pydantic import Field, field_validator
 from typing_extensions import Self
 
 from components.configuration import Section
+from components.tables.number_format import parse_format
 
 Format = Literal["auto", "csv", "parquet", "jsonl", "tfrecord"]
 COLUMN_TYPES = ("int", "float", "string", "bool", "time")
+TIME_UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+"""Of `time:UNIT`, by second."""
 
 CalendarPart = Literal["month", "day", "weekday", "hour", "minute"]
 
 SPAN_PLACEHOLDER = "{SPAN}"
 PACKAGE_PREFIX = "package://"
 _SPANS = re.compile(r"latest|all|\d+|\d+\.\.\d+")
+
+
+NULL_WORDS = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+"""The words that `pandas.read_csv` takes as missing."""
 
 
 class CsvConfig(Section):
@@ -32,10 +42,18 @@ class CsvConfig(Section):
     """The first line names the columns. Without it `names` must."""
     names: tuple[str, ...] = ()
     """The names of the columns, in order, for files without a header."""
+    skip_lines: int = Field(0, ge=0)
+    """Lines above the header, or above the first row where there is none: titles, comments."""
+    skip_after_header: int = Field(0, ge=0)
+    """Lines below the header that are no rows: the columns' units, a second header."""
+    footer: tuple[str, ...] = ()
+    """First cells of rows that are no data, such as `Total`: such rows are left out wherever they stand."""
+    trim: bool = False
+    """Take the spaces around every cell off, as in files written with `, ` between cells."""
     encoding: str = "utf-8"
-    """Encoding of the text. A byte order mark is understood."""
-    null_values: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
-    """Cells that mean a missing value, quoted or not."""
+    """Encoding of the text. A byte order mark is understood. What Windows writes in the West is cp1252."""
+    null_values: tuple[str, ...] = NULL_WORDS
+    """Cells that mean a missing value, quoted or not: by default the words that pandas takes so."""
 
 
 class TableConfig(Section):
@@ -45,12 +63,18 @@ class TableConfig(Section):
     """A file, a folder or a glob. `{SPAN}` stands for the number of a span; `package://PACKAGE/FILE` is a file that an
     installed Python package ships."""
     format: Format = "auto"
-    """`auto` goes by the file name: .csv, .tsv, .parquet, .jsonl, .tfrecord, each also with .gz or .zip after it."""
+    """`auto` goes by the file name (.csv, .tsv, .parquet, .jsonl, .json, .tfrecord, each also with .gz or .zip after
+    it), and by the content where the name does not tell."""
     csv: CsvConfig = CsvConfig()
     """How csv files are written."""
     types: dict[str, str] = Field({})
-    """Types of columns where the inferred ones are wrong: int, float, string, bool, time (ISO dates and times) or
-    `time:FORMAT` such as `time:%m/%d/%Y`. A `time` column becomes whole seconds since 1970 (UTC)."""
+    """Types of columns where the inferred ones are wrong: int, float, string, bool, time (ISO dates and times). How
+    text is written may follow: `time:%m/%d/%Y`, `time:ms` (also s, us, ns: counted since 1970), `float:1.234,5`,
+    `int:1,234`, `float:$1,234.5`, `float:1.5%` (the sign is taken off: 12 % is 12; -1, (1) and 1- are negative). A
+    `time` column becomes whole seconds since 1970 (UTC)."""
+    null_values: dict[str, tuple[str, ...]] = Field({})
+    """Words that mean a missing value in single columns of text, of any format, instead of `csv.null_values`:
+    `{country: [""]}` where NA is Namibia, `{amount: ["", "unknown"]}`."""
     calendar: dict[str, tuple[CalendarPart, ...]] = Field({})
     """Parts of `time` columns as columns of their own: `{when: [month, weekday, hour]}` makes `when_month` (1 to 12),
     `when_weekday` (0 is Monday) and `when_hour` (UTC). A request to the served model names these columns."""
@@ -70,9 +94,25 @@ class TableConfig(Section):
     @classmethod
     def _types(cls, types: dict[str, str]) -> dict[str, str]:
         for column, kind in types.items():
-            if kind not in COLUMN_TYPES and not (kind.startswith("time:") and "%" in kind):
-                raise ValueError(f"{column}: {kind!r} is none of {', '.join(COLUMN_TYPES)}, time:FORMAT")
+            if kind not in COLUMN_TYPES and not _is_format(kind):
+                raise ValueError(
+                    f"{column}: {kind!r} is none of {', '.join(COLUMN_TYPES)}, time:FORMAT (%d.%m.%Y, s, ms, us, ns), "
+                    "float:NUMBER or int:NUMBER (1234 or 1234.5 as the column would write it, such as float:1.234,5)"
+                )
         return types
+
+    @field_validator("null_values", mode="before")
+    @classmethod
+    def _null_values(cls, words: object) -> object:
+        """YAML reads `[-]` and `[NA]` as text, but 0 as a number and null as nothing."""
+        if not isinstance(words, dict):
+            return words
+        return {
+            column: [word if isinstance(word, str) else str(word) for word in found]
+            if isinstance(found, (list, tuple))
+            else found
+            for column, found in words.items()
+        }
 
     @field_validator("spans", mode="before")
     @classmethod
@@ -87,3 +127,10 @@ class TableConfig(Section):
         if self.path.startswith(PACKAGE_PREFIX) or Path(self.path).is_absolute():
             return self
         return self.model_copy(update={"path": str(Path(folder) / self.path)})
+
+
+def _is_format(kind: str) -> bool:
+    base, _, form = kind.partition(":")
+    if base == "time":
+        return form in TIME_UNITS or "%" in form
+    return base in ("int", "float") and parse_format(form) is not None

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
+import gzip
 import hashlib
 import importlib.util
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
+from urllib.parse import unquote
 
 from components.errors import DataError, close_matches
+from components.tables import content
+from components.tables.addresses import check_address, expand_remote
 from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, TableConfig
 
 FORMATS = {
@@ -66,6 +72,25 @@ class Fingerprint:
     size_bytes: int
 
 
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""What Hive and Spark call the folder of the rows that have no value."""
+
+
+def folder_columns(file: SourceFile, data: TableConfig) -> dict[str, str | None]:
+    """Columns that the folders just above a file give, `year=2024/region=north/`, as Hive and Spark write them.
+
+    The number of a span, as in `day={SPAN}`, is no column: it would be another one in every run.
+    """
+    found: dict[str, str | None] = {}
+    for folder in reversed(file.path.split("/")[:-1]):
+        name, equals, value = folder.partition("=")
+        if not (name and equals):
+            break
+        if f"{name}={SPAN_PLACEHOLDER}" not in data.path:
+            found[unquote(name)] = None if value == NO_VALUE else unquote(value)
+    return dict(reversed(list(found.items())))
+
+
 def is_remote(path: str) -> bool:
     """Whether the path is a URL, which TensorFlow's file systems open."""
     return "://" in path and not path.startswith(PACKAGE_PREFIX)
@@ -90,14 +115,33 @@ def list_files(data: TableConfig) -> list[SourceFile]:
     Raises:
         DataError: nothing is there, formats are mixed or unknown, an archive cannot be read, a span is missing.
     """
+    check_address(data.path)
     pattern = locate(data.path)
     spans = _by_span(pattern)
     chosen = _choose_spans(spans, data.spans, data.path) if SPAN_PLACEHOLDER in pattern else sorted(spans)
-    files = [_describe(path, data, span) for span in chosen for path in spans[span]]
-    if not files:
+    paths = [path for span in chosen for path in spans[span]]
+    if not paths:
         raise _nothing_there(data.path, pattern)
+    if data.format == "auto":
+        _check_names_tell(paths)
+    files = [_describe(path, data, span) for span in chosen for path in spans[span]]
     _check_one_format(files, data.path)
     return [member for file in files for member in _members(file)]
+
+
+def _check_names_tell(paths: Sequence[str]) -> None:
+    """Refuses files whose names do not tell the format beside others whose names do: a README is no table."""
+    untold = [path for path in paths if not _name_tells(path)]
+    if untold and len(untold) < len(paths):
+        raise DataError(
+            f"{untold[0]}: the name does not say which format the file has, those of others beside it do.",
+            "Use a glob that takes the files of rows alone, or set data.format (init --format).",
+        )
+
+
+def _name_tells(path: str) -> bool:
+    suffixes = [s.lower() for s in Path(path).suffixes]
+    return any(suffix in FORMATS or suffix == ".zip" for suffix in suffixes[-2:])
 
 
 def locate(path: str) -> str:
@@ -146,10 +190,12 @@ def _translate(part: str) -> str:
 
 def _expand(pattern: str) -> list[str]:
     if is_remote(pattern):
-        return sorted(_gfile().glob(pattern))
+        return expand_remote(pattern)
     if Path(pattern).exists():  # a name that holds [ or * is a name first
         return [pattern]
-    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (Path.glob refuses absolute patterns)
+    found = glob.glob(pattern, recursive=True)  # noqa: PTH207  (Path.glob refuses absolute patterns)
+    # A glob means rows: `_SUCCESS` is none, unless the pattern asks for such names.
+    return sorted(p for p in found if Path(p).name[0] not in "._" or Path(pattern).name[:1] in "._")
 
 
 def _inside(path: str) -> list[str]:
@@ -200,21 +246,37 @@ def _nothing_there(path: str, pattern: str) -> DataError:
 
 
 def _describe(path: str, data: TableConfig, span: int) -> SourceFile:
-    """Format by configuration or name; compression by the first bytes, because names lie."""
+    """Format by configuration, name or content; compression by the first bytes, because names lie."""
     compression = _compression(path)
     suffixes = [s.lower() for s in Path(path).suffixes]
     if suffixes and suffixes[-1] in COMPRESSIONS:
         _check_compression(path, suffixes.pop(), compression)
-    if data.format != "auto":
-        return SourceFile(path, data.format, compression, span)
-    known = FORMATS.get(suffixes[-1] if suffixes else "")
+    known = data.format if data.format != "auto" else FORMATS.get(suffixes[-1] if suffixes else "")
+    start = b"" if compression == "zip" else _decompressed_start(path, compression)
+    _refuse(content.foreign(start, path, told=data.format != "auto"), path)
     if known is None and compression != "zip":
+        known = content.format_of(start)
+    if known == "":
         raise DataError(
-            f"{path}: the name does not say which format the file has.",
-            f"Set data.format to csv, parquet, jsonl or tfrecord, or use one of the endings {', '.join(FORMATS)} "
-            "(and .gz or .zip after them).",
+            f"{path}: neither its name nor its content says which format the file has.",
+            "Set data.format (init --format) to csv, parquet, jsonl or tfrecord, or use one of the endings "
+            f"{', '.join(FORMATS)} (and .gz or .zip after them).",
         )
     return SourceFile(path, known or "csv", compression, span)
+
+
+def _decompressed_start(path: str, compression: str) -> bytes:
+    with contextlib.suppress(OSError, EOFError, zlib.error), open_binary(path) as raw:
+        if compression != "gzip":
+            return content.read_start(raw)
+        with gzip.open(raw) as stream:
+            return content.read_start(cast(IO[bytes], stream))
+    return b""
+
+
+def _refuse(found: tuple[str, str] | None, path: str) -> None:
+    if found:
+        raise DataError(f"{path} is {found[0]}: Taxiway reads csv, Parquet, JSON and TFRecord.", found[1])
 
 
 def _compression(path: str) -> str:
@@ -252,9 +314,11 @@ def _members(file: SourceFile) -> list[SourceFile]:
         return [file]
     try:
         with open_binary(file.path) as raw, zipfile.ZipFile(raw) as archive:
+            document = content.foreign_archive(archive)
             infos = [i for i in archive.infolist() if not i.is_dir() and not _is_hidden(i.filename)]
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise DataError(f"{file.path} is not a readable zip archive: {error}.", "Make it again.") from error
+    _refuse(document, file.path)
     if any(info.flag_bits & 1 for info in infos):
         raise DataError(f"{file.path} is encrypted.", "Give an archive without a password.")
     named = [i.filename for i in infos if FORMATS.get(Path(i.filename).suffix.lower()) == file.format]

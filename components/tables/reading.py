@@ -10,6 +10,7 @@ import contextlib
 import csv
 import gzip
 import io
+import itertools
 import json
 import re
 import zipfile
@@ -18,20 +19,23 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from components.errors import DataError, close_matches
 from components.tables.bad_rows import BadRows
-from components.tables.columns import UnsupportedColumnError
+from components.tables.columns import UnsupportedColumnError, is_text
 from components.tables.config import CsvConfig, TableConfig
-from components.tables.files import SourceFile, open_binary
+from components.tables.files import SourceFile, folder_columns, open_binary
+from components.tables.json_rows import json_rows
 
 BLOCK_BYTES = 4 << 20
 """Of text read at once; also the longest row."""
 BATCH_ROWS = 16_384
 _HEADER_BYTES = 1 << 20
 _NUL_SHOWN = "\u2400"
+_LINE_END = re.compile(r"\r\n|\n|\r")
 
 Reader = Callable[[SourceFile, TableConfig, "tuple[str, ...] | None", BadRows], Iterator[pa.RecordBatch]]
 
@@ -49,8 +53,59 @@ def read(file: SourceFile, data: TableConfig, columns: Iterable[str] | None, bad
         DataError: the file cannot be read at all.
     """
     wanted = None if columns is None else tuple(columns)
+    folders = folder_columns(file, data)
+    inside = wanted if wanted is None else tuple(name for name in wanted if name not in folders) or None
     with readable(file):
-        yield from READERS[file.format](file, data, wanted, bad)
+        for batch in READERS[file.format](file, data, inside, bad):
+            yield _with_folders(_without_null_words(batch, data), folders, data, wanted)
+
+
+def column_names(file: SourceFile, data: TableConfig) -> list[str]:
+    """The columns of a file, as far as its first rows show them."""
+    if file.format == "csv":
+        return [*csv_columns(file, data), *folder_columns(file, data)]
+    if file.format == "parquet" and not file.compression:
+        with readable(file), open_rows(file) as stream:
+            return [*pq.ParquetFile(stream).schema_arrow.names, *folder_columns(file, data)]
+    batch = next(read(file, data.model_copy(update={"leave_out": ()}), None, BadRows()), None)
+    return [] if batch is None else list(batch.schema.names)
+
+
+def _with_folders(
+    batch: pa.RecordBatch, folders: dict[str, str | None], data: TableConfig, wanted: tuple[str, ...] | None
+) -> pa.RecordBatch:
+    """The batch with the columns that the names of its folders give; one of the file's own has precedence."""
+    if not folders:
+        return batch
+    arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for name, text in folders.items():
+        if name not in arrays and name not in (data.leave_out if wanted is None else ()):
+            value = None if text is None else text.encode()
+            arrays[name] = pa.array([value] * batch.num_rows, pa.binary())
+    kept = list(arrays) if wanted is None else [name for name in wanted if name in arrays]
+    return pa.RecordBatch.from_arrays([arrays[name] for name in kept], names=kept)
+
+
+def _without_null_words(batch: pa.RecordBatch, data: TableConfig) -> pa.RecordBatch:
+    """The batch with the words of `data.null_values` as missing values, in columns of text."""
+    named = [name for name in data.null_values if name in batch.schema.names]
+    if not named:
+        return batch
+    arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for name in named:
+        arrays[name] = without_words(arrays[name], data.null_values[name])
+    return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
+
+
+def without_words(array: pa.Array, words: Iterable[str]) -> pa.Array:
+    """Text with these words as missing values; other arrays as they are."""
+    if pa.types.is_dictionary(array.type) and is_text(array.type.value_type):
+        array = array.cast(array.type.value_type)
+    if not is_text(array.type):
+        return array
+    binary = array.cast(pa.binary()) if not pa.types.is_large_string(array.type) else array.cast(pa.large_binary())
+    listed = pa.array([word.encode() for word in words], binary.type)
+    return pc.if_else(pc.is_in(binary, value_set=listed), pa.scalar(None, binary.type), binary)
 
 
 @contextlib.contextmanager
@@ -101,15 +156,20 @@ def read_csv(
     """Batches of `binary` columns."""
     names = csv_columns(file, data)
     kept = _kept(names, data, columns, file)
+    # A footer is known by its first cell. And no column at all would mean every column to Arrow.
+    read_too = [names[0]] if names[0] not in kept and (data.csv.footer or not kept) else []
+
+    blank_lines = _blank_lines(file, data)
+    above = blank_lines + data.csv.skip_lines + data.csv.header + data.csv.skip_after_header
 
     def note(row: Any) -> str:
-        _note_ragged(row, file, data, bad)
+        _note_ragged(row, file, above, bad)
         return "skip"
 
     with open_rows(file) as stream:
         reader = pa_csv.open_csv(
             pa.PythonFile(stream, mode="r"),
-            read_options=_read_options(names, data.csv),
+            read_options=_read_options(names, data.csv, blank_lines),
             parse_options=pa_csv.ParseOptions(
                 delimiter=delimiter(file, data.csv),
                 quote_char=data.csv.quote or False,
@@ -119,30 +179,76 @@ def read_csv(
             convert_options=pa_csv.ConvertOptions(
                 check_utf8=False,
                 column_types={name: pa.binary() for name in names},
-                include_columns=kept,
-                null_values=data.csv.null_values,
+                include_columns=[*kept, *read_too],
+                null_values=_words_for_all(data),
                 strings_can_be_null=True,
             ),
         )
-        yield from reader
+        for batch in reader:
+            yield _csv_batch(batch, names[0], kept, data)
 
 
-def _note_ragged(row: Any, file: SourceFile, data: TableConfig, bad: BadRows) -> None:
+def _words_for_all(data: TableConfig) -> list[str]:
+    """The null words that Arrow's reader may look for: those of every column, where cells are not trimmed first."""
+    if data.csv.trim:
+        return [""]
+    return [word for word in data.csv.null_values if all(word in own for own in data.null_values.values())]
+
+
+def _csv_batch(batch: pa.RecordBatch, first: str, kept: list[str], data: TableConfig) -> pa.RecordBatch:
+    """The batch without footers, trimmed, with the null words that Arrow's reader was not told."""
+    if not (data.csv.footer or data.csv.trim or data.null_values):
+        return batch
+    if data.csv.footer:
+        cells = pc.ascii_trim_whitespace(batch.column(batch.schema.get_field_index(first)).view(pa.string()))
+        is_footer = pc.is_in(cells, value_set=pa.array(data.csv.footer, pa.string()))
+        batch = pa.Table.from_batches([batch]).filter(pc.invert(is_footer)).combine_chunks()
+        batch = _one_batch(batch)
+    arrays = [_csv_cells(batch.column(batch.schema.get_field_index(name)), name, data) for name in kept]
+    return pa.RecordBatch.from_arrays(arrays, names=kept) if kept else batch
+
+
+def _csv_cells(array: pa.Array, name: str, data: TableConfig) -> pa.Array:
+    if data.csv.trim:
+        array = pc.ascii_trim_whitespace(array.view(pa.string())).view(pa.binary())
+    return array if name in data.null_values else without_words(array, data.csv.null_values)
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    batches = table.to_batches()
+    if batches:
+        return batches[0]
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in table.schema], names=table.schema.names)
+
+
+def _note_ragged(row: Any, file: SourceFile, lines_above: int, bad: BadRows) -> None:
     text = row.text or ""
     lines = max(1, text.rstrip("\n").count("\n") + 1)  # a quote that is not closed swallows rows: each one is lost
     reason = f"{row.actual_columns} cells, {row.expected_columns} columns"
     if lines > 1:
         reason += f", in {lines} lines: a quote that is not closed?"
-    bad.add(file.name, None if row.number is None else row.number - data.csv.header, reason, text, lines)
+    bad.add(file.name, None if row.number is None else row.number - lines_above, reason, text, lines)
 
 
-def _read_options(names: list[str], config: CsvConfig) -> pa_csv.ReadOptions:
+def _blank_lines(file: SourceFile, data: TableConfig) -> int:
+    """Lines without text above the first row, which Arrow's reader would take for the header."""
+    text = after_lines(_decoded_start(file, data), data.csv.skip_lines)
+    return len(_LINE_END.findall(text[: len(text) - len(text.lstrip())]))
+
+
+def _decoded_start(file: SourceFile, data: TableConfig) -> str:
+    with readable(file), open_rows(file) as stream:
+        return stream.read(_HEADER_BYTES).decode(data.csv.encoding, "replace").removeprefix("\ufeff")
+
+
+def _read_options(names: list[str], config: CsvConfig, blank_lines: int) -> pa_csv.ReadOptions:
     return pa_csv.ReadOptions(
         # One thread: only so are the numbers of bad rows known, and parsing is the smallest part of the work.
         use_threads=False,
         block_size=BLOCK_BYTES,
         column_names=names,
-        skip_rows_after_names=int(config.header),
+        skip_rows=config.skip_lines + blank_lines,
+        skip_rows_after_names=config.header + config.skip_after_header,
         encoding="utf8" if config.encoding.lower().replace("-", "") == "utf8" else config.encoding,
     )
 
@@ -159,9 +265,7 @@ def csv_columns(file: SourceFile, data: TableConfig) -> list[str]:
     Raises:
         DataError: no header, or names that cannot be told apart.
     """
-    with readable(file), open_rows(file) as stream:
-        start = stream.read(_HEADER_BYTES)
-    first = _first_record(start, file, data)
+    first = _first_record(_decoded_start(file, data), file, data)
     names = list(data.csv.names) or _named(first)
     if len(names) != len(first):
         raise DataError(
@@ -171,9 +275,9 @@ def csv_columns(file: SourceFile, data: TableConfig) -> list[str]:
     return _check_names(names, file, data)
 
 
-def _first_record(start: bytes, file: SourceFile, data: TableConfig) -> list[str]:
+def _first_record(start: str, file: SourceFile, data: TableConfig) -> list[str]:
     with readable(file):
-        text = start.decode(data.csv.encoding, "replace").removeprefix("\ufeff")
+        text = after_lines(start, data.csv.skip_lines)
         csv.field_size_limit(_HEADER_BYTES)
         options: dict[str, Any] = {"quotechar": data.csv.quote} if data.csv.quote else {"quoting": csv.QUOTE_NONE}
         lines = io.StringIO(text.replace("\0", _NUL_SHOWN), newline="")  # csv refuses NUL without naming the file
@@ -187,6 +291,14 @@ def _first_record(start: bytes, file: SourceFile, data: TableConfig) -> list[str
             "Set data.csv.encoding (utf-16, latin-1), or data.format if it is no csv file.",
         )
     return first
+
+
+def after_lines(text: str, count: int) -> str:
+    """The text after so many lines, which end as Arrow's reader ends them."""
+    if not count:
+        return text
+    ends = [match.end() for match in itertools.islice(_LINE_END.finditer(text), count)]
+    return text[ends[-1] :] if len(ends) == count else ""
 
 
 def _named(first: list[str]) -> list[str]:
@@ -225,38 +337,11 @@ def _kept(names: Iterable[str], data: TableConfig, columns: tuple[str, ...] | No
 def read_jsonl(
     file: SourceFile, data: TableConfig, columns: tuple[str, ...] | None, bad: BadRows
 ) -> Iterator[pa.RecordBatch]:
-    """One JSON object a line. A key that a row lacks is a missing value."""
+    """One JSON object a line, or one array of objects. A key that a row lacks is a missing value."""
     with open_rows(file) as stream:
-        rows: list[dict[str, Any]] = []
-        for number, line in enumerate(_lines(stream), 1):
-            row = _json_row(line, number, file, bad)
-            if row is not None:
-                rows.append(row)
-            if len(rows) == BATCH_ROWS:
-                yield _json_batch(rows, data, columns)
-                rows = []
-        if rows:
-            yield _json_batch(rows, data, columns)
-
-
-def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    while line := stream.readline(BLOCK_BYTES):
-        yield line
-
-
-def _json_row(line: bytes, number: int, file: SourceFile, bad: BadRows) -> dict[str, Any] | None:
-    text = line.decode("utf-8-sig" if number == 1 else "utf-8", "replace").strip()
-    if not text:
-        return None
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        bad.add(file.name, number, f"no JSON ({error})", text)
-        return None
-    if isinstance(row, dict) and "\ufffd" not in text:
-        return row
-    bad.add(file.name, number, "not UTF-8" if isinstance(row, dict) else "no JSON object", text)
-    return None
+        rows = json_rows(stream, file.name, bad)
+        while batch := list(itertools.islice(rows, BATCH_ROWS)):
+            yield _json_batch(batch, data, columns)
 
 
 def _json_batch(rows: list[dict[str, Any]], data: TableConfig, columns: tuple[str, ...] | None) -> pa.RecordBatch:
@@ -359,6 +444,7 @@ def _single(batch: pa.RecordBatch, name: str, file: SourceFile) -> pa.Array:
             f"{file.name}: feature {name!r} holds {lengths.max()} values in one example; a column has one.",
             f"Leave it out (data.leave_out: [{name}]), or write one feature a value.",
             name,
+            f"holds {lengths.max()} values in one example",
         )
     positions = lengths.cumsum() - 1
     return column.flatten().take(pa.array(positions, pa.int64(), mask=lengths == 0))

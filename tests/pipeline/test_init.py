@@ -1,5 +1,7 @@
 """What `taxiway init` proposes: reasons, thresholds, and a file that loads again. No tfx, no TensorFlow."""
 
+import csv
+import io
 import random
 import subprocess
 import sys
@@ -129,9 +131,9 @@ def test_the_taxi_label_by_expression_has_its_bar(tmp_path):
 def test_dialects(tmp_path):
     (tmp_path / "a.csv").write_bytes("größe;y\n1,5;ja\n2,5;nein\n".encode("latin-1") * 20)
     (tmp_path / "b.csv").write_text("1|2|0\n3|4|1\n" * 20)
-    first = initialization.described(str(tmp_path / "a.csv")).csv
-    assert (first.delimiter, first.encoding) == (";", "latin-1")
-    second = initialization.described(str(tmp_path / "b.csv")).csv
+    first = initialization.described(str(tmp_path / "a.csv"))[0].csv
+    assert (first.delimiter, first.encoding) == (";", "cp1252")
+    second = initialization.described(str(tmp_path / "b.csv"))[0].csv
     assert (second.delimiter, second.header, second.names) == ("|", False, ("column_0", "column_1", "column_2"))
 
 
@@ -231,3 +233,225 @@ def test_the_command_line_loads_neither_tfx_nor_tensorflow(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "Written:" in done.stdout and (tmp_path / "c.yaml").exists()
+
+
+# What init may not do in silence
+
+
+def proposed(tmp_path, columns, label="y", sep=",", top="", bottom="", encoding="utf-8", **options):
+    """The configuration for a csv file of these columns beside a label, and what init says."""
+    rng = random.Random(5)
+    rows = len(next(iter(columns.values())))
+    whole = {"amount": [round(rng.gauss(100, 20), 2) for _ in range(rows)], **columns}
+    if sep == ";":
+        whole["amount"] = [str(value).replace(".", ",") for value in whole["amount"]]
+    if label not in whole:
+        whole[label] = [rng.randrange(2) for _ in range(rows)]
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=sep, lineterminator="\n")
+    writer.writerow(whole)
+    writer.writerows(zip(*whole.values(), strict=True))
+    path = tmp_path / "t.csv"
+    path.write_bytes((top + out.getvalue() + bottom).encode(encoding))
+    written = initialization.init(str(path), label, file=tmp_path / "c.yaml", force=True, **options)
+    config = configuration.load(written.file)
+    said = "\n".join(f"{text} [{key}]" for key, text in written.proposal.odd)
+    assert all(f"-> {text[:40]}" in written.text for _, text in written.proposal.odd)
+    return config, written.profile.columns, said
+
+
+def mixed(word, share, make, rows=400, seed=2):
+    rng = random.Random(seed)
+    return [word if rng.random() < share else make(rng) for _ in range(rows)]
+
+
+@pytest.mark.parametrize(
+    "word", ["?", "#N/A", "\\N", "n/a", "-", "--", "<NA>", ".", "(null)", "missing", " ?", "Unknown"]
+)
+@pytest.mark.parametrize("share", [0.01, 0.3])
+def test_a_word_among_numbers_is_missing(word, share, tmp_path):
+    config, columns, said = proposed(tmp_path, {"x": mixed(word, share, lambda rng: rng.randrange(99))})
+    assert columns["x"].kind == "int" and columns["x"].missing == config_rows(tmp_path).count(word)
+    assert word in config.data.csv.null_values
+    assert f"{word!r} ({columns['x'].missing:,}) is taken as missing" in said and "[data.csv.null_values]" in said
+
+
+def config_rows(tmp_path):
+    with open(tmp_path / "t.csv", newline="") as file:
+        return [row["x"] for row in csv.DictReader(file)]
+
+
+def test_a_word_that_is_a_value_elsewhere_is_missing_in_its_column_alone(tmp_path):
+    columns = {"x": mixed("-", 0.05, lambda rng: rng.random()), "grade": mixed("-", 0.3, lambda rng: rng.choice("AB"))}
+    config, profile, said = proposed(tmp_path, columns)
+    assert "-" in config.data.null_values["x"] and "-" not in config.data.csv.null_values
+    assert profile["x"].kind == "float" and profile["grade"].distinct == 3 and "[data.null_values (x)]" in said
+
+
+def test_an_unknown_word_needs_nearly_all_others_to_be_numbers(tmp_path):
+    config, columns, _ = proposed(tmp_path, {"x": mixed("oops", 0.03, lambda rng: rng.random())})
+    assert columns["x"].kind == "float" and "oops" in config.data.null_values["x"]
+    _, columns, said = proposed(tmp_path, {"x": mixed("oops", 0.15, lambda rng: rng.random())})
+    assert columns["x"].kind == "string" and "'oops'" in said and "read as text" in said
+
+
+@pytest.mark.parametrize(
+    ("make", "sep", "kind"),
+    [
+        (lambda n: f"{n:,.2f}", ",", "float:1,234.5"),
+        (lambda n: f"{int(n):,}", ",", "int:1,234"),
+        (lambda n: f"{n:.2f}".replace(".", ","), ";", "float:1,5"),
+        (lambda n: f"{n:,.2f}".translate(str.maketrans(",.", ".,")), ";", "float:1.234,5"),
+        (lambda n: f"{n:,.2f}".translate(str.maketrans(",.", " ,")), ";", "float:1 234,5"),
+        (lambda n: f"{n:,.2f}".translate(str.maketrans(",.", "\u00a0,")), ";", "float:1 234,5"),
+        (lambda n: f"{n:,.2f}".replace(",", "'"), ",", "float:1'234.5"),
+        (lambda n: f"${n:,.2f}", ",", "float:$1,234.5"),
+        (lambda n: f"{n % 100:.2f} €".replace(".", ","), ";", "float:1,5 €"),
+        (lambda n: f"{n % 100:.1f}%", ",", "float:1.5%"),
+        (lambda n: f"({n:.2f})" if int(n) % 3 else f"{n:.2f}", ",", "float:1.5"),
+        (lambda n: f"{n % 100:.1f} kg", ",", "float:1.5 kg"),
+        (lambda n: f"{int(n):>9} ", ",", ""),
+        (lambda n: f"{int(n) % 1000:05d}", ",", ""),
+        (lambda n: ["18-25", "26-35"][int(n) % 2], ",", ""),
+        (lambda n: ["36 months", "60 months"][int(n) % 2], ",", ""),
+        (lambda n: ".".join(str(int(n) * k % 255) for k in (3, 5, 7, 11)), ",", ""),
+        (lambda n: f"{int(n) % 900 + 100} {int(n) * 7 % 900 + 100} {int(n) * 3 % 900 + 100}", ",", ""),
+    ],
+)
+def test_numbers_in_other_ways_of_writing(make, sep, kind, tmp_path):
+    rng = random.Random(4)
+    numbers = [rng.uniform(1, 4_000_000) for _ in range(300)]
+    config, columns, said = proposed(tmp_path, {"x": [make(n) for n in numbers]}, sep=sep)
+    assert config.data.types.get("x", "") == kind
+    if kind:
+        assert "[data.types (x)]" in said and columns["x"].missing == 0 and columns["x"].kind == kind.partition(":")[0]
+    if kind in ("float:1,234.5", "float:$1,234.5", "float:1.234,5"):
+        assert columns["x"].greatest == pytest.approx(max(numbers), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["00501", "1234", "01234"], "begin with a zero"),
+        (["0x1F", "0x2A", "0x03"], "hexadecimal"),
+        (["12E4", "1234", "99E1"], "look like 12E4"),
+        (["9007199254740993", "12", "13"], "beyond 2^53"),
+    ],
+)
+def test_codes_are_text_and_said(values, words, tmp_path):
+    _, columns, said = proposed(tmp_path, {"x": values * 50})
+    assert columns["x"].kind == "string" and columns["x"].distinct == 3 and words in said
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+def test_counted_times(unit, factor, tmp_path):
+    rng = random.Random(1)
+    when = [(1_700_000_000 + rng.randrange(10**7)) * factor + rng.randrange(factor) for _ in range(200)]
+    config, columns, said = proposed(tmp_path, {"event_time": when})
+    assert config.data.types == {"event_time": f"time:{unit}"} and config.data.calendar["event_time"]
+    assert columns["event_time"].greatest == max(when) // factor and "seconds since 1970" in said
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "words"),
+    [
+        (["None", "Mild", "Severe"], {"None", "Mild", "Severe"}, "'None' (100) is a class"),
+        (["NA", "A", "B"], {"NA", "A", "B"}, "'NA' (100) is a class"),
+        (["yes", "no", "NA"], ("no", "yes"), "a missing label"),
+        (["yes", "no", "?"], ("no", "yes"), "a missing label"),
+        (["Yes", "yes ", "No"], ("No", "Yes"), "'yes ' is 'Yes' [label.spellings]"),
+        (["No churn", "Churn"], ("No churn", "Churn"), ""),
+        (["completed"] * 9 + ["cancelled"], ("completed", "cancelled"), "30 of 300 rows"),
+        (["a"] + ["b"] * 5, ("b", "a"), ""),
+        (["<=50K", "<=50K", ">50K"], ("<=50K", ">50K"), ""),
+        (["good", "bad", "bad"], ("good", "bad"), ""),
+        (["active", "cancelled", "cancelled"], ("active", "cancelled"), ""),
+        (["normal", "abnormal", "abnormal"], ("normal", "abnormal"), ""),
+        ([1, 2, 2], ("2", "1"), ""),
+        ([-1, 1, 1], ("-1", "1"), ""),
+        (["True", "True", "False"], ("false", "true"), ""),
+    ],
+)
+def test_classes_of_the_label(labels, classes, words, tmp_path):
+    rows = (labels * 300)[: 300 // len(labels) * len(labels)]
+    config, _, said = proposed(tmp_path, {"y": rows})
+    assert config.label.classes == classes if isinstance(classes, tuple) else set(config.label.classes) == classes
+    assert words in said
+    if len(classes) == 2:
+        assert config.label.positive == classes[-1]
+
+
+def test_a_numeric_label_is_a_regression_though_words_stand_in_it(tmp_path):
+    config, _, said = proposed(tmp_path, {"y": mixed("?", 0.04, lambda rng: rng.randrange(900))})
+    assert config.label.task == "regression" and "'?'" in said
+    config, _, _ = proposed(tmp_path, {"y": mixed("", 0, lambda rng: f"${rng.randrange(90_000):,}")})
+    assert config.label.task == "regression" and config.data.types == {"y": "float:$1,234.5"}
+
+
+def test_namibia(tmp_path):
+    config, columns, said = proposed(
+        tmp_path, {"country": ["NA", "NL", "NO"] * 60, "note": ["NA", "good", "fair"] * 60}
+    )
+    assert config.data.null_values == {"country": ("",)} and columns["country"].missing == 0
+    assert columns["note"].missing == 60 and "note: 'NA' (60) is taken as missing" in said
+
+
+def test_lines_that_are_no_rows_are_named(tmp_path):
+    columns = {"x": list(range(100))}
+    config, profile, said = proposed(tmp_path, columns, top="# by crm\n\n", bottom="Total,4950,\n1 row more\n")
+    assert config.data.csv.skip_lines == 2 and config.data.csv.footer == ("Total",) and profile["x"].rows == 100
+    assert "'# by crm'" in said and "'Total,4950,'" in said and "1 row cannot be read" in said
+
+
+def test_windows_1252_anywhere_in_the_file(tmp_path):
+    config, _, said = proposed(tmp_path, {"x": ["a" * 2000] * 199 + ["5 €"]}, encoding="cp1252")
+    assert config.data.csv.encoding == "cp1252" and "not UTF-8" in said
+
+
+def test_columns_that_cannot_be_used_are_left_out_with_the_reason(tmp_path, capsys):
+    import decimal
+
+    rows = 100
+    table = pa.table(
+        {
+            "price": [decimal.Decimal(i) / 7 for i in range(rows)],
+            "blob": pa.array([bytes([255, i]) for i in range(rows)], pa.binary()),
+            "tags": [["a"]] * rows,
+            "took": pa.array(range(rows), pa.duration("s")),
+            "at": pa.array(range(rows), pa.time32("s")),
+            "y": [i % 2 == 0 for i in range(rows)],
+        }
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    written = initialization.init(str(tmp_path / "t.parquet"), "y", file=tmp_path / "c.yaml")
+    initialization.show(written)
+    assert set(configuration.load(written.file).data.leave_out) == {"blob", "tags", "took", "at"}
+    shown = capsys.readouterr().out
+    assert "blob: left out of the examples: it holds bytes, no text, in 100 of 100 values" in shown
+    assert "duration[s], which is not one value a row" in shown
+
+
+def test_leave_out_and_format(tmp_path):
+    config, columns, _ = proposed(tmp_path, {"x": [1, 2] * 50, "z": [3, 4] * 50}, leave_out=["x"], form="csv")
+    assert config.data.leave_out == ("x",) and "x" not in columns and config.data.format == "csv"
+    with pytest.raises(UsageError, match=r"'amont'(.|\n)*'amount'"):
+        initialization.init(str(tmp_path / "t.csv"), "y", file=tmp_path / "d.yaml", leave_out=["amont"])
+    with pytest.raises(UsageError, match="the label needs"):
+        initialization.init(str(tmp_path / "t.csv"), "y", file=tmp_path / "d.yaml", leave_out=["y"])
+
+
+def test_too_few_rows_are_said(tmp_path):
+    assert "12 rows are too few" in proposed(tmp_path, {"x": range(12)})[2]
+    assert "'1' has 9 of 3,000 rows" in proposed(tmp_path, {"x": range(3000), "y": [1] * 9 + [0] * 2991})[2]
+
+
+def test_what_init_found_is_what_rows_are_read_by(tmp_path):
+    """The kinds and values of the profile are those of the same configuration's own reading."""
+    from components.example_gen.ingest import survey
+    from components.tables.files import list_files
+
+    columns = {"x": mixed("?", 0.1, lambda rng: f"${rng.random():.2f}"), "zip": ["01234", "99999"] * 200}
+    config, profile, _ = proposed(tmp_path, columns, top="# made\n", bottom="Total,,,\n")
+    (file,) = list_files(config.data)
+    seen = survey({"data": config.data.model_dump(mode="json"), "file": vars(file)})
+    assert seen["rows"] == 400 and not seen["bad"]["count"] and seen["kinds"]["zip"] == profile["zip"].kind == "string"

@@ -52,7 +52,13 @@ def zipped():
         ("t.parquet", b"PAR1 no parquet", "t.parquet cannot be read as parquet"),
         ("t.jsonl", b'{"x": 1, "y": 0}\n{"x": 2,\n[1]\n', "2 rows cannot be read.*row 2: no JSON"),
         ("t.tfrecord", b"x,y\n1,0\n" * 10, "t.tfrecord is damaged"),
-        ("t.xlsx", b"x,y\n1,0\n", "does not say which format"),
+        ("t.bin", b"\1\0\2\3" * 9, "neither its name nor its content says which format"),
+        ("t.csv", b"\xd0\xcf\x11\xe0" + b"\0" * 99, "an old Excel workbook.*Save its sheet as csv"),
+        ("t.csv", b"<!DOCTYPE html><html>403</html>", "is an HTML page"),
+        ("t.json", b'{"data": [{"x": 1}, {"x": 2}]}', "one JSON object whose value 'data' is an array"),
+        ("t.json", b'{\n "x": 1\n}', "one JSON object written over several lines"),
+        ("t.json", b'{"x": [1, 2], "y": [0, 1]}', "one JSON object of columns"),
+        ("t.json", b'[{"x": 1, "y": 0}, {"x": 2,', "cannot be read after its element 1"),
     ],
 )
 def test_bad_files(name, content, words, tmp_path):
@@ -164,21 +170,33 @@ def test_one_row_and_one_split(tmp_path):
 def test_parquet_with_huge_unsigned_numbers(tmp_path):
     pq.write_table(pa.table({"x": pa.array([2**64 - 1, 1], pa.uint64()), "y": [0, 1]}), tmp_path / "t.parquet")
     with pytest.raises(DataError, match="column 'x' is no int"):
-        make(tmp_path / "t.parquet", tmp_path / "o")
+        make(tmp_path / "t.parquet", tmp_path / "o", types={"x": "int"})
+    make(tmp_path / "t.parquet", tmp_path / "p")
+    assert {row["x"] for row in read_all(tmp_path / "p")} == {"18446744073709551615", "1"}
 
 
+TYPES = ["int", "time", "bool", "string", "time:ms", "float:1.234,5", "int:1,234", "float:1.5%"]
 CONFIGS = st.fixed_dictionaries(
     {},
     optional={
-        "types": st.dictionaries(st.sampled_from(["x", "y", "q"]), st.sampled_from(["int", "time", "bool", "string"])),
+        "types": st.dictionaries(st.sampled_from(["x", "y", "q"]), st.sampled_from(TYPES)),
         "split": st.fixed_dictionaries(
             {"by": st.sampled_from(["hash", "entity", "time"])}, optional={"column": st.sampled_from(["x", "y", ""])}
         ),
         "max_bad_rows": st.integers(0, 5),
         "csv": st.fixed_dictionaries(
-            {}, optional={"delimiter": st.sampled_from([",", ";", "\t", "x"]), "quote": st.sampled_from(['"', "", "'"])}
+            {},
+            optional={
+                "delimiter": st.sampled_from([",", ";", "\t", "x"]),
+                "quote": st.sampled_from(['"', "", "'"]),
+                "skip_lines": st.integers(0, 2),
+                "skip_after_header": st.integers(0, 2),
+                "footer": st.just(["x"]),
+                "trim": st.booleans(),
+            },
         ),
         "leave_out": st.lists(st.sampled_from(["x", "y"]), max_size=2),
+        "null_values": st.dictionaries(st.sampled_from(["x", "y", "q"]), st.just(["", "1", "é"])),
         "calendar": st.dictionaries(st.sampled_from(["x", "q"]), st.just(["hour"])),
     },
 )

@@ -29,7 +29,9 @@ from components.tables.bad_rows import BAD_ROWS_FILE, BadRows, check_allowed
 from components.tables.columns import Kind, calendar_columns, check_kinds, infer_kind, merge_kinds
 from components.tables.files import SourceFile
 from components.tables.reading import read
+from components.tables.rules import RULES_FILE, rules_of
 from components.tables.typed_rows import typed_batches
+from components.tables.words import WordCounts, known_words
 
 INGEST_FILE = "ingest.json"
 """Beside the splits: what was read, what the columns are, the order of the label's classes."""
@@ -78,7 +80,8 @@ def ingest(data: DataConfig, label: LabelConfig, folder: str, run: Run = run_her
     Args:
         data: Where the rows are.
         label: What is predicted.
-        folder: Gets `Split-train/`, `Split-eval/`, `ingest.json` and, if rows are bad, `bad_rows.jsonl`.
+        folder: Gets `Split-train/`, `Split-eval/`, `ingest.json`, `reading_rules.json` and, if rows are bad,
+            `bad_rows.jsonl`.
         run: Runs a stage on every file.
 
     Raises:
@@ -105,6 +108,8 @@ def ingest(data: DataConfig, label: LabelConfig, folder: str, run: Run = run_her
     )
     check_allowed(done.bad, data.max_bad_rows)
     _record(done, folder)
+    rules = rules_of(data, files[0].format, kinds, label.column, known_words(r["words"] for r in results))
+    _write_text(f"{folder}/{RULES_FILE}", rules.model_dump_json(indent=1))
     return done
 
 
@@ -231,18 +236,20 @@ def observe(job: Job) -> dict[str, Any]:
 def write(job: Job) -> dict[str, Any]:
     """Writes the examples of one file and counts them."""
     data, label, file = _parsed(job)
-    bad = BadRows()
+    bad, words = BadRows(), WordCounts()
     rows = dict.fromkeys(("read", "bad", "without_label", "left_out", *splits.SPLITS), 0)
     shard_bytes = data.shard_mib << 20
     writers = [SplitWriter(f"{job['folder']}/Split-{s}", job["part"], shard_bytes) for s in splits.SPLITS]
     with EncodeAndWrite(writers) as output:
         for columns in typed_batches(file, data, job["kinds"], bad, None):
-            output.put(*_labelled_and_split(columns, data, label, job, file, rows))
+            batch, split = _labelled_and_split(columns, data, label, job, file, rows)
+            words.add(batch, split == splits.SPLITS.index("train"))
+            output.put(batch, split)
     for writer in writers:
         writer.close(even_if_empty=job["part"] == 0)  # a reader of the split's folder must find a file
     rows.update({s: w.count for s, w in zip(splits.SPLITS, writers, strict=True)}, bad=bad.count)
     rows["read"] += bad.count
-    return {"rows": rows, "bad": bad.to_json()}
+    return {"rows": rows, "bad": bad.to_json(), "words": words.to_json()}
 
 
 def _labelled_and_split(

@@ -66,7 +66,8 @@ def predict(
         tensors = _tensors(folder, inputs)
         rules = read_rules(folder) if folder else None
         reader = _Reader(rules, {column: inputs[tensor][0] for column, tensor in tensors.items()})
-        answers, names = [], set()
+        answers: list[dict[str, Any]] = []
+        names: set[str] = set()
         for batch in reader.batches(as_source(rows)):
             names.update(reader.named(batch))
             columns = {tensors[name]: array for name, array in reader.columns(batch).items()}

@@ -67,7 +67,9 @@ class RowNotes:
 
     def _unknown(self, known: list[str]) -> list[str]:
         names = self.columns("unknown")
-        told = [f"{name!r} is no column that training knew, and is not used. {near_names(name, known)}" for name in names]
+        told = [
+            f"{name!r} is no column that training knew, and is not used. {near_names(name, known)}" for name in names
+        ]
         more = [f"{len(names) - MOST_NAMED} more columns are unknown too."] if len(names) > MOST_NAMED else []
         return [sentence.rstrip() for sentence in told[:MOST_NAMED]] + more
 

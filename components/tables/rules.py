@@ -50,7 +50,14 @@ class ReadingRules(Section):
 
     @field_serializer("words")
     def _sorted(self, words: dict[str, KnownWords]) -> dict[str, Any]:
-        return {name: {"words": sorted(w.words), "unseen_share": w.unseen_share} for name, w in words.items()}
+        return {
+            name: {
+                "words": sorted(known.words),
+                "held_words": sorted(known.held_words),
+                "unseen_share": known.unseen_share,
+            }
+            for name, known in words.items()
+        }
 
     def table_of(self, path: str, file_format: str = "auto") -> TableConfig:
         """How a file of rows for the model is read.

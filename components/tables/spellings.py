@@ -43,11 +43,11 @@ def _spellings(value: Any) -> tuple[str, ...]:
 def _spelled(candidates: tuple[str, ...], known: KnownWords | None) -> bytes:
     """The first spelling that training had, else the first."""
     texts = [candidate.encode() for candidate in candidates]
-    return next((text for text in texts if known is not None and known.has(text)), texts[0])
+    return next((text for text in texts if known is not None and known.occurred(text)), texts[0])
 
 
 def _respelled(value: bytes | None, known: KnownWords) -> bytes | None:
-    if value is None or known.has(value):
+    if value is None or known.occurred(value):
         return value
     text = value.decode("utf-8", "replace")
     return _spelled(next((words for words in (_TRUE, _FALSE) if text in words), (text,)), known) if text else value

@@ -24,11 +24,18 @@ class KnownWords(Section):
 
     words: frozenset[str]
     """Hashes of the words of the training rows."""
+    held_words: frozenset[str] = frozenset()
+    """Hashes of the words that only rows held back from training have."""
     unseen_share: float | None = None
     """Share of the words of the rows held back from training that training had not; None: no rows were held back."""
 
     def has(self, word: bytes) -> bool:
+        """Whether training had the word."""
         return hash_word(word) in self.words
+
+    def occurred(self, word: bytes) -> bool:
+        """Whether any row of the data had it."""
+        return hash_word(word) in self.words or hash_word(word) in self.held_words
 
 
 def hash_word(word: bytes) -> str:
@@ -103,8 +110,9 @@ def _merged(parts: list[Mapping[str, Any] | None]) -> KnownWords | None:
         train.update(part["train"])
         for word, count in part["held"].items():
             held[word] = held.get(word, 0) + count
-    if len(train) > MOST_WORDS:
+    if max(len(train), len(held)) > MOST_WORDS:
         return None
     total = sum(held.values())
     unseen = sum(count for word, count in held.items() if word not in train)
-    return KnownWords(words=frozenset(train), unseen_share=unseen / total if total else None)
+    others = frozenset(held) - train
+    return KnownWords(words=frozenset(train), held_words=others, unseen_share=unseen / total if total else None)

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from components.contract import READING_RULES_FILE
@@ -26,7 +26,22 @@ from tests.components.example_gen.rows import read_split
 
 KINDS = ("int", "float", "bool", "text", "time")
 DTYPES = {"int": "int64", "bool": "int64", "time": "int64", "float": "float32", "string": "string"}
-WORDS = ("NA", "null", "True", "false", "0x1F", "", "7", "1,5", "2024-01-01", "None", 'say "x"', "a;b", "inf", "ünïcode")
+WORDS = (
+    "NA",
+    "null",
+    "True",
+    "false",
+    "0x1F",
+    "",
+    "7",
+    "1,5",
+    "2024-01-01",
+    "None",
+    'say "x"',
+    "a;b",
+    "inf",
+    "ünïcode",
+)
 NAMES = (" padded ", "größe", "a,b", "x.y", "self", "", "when", "Fare (USD)", "\t tab", "categories")
 FORMATS = ("csv", "parquet", "jsonl")
 
@@ -127,7 +142,13 @@ DIALECTS = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+# Without shrinking: each example is a whole ingestion, and the table that fails is small anyhow.
+@settings(
+    max_examples=20,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 @given(made=tables(), dialect=DIALECTS)
 def test_every_row_is_read_as_it_was_learned(name: str, made: Any, dialect: Any, tmp_path_factory: Any) -> None:
     table, kinds = made
@@ -143,7 +164,7 @@ def test_every_row_is_read_as_it_was_learned(name: str, made: Any, dialect: Any,
         folder / "out",
         csv={"delimiter": dialect["delimiter"], "quote": dialect["quote"], "encoding": encoding},
         types=dict.fromkeys(times, "time"),
-        calendar=dict.fromkeys(times, ["month", "day", "weekday", "hour", "minute"]),
+        calendar={time: ["month", "day", "weekday", "hour", "minute"] for time in times},
     )
     expected = learned(folder / "out")
     reader = TrainedReader(rules, inputs_of(rules))
@@ -153,3 +174,150 @@ def test_every_row_is_read_as_it_was_learned(name: str, made: Any, dialect: Any,
         {n: v.isoformat() if isinstance(v, datetime.datetime) else v for n, v in row.items()} for row in rows_of(table)
     ]
     assert asked(TrainedReader(rules, inputs_of(rules)), RowSource(given=given_rows)) == expected
+
+
+# ---- one rule at a time, on rules written by hand ----
+
+RULES = ReadingRules(
+    format="csv",
+    table={"csv": {"delimiter": ";", "null_values": ["", "NA", "?"]}, "calendar": {"when": ["month", "hour"]}},
+    kinds={
+        "fare": "float", "seats": "int", "flags": "string", "member": "string", "when": "time", "unnamed_5": "int",
+        "y": "int",
+    },
+    label="y",
+    words={"member": {"words": ["3cbc87c7", "60a33e6c"], "unseen_share": 0.25}},
+)  # fmt: skip
+INPUTS = {
+    "fare": "float32", "seats": "int64", "flags": "string", "member": "string", "when_month": "int64",
+    "when_hour": "int64", "unnamed_5": "int64",
+}  # fmt: skip
+
+
+def read_given(*rows: dict[str, Any], rules: ReadingRules | None = RULES) -> tuple[dict[str, list[Any]], list[str]]:
+    reader = TrainedReader(rules, INPUTS)
+    (batch,) = reader.batches(RowSource(given=rows))
+    columns = {name: array.to_pylist() for name, array in reader.columns(batch).items()}
+    return columns, reader.sentences("Version 7")
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "expected"),
+    [
+        ({"fare": "?"}, "fare", None),
+        ({"fare": "NA"}, "fare", None),
+        ({"fare": ""}, "fare", None),
+        ({"fare": float("nan")}, "fare", None),
+        ({"fare": "inf"}, "fare", None),
+        ({"fare": " 2.5"}, "fare", 2.5),
+        ({"fare": 0.1}, "fare", 0.10000000149011612),
+        ({" fare ": 1}, "fare", 1.0),
+        ({"seats": "3.0"}, "seats", 3),
+        ({"seats": 3.0}, "seats", 3),
+        ({"seats": "9007199254740993"}, "seats", 2**53 + 1),
+        ({"flags": "0x1F"}, "flags", b"0x1F"),
+        ({"flags": 31}, "flags", b"31"),
+        ({"flags": ""}, "flags", None),
+        ({"member": True}, "member", b"True"),
+        ({"member": "True"}, "member", b"True"),
+        ({"member": "true"}, "member", b"True"),
+        ({"member": False}, "member", b"False"),
+        ({"when": "2024-06-06T12:00:00+02:00"}, "when_hour", 10),
+        ({"when": "2024-06-06"}, "when_month", 6),
+        ({"when": 1717668000}, "when_month", 6),
+        ({"when_month": 4}, "when_month", 4),
+        ({"when": None, "when_month": "4"}, "when_month", 4),
+        ({"": 5}, "unnamed_5", 5),
+        ({"Unnamed: 4": 5}, "unnamed_5", 5),
+        ({"unnamed_3": 5}, "unnamed_5", 5),
+    ],
+)  # fmt: skip
+def test_a_value_given_is_converted_as_the_csv_reader_does(row: dict[str, Any], column: str, expected: object) -> None:
+    columns, _ = read_given(row)
+    assert columns[column] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"fare": "x"}, "the rows, row 1: column 'fare' is no float: 'x'"),
+        ({"seats": 2.5}, "column 'seats' is no int: '2.5'"),
+        ({"seats": "2.5"}, "column 'seats' is no int"),
+        ({"seats": 1e300}, "column 'seats' is no int"),
+        ({"when": "yesterday"}, "column 'when' is no time: 'yesterday'"),
+        ({"fare": [1]}, "column 'fare' is no float"),
+        ({"fair": 1}, "Row 0 has none of the model's columns; it has 'fair'.\nDid you mean 'fare'"),
+        ({}, "it has nothing"),
+    ],
+)
+def test_a_value_of_another_kind_is_named(row: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_given(row)
+    assert message in str(caught.value)
+
+
+def test_what_must_be_said_of_rows_is_said() -> None:
+    row = {"fare": 1, "seats": 1, "flags": "a", "when": "2024-01-01", "unnamed_5": 1, "y": 0}
+    assert read_given({**row, "member": True})[1] == []
+    _, said = read_given({**row, "member": "Maybe", "when": None, "fair": 2})
+    assert said == [
+        "The model also takes 'when_month' (made of 'when'), 'when_hour' (made of 'when'): missing in the row.",
+        "'fair' is no column that training knew, and is not used. Did you mean 'fare'?",
+        "'member': 1 of 1 texts (100.0%) were never seen in training ('Maybe'); of the rows held back from training "
+        "it was 25.0%.",
+    ]
+    assert read_given(*[{**row, "member": True}] * 3, {**row, "member": "Maybe"})[1] == []  # no more than training had
+
+
+def test_a_version_without_rules_says_so_and_is_read_by_the_default_ones() -> None:
+    columns, said = read_given({"fare": "NA", "seats": "3", "member": True, "y": 1}, rules=None)
+    assert (columns["fare"], columns["seats"], columns["member"]) == ([None], [3], [b"true"])
+    assert said[0].startswith("Version 7 carries no rules of reading")
+    assert "'y'" not in "".join(said)
+
+
+def test_columns_without_a_name_are_matched_in_order_where_as_many_are_there() -> None:
+    known = ["a", "unnamed_2", "unnamed_5"]
+    assert trained_names(["a", "unnamed_1", "unnamed_4"], known) == {"unnamed_1": "unnamed_2", "unnamed_4": "unnamed_5"}
+    assert trained_names(["a", "unnamed_1"], known) == {}
+    assert trained_names([" a", "unnamed_2", "b "], known) == {" a": "a"}
+    assert trained_names(["a", " a"], known) == {}
+
+
+def test_a_file_of_another_dialect_is_told_how_training_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("fare,seats\n1,2\n")
+    with pytest.raises(DataError, match="read as its training read them: csv with the delimiter ';'"):
+        list(TrainedReader(RULES, INPUTS).batches(RowSource(path=str(tmp_path / "a.csv"))))
+    (tmp_path / "b.csv").write_text("fare;seats\n1;2;3\n")
+    with pytest.raises(DataError, match="row 1: 3 cells, 2 columns"):
+        list(TrainedReader(RULES, INPUTS).batches(RowSource(path=str(tmp_path / "b.csv"))))
+    with pytest.raises(DataError, match="There is no file"):
+        list(TrainedReader(RULES, INPUTS).batches(RowSource(path=str(tmp_path / "none.csv"))))
+
+
+def test_only_the_first_rows_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("fare;member\n" + "1;True\n" * 9)
+    source = RowSource(path=str(tmp_path / "a.csv"), limit=4)
+    assert sum(batch.rows.num_rows for batch in TrainedReader(RULES, INPUTS).batches(source)) == 4
+
+
+def test_rules_are_written_without_a_place_and_read_strictly(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\nx,0\nz,1\nx,1\n")
+    train(tmp_path / "t.csv", tmp_path / "out")
+    text = (tmp_path / "out" / RULES_FILE).read_text(encoding="utf-8")
+    assert str(tmp_path) not in text
+    version = tmp_path / "1"
+    (version / "assets.extra").mkdir(parents=True)
+    assert read_rules(version) is None
+    place = version / READING_RULES_FILE
+    place.write_text(text, encoding="utf-8")
+    assert read_rules(version).kinds == {"a": "string", "y": "int"}
+    for spoilt, message in (
+        (text.replace('"version": 1', '"version": 2'), "of form 2"),
+        (text.replace('"kinds"', '"sorts"'), "cannot be read"),
+        (text.replace('"delimiter"', '"divider"'), "cannot be read"),
+        (text[:-9], "cannot be read"),
+    ):
+        place.write_text(spoilt, encoding="utf-8")
+        with pytest.raises(ServingError, match=message):
+            read_rules(version)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.tables.trained_rows import RowSource
+from components.tables.row_source import RowSource
 
 _FIRST_BYTES = 4096
 _SHOWN = "standard input"
@@ -32,7 +32,7 @@ def source(file: Path | None, limit: int | None) -> Iterator[RowSource]:
         kept = Path(folder, "rows")
         with kept.open("wb") as out:
             shutil.copyfileobj(sys.stdin.buffer, out)
-        if not kept.read_bytes().strip():
+        if not _first_bytes(kept).strip():
             yield RowSource(limit=limit)
             return
         kind, suffix = guess_format(kept)
@@ -52,7 +52,8 @@ def guess_format(file: Path) -> tuple[str, str]:
 
 
 def _first_bytes(file: Path) -> bytes:
-    start = file.open("rb").read(_FIRST_BYTES)
+    with file.open("rb") as rows:
+        start = rows.read(_FIRST_BYTES)
     if start.startswith(b"\x1f\x8b"):
         with contextlib.suppress(OSError, EOFError, zlib.error), gzip.open(file) as unpacked:
             return unpacked.read(_FIRST_BYTES)

@@ -25,8 +25,8 @@ class TabularExampleGen(base_beam_component.BaseBeamComponent):
     """Reads csv, Parquet, JSON lines or TFRecord; labels, splits and writes `tf.Example`s.
 
     The `Examples` artifact has the splits `train` and `eval` in gzipped TFRecord files, custom properties `span`,
-    `input_fingerprint` (of the content), `classes` (JSON) and `rows_*` (counts), and beside its splits `ingest.json`
-    and, if rows were bad, `bad_rows.jsonl`.
+    `input_fingerprint` (of the content), `classes` (JSON) and `rows_*` (counts), and beside its splits `ingest.json`,
+    `reading_rules.json` (which a pushed version carries) and, if rows were bad, `bad_rows.jsonl`.
     """
 
     SPEC_CLASS = TabularExampleGenSpec

@@ -89,15 +89,15 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     folder, target = job["model"], Path(job["target"])
     found = steps.find_files(folder, job["source"])
     target.parent.mkdir(parents=True, exist_ok=True)
-    score = steps.Score(folder, steps.output_kinds(found, folder))
-    schema = steps.output_schema(found, score, folder)
+    kinds = steps.output_kinds(found, folder)
+    schema = steps.output_schema(found, kinds, folder)
     pipeline = beam.Pipeline(options=PipelineOptions(job["beam_args"], save_main_session=False))
     tables = (
         pipeline
         | "Files" >> beam.Create(found)
         | "Read" >> beam.FlatMap(steps.read_batches, folder)
         | "Spread" >> beam.Reshuffle()
-        | "Score" >> beam.ParDo(score)
+        | "Score" >> beam.ParDo(steps.Score(folder, kinds))
     )
     tables | "Write" >> steps.write(target, schema)
     result = pipeline.run()

@@ -20,8 +20,9 @@ from components.serving.servable import Servable, disable_xla
 from components.tables.columns import convert, infer_kind, is_text, merge_kinds
 from components.tables.files import SourceFile
 from components.tables.row_notes import RowNotes
+from components.tables.row_source import RowSource
 from components.tables.rules import read_rules
-from components.tables.trained_rows import RawBatch, RowSource, TrainedReader
+from components.tables.trained_rows import RawBatch, TrainedReader
 
 COUNTERS = "taxiway"
 _OUTPUT_TYPES = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
@@ -91,7 +92,7 @@ class Score(beam.DoFn):  # type: ignore[misc]
             table = _with(table, name, values)
         if count:
             for (what, column), number in reader.notes.counts.items():
-                beam.metrics.Metrics.counter(f"{COUNTERS}/{what}", column).inc(number)
+                beam.metrics.Metrics.counter(f"{COUNTERS}/{what}", f":{column}").inc(number)  # no name may be empty
         return table
 
 
@@ -101,7 +102,7 @@ def collected_notes(counters: list[Any]) -> RowNotes:
     for counter in counters:
         place, _, what = counter.key.metric.namespace.partition("/")
         if place == COUNTERS:
-            notes.counts[what, counter.key.metric.name] += counter.committed or 0
+            notes.counts[what, counter.key.metric.name.removeprefix(":")] += counter.committed or 0
     return notes
 
 
@@ -176,12 +177,13 @@ def _free(name: str, taken: list[str]) -> str:
     return name if name not in taken else _free(f"model_{name}", taken)
 
 
-def output_schema(files: list[SourceFile], step: Score, folder: str) -> pa.Schema:
+def output_schema(files: list[SourceFile], kinds: Mapping[str, str], folder: str) -> pa.Schema:
     """The schema of what is written: the first file's columns and the model's answers to its first row.
 
     Raises:
         DataError: There is no row.
     """
+    step = Score(folder, kinds)  # one of its own: a loaded model cannot be sent to a worker
     step.setup()
     first = next((batch for file in files for batch in reader_of(folder).read_file(file)), None)
     if first is None:

@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components import servables, subprocesses
 from components.contract import SERVING_RAW
 from components.errors import DataError, ServingError
-from components.tables.rules import read_rules
-from components.tables.trained_rows import RowSource, TrainedReader
+from components.tables.row_source import RowSource
+
+if TYPE_CHECKING:
+    from components.tables.trained_rows import TrainedReader
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,9 @@ def trained_reader(model: str, dtypes: Mapping[str, str]) -> TrainedReader:
     Raises:
         DataError: The model's columns are not known.
     """
+    from components.tables.rules import read_rules
+    from components.tables.trained_rows import TrainedReader
+
     if not dtypes:
         raise DataError(
             f"The model in {model} has no signature {SERVING_RAW!r}, so its columns are not known.",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ from components.errors import DataError
 from components.serving.client import RestClient, as_arrays
 from components.serving.predict import Scored, as_source
 from components.serving.rows import answers_by_row
+from components.tables.row_source import RowSource
 from components.tables.rules import ReadingRules, read_rules
-from components.tables.trained_rows import RawBatch, RowSource, TrainedReader
+from components.tables.trained_rows import TrainedReader
 
 ROWS_A_REQUEST = 512
 _DTYPES = {"DT_STRING": "string", "DT_INT64": "int64", "DT_FLOAT": "float32", "DT_BOOL": "bool", "DT_DOUBLE": "float64"}
@@ -69,7 +69,7 @@ def predict(
         answers: list[dict[str, Any]] = []
         names: set[str] = set()
         for batch in reader.batches(as_source(rows)):
-            names.update(reader.named(batch))
+            names.update(batch.rows.schema.names)
             columns = {tensors[name]: array for name, array in reader.columns(batch).items()}
             answers += [a for part in _parts(columns, batch.rows.num_rows) for a in _ask(client, part, inputs)]
     finally:
@@ -83,13 +83,12 @@ class _Reader(TrainedReader):
 
     def __init__(self, rules: ReadingRules | None, dtypes: Mapping[str, str]) -> None:
         super().__init__(rules, dtypes)
-        self._by_tensor = {} if rules else dtypes
+        self._by_tensor: Mapping[str, str] = {} if rules else dtypes
 
-    def named(self, batch: RawBatch) -> dict[str, pa.Array]:
-        if self._by_tensor:
-            names = [n if n in self._by_tensor else _safe(n, self._by_tensor) for n in batch.rows.schema.names]
-            batch = replace(batch, rows=batch.rows.rename_columns(names))
-        return super().named(batch)
+    def trained_names(self, names: Iterable[str]) -> dict[str, str]:
+        names = list(names)
+        tensors = {name: _safe(name, self._by_tensor) for name in names if name not in self._by_tensor}
+        return {**super().trained_names(names), **{n: tensor for n, tensor in tensors.items() if tensor != n}}
 
 
 def _folder(serving_directory: str | Path | None, version: int, inputs: Mapping[str, Any]) -> Path | None:

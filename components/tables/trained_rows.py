@@ -7,7 +7,7 @@ values, same kinds, same calendar parts. No tfx, no TensorFlow.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,31 +23,13 @@ from components.tables.columns import calendar_columns, encodable, is_text
 from components.tables.files import SourceFile, is_remote, list_files, locate
 from components.tables.reading import read, rows_batch
 from components.tables.row_notes import RowNotes, near_names
+from components.tables.row_source import RowSource
 from components.tables.rules import ReadingRules, default_rules
 from components.tables.typed_rows import convert_batch
 
 BATCH_ROWS = 4096
 GIVEN = SourceFile("the rows", "jsonl")
 _DTYPES = {"int64": pa.int64(), "float32": pa.float32()}
-
-
-@dataclass(frozen=True)
-class RowSource:
-    """Where rows to be scored come from.
-
-    Attributes:
-        path: A file, a folder or a glob; empty: `given` holds them.
-        given: Python values by column.
-        file_format: Of `path`; `auto`: by its name.
-        shown: How messages call it; empty: by its path.
-        limit: Most rows; None: all.
-    """
-
-    path: str = ""
-    given: Sequence[Mapping[str, Any]] = ()
-    file_format: str = "auto"
-    shown: str = ""
-    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -164,9 +146,9 @@ class TrainedReader:
             raise DataError(problem, remedy) from error
 
     def _check_rows(self, rows: Sequence[Mapping[str, Any]], before: int) -> None:
-        known = {*self._kinds, *trained_names({name for row in rows for name in row}, self._kinds)}
+        trained = self.trained_names({name for row in rows for name in row})
         for number, row in enumerate(rows, before):
-            if not known & set(row):
+            if not any(trained.get(name, name) in self._kinds for name in row):
                 self._refuse_table(f"Row {number}", row)
 
     def _refuse_table(self, where: str, names: Any) -> None:
@@ -199,7 +181,7 @@ class TrainedReader:
     def named(self, batch: RawBatch) -> dict[str, pa.Array]:
         """The columns under their names in training."""
         names = batch.rows.schema.names
-        trained = trained_names(names, self.known)
+        trained = self.trained_names(names)
         for name, new in trained.items():
             if name.startswith("unnamed_"):
                 self.notes.counts["unnamed", f"{new}\t{name}"] += 1
@@ -208,6 +190,10 @@ class TrainedReader:
             if trained.get(name, name) not in self.known and (self.carried or near_names(name, self.known)):
                 self.notes.counts["unknown", name] += 1
         return {trained.get(n, n): array for n, array in zip(names, batch.rows.columns, strict=True)}
+
+    def trained_names(self, names: Iterable[str]) -> dict[str, str]:
+        """The names in training of those columns that have another one in the rows."""
+        return trained_names(names, self.known)
 
     def _prepared(self, array: pa.Array, name: str, file_format: str) -> pa.Array:
         """Values as csv's reader hands them on: missing words missing, texts as training spelled them."""
@@ -261,9 +247,9 @@ class TrainedReader:
             *said,
         ]
 
-    def ignored(self, names: Any) -> list[str]:
+    def ignored(self, names: Iterable[str]) -> list[str]:
         """The columns of the rows that the model does not take, such as the label."""
-        trained = trained_names(names, self.known)
+        trained = self.trained_names(names)
         return sorted(name for name in names if trained.get(name, name) not in self._kinds)
 
 

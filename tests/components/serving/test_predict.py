@@ -13,7 +13,7 @@ from components.serving.directory import ServingDirectory
 from components.serving.predict import predict, score
 from components.serving.rows import answers_by_row
 from components.subprocesses import Outcome
-from components.tables.trained_rows import RowSource
+from components.tables.row_source import RowSource
 from tests.components.serving import models
 from tests.components.serving.learned import Learned
 

@@ -20,8 +20,9 @@ from components.errors import DataError, ServingError
 from components.example_gen.config import DataConfig, LabelConfig
 from components.example_gen.ingest import ingest
 from components.tables.column_names import trained_names
+from components.tables.row_source import RowSource
 from components.tables.rules import RULES_FILE, ReadingRules, read_rules
-from components.tables.trained_rows import RowSource, TrainedReader
+from components.tables.trained_rows import TrainedReader
 from tests.components.example_gen.rows import read_split
 
 KINDS = ("int", "float", "bool", "text", "time")

@@ -13,6 +13,7 @@ from typing import Any
 
 from components import servables, subprocesses
 from components.errors import DataError, ServingError
+from components.serving.predict import without_rules
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def score_files(
         raise DataError(f"{target} ends in neither .parquet nor .csv.", "Name the output with one of them.")
     job = {
         "model": str(folders[number]),
-        "name": f"Version {number}",
+        "version": number,
         "source": source,
         "target": str(target),
         "beam_args": list(beam_args),
@@ -105,7 +106,11 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     reader = steps.reader_of(folder)
     reader.notes = steps.collected_notes(result.metrics().query(beam.metrics.MetricsFilter())["counters"])
     written = sorted(str(p) for p in target.parent.glob(f"{target.stem}-*{target.suffix}"))
-    return {"rows": reader.notes.counts["rows", ""], "files": written, "notes": reader.sentences(job["name"])}
+    return {
+        "rows": reader.notes.counts["rows", ""],
+        "files": written,
+        "notes": reader.sentences(without_rules(job["version"])),
+    }
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def predict(
     if not source.path and not source.given:
         return Scored([], number, "", [])
     with tempfile.NamedTemporaryFile(prefix="taxiway-predict-", suffix=".log", delete=False) as log:
-        job = {"model": str(folders[number]), "name": f"Version {number}", "source": asdict(source)}
+        job = {"model": str(folders[number]), "version": number, "source": asdict(source)}
     outcome = subprocesses.run("components.serving.predict", job, log.name, timeout_seconds=timeout_seconds)
     subprocesses.raise_again(outcome, ServingError)
     Path(log.name).unlink(missing_ok=True)  # kept only where it explains an error
@@ -112,8 +112,13 @@ def score(job: dict[str, Any]) -> dict[str, Any]:
             names.update(dict.fromkeys(batch.rows.schema.names))
             columns = {name: array.to_pylist() for name, array in reader.columns(batch).items()}
             answers += answers_by_row(model.run(SERVING_RAW, requests.tensors_from_columns(columns, inputs)))
-    notes = reader.sentences(job["name"])
+    notes = reader.sentences(without_rules(job["version"]))
     return {"answers": answers, "signature": SERVING_RAW, "ignored": reader.ignored(names), "notes": notes}
+
+
+def without_rules(version: int) -> str:
+    """Why a version has no rules of reading."""
+    return f"Version {version} carries no rules of reading (an earlier Taxiway read the rows of its training)"
 
 
 def trained_reader(model: str, dtypes: Mapping[str, str]) -> TrainedReader:

@@ -16,7 +16,7 @@ from components import servables
 from components.contract import PREDICTIONS, PROBABILITIES, SERVING_RAW, SIGNATURE_INPUTS_FILE
 from components.errors import DataError
 from components.serving.client import RestClient, as_arrays
-from components.serving.predict import Scored, as_source
+from components.serving.predict import Scored, as_source, without_rules
 from components.serving.rows import answers_by_row
 from components.tables.row_source import RowSource
 from components.tables.rules import ReadingRules, read_rules
@@ -74,8 +74,9 @@ def predict(
             answers += [a for part in _parts(columns, batch.rows.num_rows) for a in _ask(client, part, inputs)]
     finally:
         client.close()
-    called = f"Version {asked}" if folder else f"Version {asked}, which lies in no serving directory here,"
-    return Scored(answers, asked, SERVING_RAW, reader.ignored(names), tuple(reader.sentences(called)))
+    elsewhere = f"Version {asked} lies in no serving directory here, so how its training read rows is not known"
+    notes = reader.sentences(without_rules(asked) if folder else elsewhere)
+    return Scored(answers, asked, SERVING_RAW, reader.ignored(names), tuple(notes))
 
 
 class _Reader(TrainedReader):

@@ -17,7 +17,8 @@ class RowNotes:
 
     Attributes:
         counts: By what is counted and its column; `rows`, `present` (values), `words`, `unseen` (words), `unknown`
-            (columns) and `unnamed` (columns read under the trained name, with the name in the file after a tab).
+            (columns), `unnamed` (columns read under the trained name, with the name in the file after a tab), and
+            `without_label` (the label that files without a header lack).
     """
 
     def __init__(self) -> None:
@@ -52,9 +53,9 @@ class RowNotes:
 
     def _renamed(self) -> list[str]:
         pairs = [name.split("\t") for name in self.columns("unnamed")]
-        return [
-            f"The column {there!r} is read as {trained!r}, the name it had in training." for trained, there in pairs
-        ]
+        named = [f"The column {here!r} is read as {there!r}, the name it had in training." for there, here in pairs]
+        missing = "The rows have no header and one column less than in training: taken to be without the label"
+        return [*named, *(f"{missing} {label!r}." for label in self.columns("without_label"))]
 
     def _missing(self, inputs: Mapping[str, str]) -> list[str]:
         lacking = [column for column in inputs if not self.counts["present", column]]

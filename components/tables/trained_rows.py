@@ -20,8 +20,9 @@ from components.tables import spellings
 from components.tables.bad_rows import BadRows
 from components.tables.column_names import trained_names
 from components.tables.columns import calendar_columns, encodable, is_text
+from components.tables.config import TableConfig
 from components.tables.files import SourceFile, is_remote, list_files, locate
-from components.tables.reading import read, rows_batch
+from components.tables.reading import csv_columns, read, rows_batch
 from components.tables.row_notes import RowNotes, near_names
 from components.tables.row_source import RowSource
 from components.tables.rules import ReadingRules, default_rules
@@ -125,13 +126,25 @@ class TrainedReader:
         """
         before, bad = 0, BadRows()
         with self._plain_errors(file, shown):
-            for batch in read(file, self.rules.table_of(file.path), None, bad):
+            for batch in read(file, self._table_of(file), None, bad):
                 _refuse(bad)
                 for start in range(0, batch.num_rows, BATCH_ROWS):
                     part = batch.slice(start, BATCH_ROWS)
                     yield RawBatch(part, file, before + start)
                 before += batch.num_rows
             _refuse(bad)
+
+    def _table_of(self, file: SourceFile) -> TableConfig:
+        """How the file is read. Where no header tells it, a column less than in training is the label's."""
+        table, label = self.rules.table_of(file.path), self.rules.label
+        if file.format != "csv" or label not in table.csv.names or _has_columns(file, table):
+            return table
+        names = tuple(name for name in table.csv.names if name != label)
+        shorter = table.model_copy(update={"csv": table.csv.model_copy(update={"names": names})})
+        if not _has_columns(file, shorter):
+            return table
+        self.notes.counts["without_label", label] += 1
+        return shorter
 
     @contextlib.contextmanager
     def _plain_errors(self, file: SourceFile, shown: str) -> Iterator[None]:
@@ -232,25 +245,27 @@ class TrainedReader:
             self.notes.counts["unseen", name] += sum(entry["counts"] for entry in unseen)
             self.notes.add_unseen(name, (entry["values"] for entry in unseen))
 
-    def sentences(self, version: str) -> list[str]:
+    def sentences(self, without_rules: str = "") -> list[str]:
         """What must be said of the rows read so far.
 
         Args:
-            version: How the model is called.
+            without_rules: Why there are none, where none were given.
         """
         made_of = {name: self._made_of.get(name, name) for name in self.dtypes}
         said = self.notes.sentences(made_of, self.rules.words, self.known)
-        if self.carried:
-            return said
-        return [
-            f"{version} carries no rules of reading (an earlier Taxiway pushed it): the default rules read the rows.",
-            *said,
-        ]
+        return said if self.carried else [f"{without_rules}: the default rules read these.", *said]
 
     def ignored(self, names: Iterable[str]) -> list[str]:
         """The columns of the rows that the model does not take, such as the label."""
         trained = self.trained_names(names)
         return sorted(name for name in names if trained.get(name, name) not in self._kinds)
+
+
+def _has_columns(file: SourceFile, table: TableConfig) -> bool:
+    try:
+        return bool(csv_columns(file, table))
+    except DataError:
+        return False
 
 
 def _refuse(bad: BadRows) -> None:

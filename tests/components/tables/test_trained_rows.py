@@ -170,7 +170,7 @@ def test_every_row_is_read_as_it_was_learned(name: str, made: Any, dialect: Any,
     expected = learned(folder / "out")
     reader = TrainedReader(rules, inputs_of(rules))
     assert asked(reader, RowSource(path=str(path))) == expected
-    assert reader.sentences("Version 1") == []
+    assert reader.sentences() == []
     given_rows = [
         {n: v.isoformat() if isinstance(v, datetime.datetime) else v for n, v in row.items()} for row in rows_of(table)
     ]
@@ -199,7 +199,7 @@ def read_given(*rows: dict[str, Any], rules: ReadingRules | None = RULES) -> tup
     reader = TrainedReader(rules, INPUTS)
     (batch,) = reader.batches(RowSource(given=rows))
     columns = {name: array.to_pylist() for name, array in reader.columns(batch).items()}
-    return columns, reader.sentences("Version 7")
+    return columns, reader.sentences("Version 7 carries none")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_what_must_be_said_of_rows_is_said() -> None:
 def test_a_version_without_rules_says_so_and_is_read_by_the_default_ones() -> None:
     columns, said = read_given({"fare": "NA", "seats": "3", "member": True, "y": 1}, rules=None)
     assert (columns["fare"], columns["seats"], columns["member"]) == ([None], [3], [b"true"])
-    assert said[0].startswith("Version 7 carries no rules of reading")
+    assert said[0] == "Version 7 carries none: the default rules read these."
     assert "'y'" not in "".join(said)
 
 
@@ -294,6 +294,19 @@ def test_a_file_of_another_dialect_is_told_how_training_read(tmp_path: Path) -> 
         list(TrainedReader(RULES, INPUTS).batches(RowSource(path=str(tmp_path / "b.csv"))))
     with pytest.raises(DataError, match="There is no file"):
         list(TrainedReader(RULES, INPUTS).batches(RowSource(path=str(tmp_path / "none.csv"))))
+
+
+def test_a_file_without_a_header_may_lack_the_label(tmp_path: Path) -> None:
+    table = {"csv": {"header": False, "names": ["fare", "y", "member"]}}
+    rules = ReadingRules(format="csv", table=table, kinds={"fare": "float", "y": "int", "member": "string"}, label="y")
+    (tmp_path / "a.csv").write_text("1,a\n2,b\n")
+    reader = TrainedReader(rules, {"fare": "float32", "member": "string"})
+    (batch,) = reader.batches(RowSource(path=str(tmp_path / "a.csv")))
+    assert reader.columns(batch)["member"].to_pylist() == [b"a", b"b"]
+    assert "taken to be without the label 'y'" in reader.sentences()[0]
+    (tmp_path / "b.csv").write_text("1,0,a\n2,1,b\n")
+    (batch,) = reader.batches(RowSource(path=str(tmp_path / "b.csv")))
+    assert reader.columns(batch)["member"].to_pylist() == [b"a", b"b"]
 
 
 def test_only_the_first_rows_of_a_file(tmp_path: Path) -> None:

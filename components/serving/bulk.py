@@ -101,8 +101,11 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
         | "Score" >> beam.ParDo(steps.Score(folder, kinds))
     )
     tables | "Write" >> steps.write(target, schema)
-    result = pipeline.run()
-    result.wait_until_finish()
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except DataError as error:  # Beam makes one text of it, and adds the name of a step
+        raise DataError(error.problem.partition(" [while running")[0], error.remedy) from error
     reader = steps.reader_of(folder)
     reader.notes = steps.collected_notes(result.metrics().query(beam.metrics.MetricsFilter())["counters"])
     written = sorted(str(p) for p in target.parent.glob(f"{target.stem}-*{target.suffix}"))

@@ -68,7 +68,7 @@ class TrainedReader:
             for source, parts in table.calendar.items()
         }
         self._made_of = {f"{source}_{part}": source for source, parts in self._calendar.items() for part in parts}
-        direct = {name: self.rules.kinds.get(name, "int") for name in dtypes}
+        direct = {name: self.rules.kinds.get(name, kind) for name, kind in default_rules(dtypes).kinds.items()}
         sources = {source: self.rules.kinds[source] for source, parts in self._calendar.items() if parts}
         self._kinds = {**direct, **sources}
         self.known = {**self.rules.kinds, **self._kinds}

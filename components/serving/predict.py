@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from components import servables, subprocesses
 from components.contract import SERVING_RAW
 from components.errors import DataError, ServingError
-from components.tables.row_source import RowSource
+from components.tables.row_source import RowSource, check_present
 
 if TYPE_CHECKING:
     from components.tables.trained_rows import TrainedReader
@@ -79,8 +79,13 @@ def predict(
 
 
 def as_source(rows: Sequence[Mapping[str, Any]] | RowSource) -> RowSource:
-    """Rows as a source whose values JSON can hold."""
+    """Rows as a source whose values JSON can hold.
+
+    Raises:
+        DataError: There is no such file.
+    """
     source = rows if isinstance(rows, RowSource) else RowSource(given=rows)
+    check_present(source)
     given = [{name: _plain(value) for name, value in row.items()} for row in source.given[: source.limit]]
     return replace(source, given=given)
 

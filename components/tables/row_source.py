@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from components.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -24,3 +27,10 @@ class RowSource:
     file_format: str = "auto"
     shown: str = ""
     limit: int | None = None
+
+
+def check_present(source: RowSource) -> None:
+    """Raises `DataError` where the source names one file here that is not there."""
+    path = source.path
+    if path and "://" not in path and not any(c in path for c in "*?[{") and not Path(path).expanduser().exists():
+        raise DataError(f"There is no file {path}.", "Name a file of rows, or give rows on standard input.")

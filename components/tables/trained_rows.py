@@ -21,10 +21,10 @@ from components.tables.bad_rows import BadRows
 from components.tables.column_names import trained_names
 from components.tables.columns import calendar_columns, encodable, is_text
 from components.tables.config import TableConfig
-from components.tables.files import SourceFile, is_remote, list_files, locate
+from components.tables.files import SourceFile, list_files
 from components.tables.reading import csv_columns, read, rows_batch
 from components.tables.row_notes import RowNotes, near_names
-from components.tables.row_source import RowSource
+from components.tables.row_source import RowSource, check_present
 from components.tables.rules import ReadingRules, default_rules
 from components.tables.typed_rows import convert_batch
 
@@ -107,8 +107,7 @@ class TrainedReader:
             DataError: There are none, or they are of no known format.
         """
         path = source.path
-        if not is_remote(path) and not any(c in path for c in "*?[{") and not Path(locate(path)).exists():
-            raise DataError(f"There is no file {path}.", "Name a file of rows, or give JSON lines on standard input.")
+        check_present(source)
         configured = self.rules.table.get("format", "auto")
         try:
             return list_files(self.rules.table_of(path, source.file_format))

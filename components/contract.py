@@ -35,6 +35,9 @@ CLASSES = "classes"
 SIGNATURE_INPUTS_FILE = "assets.extra/signature_inputs.json"
 """In the SavedModel: `{"version": 1, "inputs": {tensor name: {"column", "dtype", "default"}}}`."""
 
+READING_RULES_FILE = "assets.extra/reading_rules.json"
+"""In a pushed version: how training read its rows (`components.tables.rules`). Beside the examples: the same file."""
+
 LINEAGE_FILE = "assets.extra/lineage.json"
 """In a pushed version: the lineage that it carries, as `taxiway lineage --format json` prints it."""
 LINEAGE_VARIABLE = "TAXIWAY_LINEAGE_FILE"

@@ -32,6 +32,12 @@ def print_table(what: Any) -> None:
     console().print(what)
 
 
+def print_notes(notes: Iterable[str]) -> None:
+    """Sentences beside an answer, on standard error: what is piped on stays what it was."""
+    for note in notes:
+        console(stderr=True).print(f"note: {note}", markup=False, soft_wrap=True)
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> Table:
     """A plain table.
 

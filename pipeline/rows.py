@@ -1,82 +1,60 @@
-"""Rows for `taxiway predict` from JSON lines, csv or parquet."""
+"""Rows for `taxiway predict`: a file, or standard input, whose format is told by its first bytes."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import gzip
-import json
-from collections.abc import Iterable
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from components.errors import DataError
+from components.tables.row_source import RowSource
 
-EXTRA = "\0extra"
-"""No column can be called so."""
-READERS = ".jsonl, .json, .csv, .tsv, .parquet"
+_FIRST_BYTES = 4096
+_SHOWN = "standard input"
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file, by its name's end. Cells of text files stay text: the model's signature knows their types.
+@contextlib.contextmanager
+def source(file: Path | None, limit: int | None) -> Iterator[RowSource]:
+    """The rows that a command names.
 
-    Raises:
-        DataError: There is no such file, or it is not what its name says.
+    Args:
+        file: None or `-`: standard input, which is kept in a file of its own meanwhile.
+        limit: Most rows; None: all.
     """
-    if not path.is_file():
-        raise DataError(f"There is no file {path}.", f"Give rows as {READERS}, or JSON lines on standard input.")
-    kind = next((suffix for suffix in reversed(path.suffixes) if suffix != ".gz"), "")
-    if kind == ".parquet":
-        return _read_parquet(path)
-    if kind not in (".jsonl", ".json", ".csv", ".tsv"):
-        raise DataError(f"{path} is of no known kind.", f"Known: {READERS}.")
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
-            if kind in (".jsonl", ".json"):
-                return parse_json_lines(lines, str(path))
-            return _parse_csv(lines, "\t" if kind == ".tsv" else ",", str(path))
-    except (OSError, UnicodeDecodeError, EOFError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read: {error}", f"Known: {READERS}, each also as .gz.") from error
+    if file and str(file) != "-":
+        yield RowSource(path=str(file), limit=limit)
+        return
+    with tempfile.TemporaryDirectory(prefix="taxiway-rows-") as folder:
+        kept = Path(folder, "rows")
+        with kept.open("wb") as out:
+            shutil.copyfileobj(sys.stdin.buffer, out)
+        if not _first_bytes(kept).strip():
+            yield RowSource(limit=limit)
+            return
+        kind, suffix = guess_format(kept)
+        named = kept.rename(kept.with_name(f"rows{suffix}"))
+        yield RowSource(path=str(named), file_format=kind, shown=_SHOWN, limit=limit)
 
 
-def parse_json_lines(lines: Iterable[str], name: str) -> list[dict[str, Any]]:
-    """JSON objects, one a line.
-
-    Raises:
-        DataError: A line is no JSON object; it is named.
-    """
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(
-                f"{name}, line {number} is no JSON: {error}", 'One object a line: {"column": value}.'
-            ) from error
-        if not isinstance(row, dict):
-            raise DataError(f"{name}, line {number} is no JSON object.", 'One object a line: {"column": value}.')
-        rows.append(row)
-    return rows
+def guess_format(file: Path) -> tuple[str, str]:
+    """The format of rows by their first bytes, and the ending of the name that a file of it would have."""
+    start = _first_bytes(file)
+    if start.startswith(b"PAR1"):
+        return "parquet", ".parquet"
+    if start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+        return "jsonl", ".jsonl"
+    header = start.partition(b"\n")[0]
+    return "csv", ".tsv" if b"\t" in header and b"," not in header else ".csv"
 
 
-def _parse_csv(lines: Iterable[str], delimiter: str, name: str) -> list[dict[str, Any]]:
-    rows = []
-    reader = csv.DictReader(lines, delimiter=delimiter, restkey=EXTRA)
-    for row in reader:
-        if EXTRA in row:
-            raise DataError(f"{name}, line {reader.line_num} has more cells than the header.", "Correct the line.")
-        rows.append({column: cell for column, cell in row.items() if cell not in (None, "")})
-    return rows
-
-
-def _read_parquet(path: Path) -> list[dict[str, Any]]:
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(path)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "Is it whole?") from error
-    return [{name: value for name, value in row.items() if value is not None} for row in table.to_pylist()]
+def _first_bytes(file: Path) -> bytes:
+    with file.open("rb") as rows:
+        start = rows.read(_FIRST_BYTES)
+    if start.startswith(b"\x1f\x8b"):
+        with contextlib.suppress(OSError, EOFError, zlib.error), gzip.open(file) as unpacked:
+            return unpacked.read(_FIRST_BYTES)
+    return start

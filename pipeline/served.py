@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from components.serving.bulk import BulkResult
 from components.serving.directory import ServingDirectory, Version
 from components.serving.operations import Verified
 from components.serving.predict import Scored
-from pipeline import display, output
+from pipeline import display, output, rows
 from pipeline.layout import Root
 
 DEFAULT_MODEL = "taxi"
@@ -83,7 +82,7 @@ def as_json(version: Version) -> dict[str, Any]:
 
 def table(found: Iterable[Version]) -> Table:
     """The versions as a table."""
-    rows = [
+    lines = [
         (
             str(version.number),
             _standing(version),
@@ -98,7 +97,7 @@ def table(found: Iterable[Version]) -> Table:
         for version in found
     ]
     columns = ("version", "", "labels", "pushed", "size", "variant", "quality", "from", "digest")
-    return output.table("", columns, rows, right=("size",))
+    return output.table("", columns, lines, right=("size",))
 
 
 def _standing(version: Version) -> str:
@@ -175,7 +174,7 @@ def predict(root: str | Path, model: str | None, version: int | None, file: Path
         root: The root.
         model: The model's name; see `directory`.
         version: None: the live one.
-        file: Rows; None or `-`: JSON lines on standard input.
+        file: Rows; None or `-`: standard input.
         limit: Most rows; None: all.
 
     Raises:
@@ -184,20 +183,28 @@ def predict(root: str | Path, model: str | None, version: int | None, file: Path
         ServingError: There is no such version, or it cannot be loaded.
     """
     base = directory(root, model).base
-    return prediction.predict(base, read_rows(file, limit), version=version)
+    with rows.source(file, limit) as source:
+        return prediction.predict(base, source, version=version)
 
 
 def predict_by_server(
-    url: str, model: str | None, version: int | None, label: str, file: Path | None, limit: int | None
+    url: str,
+    root: str | Path,
+    model: str | None,
+    version: int | None,
+    label: str,
+    file: Path | None,
+    limit: int | None,
 ) -> Scored:
     """Scores rows by asking a server of TensorFlow Serving's API.
 
     Args:
         url: Of its REST API.
-        model: The model's name there; None: `taxi`.
+        root: Where the version may lie too, with the rules by which its training read rows.
+        model: The model's name there; None: the only one under the root, else `taxi`.
         version: Ask this version.
         label: Or the one with this label; neither: the latest.
-        file: Rows; None or `-`: JSON lines on standard input.
+        file: Rows; None or `-`: standard input.
         limit: Most rows; None: all.
 
     Raises:
@@ -206,7 +213,11 @@ def predict_by_server(
     """
     from components.serving import remote
 
-    return remote.predict(url, model or DEFAULT_MODEL, read_rows(file, limit), version=version, label=label)
+    known = models(Root.at(root))
+    name = model or (known[0] if len(known) == 1 else DEFAULT_MODEL)
+    base = Root.at(root).serving / name
+    with rows.source(file, limit) as source:
+        return remote.predict(url, name, source, version=version, label=label, serving_directory=base)
 
 
 def score_files(root: str | Path, model: str | None, version: int | None, file: Path | None, to: Path) -> BulkResult:
@@ -222,14 +233,6 @@ def score_files(root: str | Path, model: str | None, version: int | None, file: 
     if file is None or str(file) == "-":
         raise UsageError("Bulk scoring reads files, not standard input.", "Name a file, or a glob in quotes.")
     return bulk.score_files(directory(root, model).base, str(file), to, version=version)
-
-
-def read_rows(file: Path | None, limit: int | None) -> list[dict[str, Any]]:
-    """Rows of a file or of standard input as mappings of column to value; a missing value is None or absent."""
-    from pipeline import rows
-
-    found = rows.read(file) if file and str(file) != "-" else rows.parse_json_lines(sys.stdin, "standard input")
-    return found[:limit]
 
 
 def answers_table(scored: Scored) -> Table:

@@ -27,7 +27,7 @@ class TabularExampleGen(base_beam_component.BaseBeamComponent):
 
     The `Examples` artifact has the splits `train` and `eval` in gzipped TFRecord files, custom properties `span`,
     `input_fingerprint` (of the content), `classes`, `kinds` and `notes` (JSON) and `rows_*` (counts), and beside its
-    splits `ingest.json` and, if rows were bad, `bad_rows.jsonl`.
+    splits `ingest.json`, `reading_rules.json` (which a pushed version carries) and, if rows were bad, `bad_rows.jsonl`.
     """
 
     SPEC_CLASS = TabularExampleGenSpec

@@ -41,7 +41,9 @@ from components.tables.bad_rows import BAD_ROWS_FILE, BadRows, check_allowed
 from components.tables.columns import Kind, calendar_columns, check_kinds, infer_kind, merge_kinds
 from components.tables.files import SourceFile
 from components.tables.reading import read
+from components.tables.rules import RULES_FILE, rules_of
 from components.tables.typed_rows import typed_batches
+from components.tables.words import WordCounts, known_words
 
 INGEST_FILE = "ingest.json"
 """Beside the splits: what was read, what the columns are, the order of the label's classes."""
@@ -100,7 +102,8 @@ def ingest(
     Args:
         data: Where the rows are.
         label: What is predicted.
-        folder: Gets `Split-train/`, `Split-eval/`, `ingest.json` and, if rows are bad, `bad_rows.jsonl`.
+        folder: Gets `Split-train/`, `Split-eval/`, `ingest.json`, `reading_rules.json` and, if rows are bad,
+            `bad_rows.jsonl`.
         run: Runs a stage on every file.
         known: Kinds of columns that the curated schema says; what is inferred must not contradict them.
 
@@ -137,6 +140,8 @@ def ingest(
         bad=seen.bad,
     )
     _record(done, folder)
+    rules = rules_of(data, files[0].format, kinds, label.column, known_words(r["words"] for r in results))
+    _write_text(f"{folder}/{RULES_FILE}", rules.model_dump_json(indent=1))
     return done
 
 
@@ -293,7 +298,7 @@ def observe(job: Job) -> dict[str, Any]:
 def write(job: Job) -> dict[str, Any]:
     """Writes the examples of one file and counts them."""
     data, label, file = _parsed(job)
-    bad = BadRows()
+    bad, words = BadRows(), WordCounts()
     rows = dict.fromkeys(("read", "bad", "without_label", "left_out", *splits.SPLITS), 0)
     class_rows = np.zeros((len(splits.SPLITS), len(job["cuts"])), np.int64)
     shard_bytes = data.shard_mib << 20
@@ -309,14 +314,16 @@ def write(job: Job) -> dict[str, Any]:
             rows["read"] += length
             rows["without_label"] += length - len(values)
             rows["left_out"] += int((split == splits.LEFT_OUT).sum())
-            output.put(*_batch_to_encode(columns, values, split, data, label))
+            batch, split = _batch_to_encode(columns, values, split, data, label)
+            words.add(batch, split == splits.TRAIN)
+            output.put(batch, split)
     splitter.save()
     for writer in writers:
         writer.close(even_if_empty=job["part"] == 0)  # a reader of the split's folder must find a file
     rows.update({s: w.count for s, w in zip(splits.SPLITS, writers, strict=True)}, bad=bad.count)
     rows["read"] += bad.count
     by_split = dict(zip(splits.SPLITS, class_rows.tolist(), strict=True))
-    return {"rows": rows, "class_rows": by_split}
+    return {"rows": rows, "class_rows": by_split, "words": words.to_json()}
 
 
 def _labelled(

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from components.errors import TaxiwayError
-from components.tables.columns import is_text
+from components.tables.columns import encodable
 from components.tables.files import is_remote
 
 COMPRESSION_LEVEL = 1
@@ -29,22 +29,13 @@ def example_batch(columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
 
 
 def _lists(array: pa.Array) -> pa.Array:
-    values = _encodable(array)
+    values = encodable(array)
     if values.null_count == 0:
         offsets = np.arange(len(values) + 1, dtype=np.int32)
         return pa.ListArray.from_arrays(pa.array(offsets), values)
     offsets = np.zeros(len(values) + 1, np.int32)
     np.cumsum(np.asarray(values.is_valid()), out=offsets[1:])
     return pa.ListArray.from_arrays(pa.array(offsets), values.drop_null())
-
-
-def _encodable(array: pa.Array) -> pa.Array:
-    """int64, float32 or binary: what a `tf.Example` holds."""
-    if is_text(array.type):
-        return array.cast(pa.large_binary()) if not pa.types.is_large_binary(array.type) else array
-    if pa.types.is_floating(array.type):
-        return array.cast(pa.float32(), safe=False)
-    return array.cast(pa.int64())
 
 
 class SplitWriter:

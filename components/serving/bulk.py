@@ -13,8 +13,7 @@ from typing import Any
 
 from components import servables, subprocesses
 from components.errors import DataError, ServingError
-
-BATCH_ROWS = 4096
+from components.serving.predict import without_rules
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,13 @@ class BulkResult:
         rows: Scored.
         files: Written.
         version: Of the model.
+        notes: What must be said of the rows; see `predict.Scored`.
     """
 
     rows: int
     files: list[str]
     version: int
+    notes: tuple[str, ...] = ()
 
 
 def score_files(
@@ -45,7 +46,7 @@ def score_files(
 
     Args:
         serving_directory: `<root>/serving/<model>`.
-        source: A file or a glob: csv (with a header), JSON lines or parquet.
+        source: A file, a folder or a glob, in any format that trains; read as the model's training read its rows.
         target: Beginning of the output files' names; its suffix, `.parquet` or `.csv`, says their form.
         version: None: the live one.
         beam_args: Beam's own, such as `--runner=FlinkRunner`.
@@ -63,43 +64,56 @@ def score_files(
         raise ServingError(f"{serving_directory} has {asked}.", f"Present: {present}.")
     if Path(target).suffix not in (".parquet", ".csv"):
         raise DataError(f"{target} ends in neither .parquet nor .csv.", "Name the output with one of them.")
-    job = {"model": str(folders[number]), "source": source, "target": str(target), "beam_args": list(beam_args)}
+    job = {
+        "model": str(folders[number]),
+        "version": number,
+        "source": source,
+        "target": str(target),
+        "beam_args": list(beam_args),
+    }
     with tempfile.NamedTemporaryFile(prefix="taxiway-bulk-", suffix=".log", delete=False) as log:
         pass
     outcome = subprocesses.run("components.serving.bulk", job, log.name, timeout_seconds=timeout_seconds)
     subprocesses.raise_again(outcome, ServingError)
     Path(log.name).unlink(missing_ok=True)
     result = outcome.result or {}
-    return BulkResult(result["rows"], result["files"], number)
+    return BulkResult(result["rows"], result["files"], number, tuple(result["notes"]))
 
 
 def main(job: dict[str, Any]) -> dict[str, Any]:
     """The child: builds and runs the Beam pipeline."""
     import apache_beam as beam
-    from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from components.serving.bulk_steps import Score, output_schema, read_tables, write
+    from components.serving import bulk_steps as steps
 
-    matched = [file.path for file in FileSystems.match([job["source"]])[0].metadata_list]
-    if not matched:
-        raise DataError(f"No file matches {job['source']}.", "Give a file or a glob, such as 'rows/*.csv'.")
-    target = Path(job["target"])
+    folder, target = job["model"], Path(job["target"])
+    found = steps.find_files(folder, job["source"])
     target.parent.mkdir(parents=True, exist_ok=True)
+    kinds = steps.output_kinds(found, folder)
+    schema = steps.output_schema(found, kinds, folder)
     pipeline = beam.Pipeline(options=PipelineOptions(job["beam_args"], save_main_session=False))
     tables = (
         pipeline
-        | "Files" >> beam.Create(sorted(matched))
-        | "Read" >> beam.FlatMap(read_tables, BATCH_ROWS)
+        | "Files" >> beam.Create(found)
+        | "Read" >> beam.FlatMap(steps.read_batches, folder)
         | "Spread" >> beam.Reshuffle()
-        | "Score" >> beam.ParDo(Score(job["model"]))
+        | "Score" >> beam.ParDo(steps.Score(folder, kinds))
     )
-    tables | "Write" >> write(target, output_schema(sorted(matched)[0], job["model"]))
-    result = pipeline.run()
-    result.wait_until_finish()
-    counted = result.metrics().query(beam.metrics.MetricsFilter().with_name("rows"))["counters"]
+    tables | "Write" >> steps.write(target, schema)
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except DataError as error:  # Beam makes one text of it, and adds the name of a step
+        raise DataError(error.problem.partition(" [while running")[0], error.remedy) from error
+    reader = steps.reader_of(folder)
+    reader.notes = steps.collected_notes(result.metrics().query(beam.metrics.MetricsFilter())["counters"])
     written = sorted(str(p) for p in target.parent.glob(f"{target.stem}-*{target.suffix}"))
-    return {"rows": sum(counter.committed or 0 for counter in counted), "files": written}
+    return {
+        "rows": reader.notes.counts["rows", ""],
+        "files": written,
+        "notes": reader.sentences(without_rules(job["version"])),
+    }
 
 
 if __name__ == "__main__":

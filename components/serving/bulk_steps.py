@@ -1,8 +1,8 @@
-"""The steps of bulk scoring: files to Arrow tables, tables to tables with answers, tables to files."""
+"""The steps of bulk scoring: files to batches of rows, batches to tables with answers, tables to files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,50 +10,45 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import shared
 
 from components.contract import SERVING_RAW
 from components.errors import DataError
 from components.serving import requests
-from components.serving.rows import check_any_known, convert
+from components.serving.predict import trained_reader
 from components.serving.servable import Servable, disable_xla
+from components.tables.columns import convert, infer_kind, is_text, merge_kinds
+from components.tables.files import SourceFile
+from components.tables.row_notes import RowNotes
+from components.tables.row_source import RowSource
+from components.tables.rules import read_rules
+from components.tables.trained_rows import RawBatch, TrainedReader
+
+COUNTERS = "taxiway"
+_OUTPUT_TYPES = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
 
 
-def read_tables(path: str, rows: int) -> Iterator[pa.Table]:
-    """The rows of one file in tables of at most `rows` rows.
+def reader_of(folder: str) -> TrainedReader:
+    """The reader of rows for the model in a folder."""
+    return trained_reader(folder, requests.column_dtypes(requests.signature_inputs(folder)))
+
+
+def find_files(folder: str, source: str) -> list[SourceFile]:
+    """The files that are scored.
 
     Raises:
-        DataError: It is no csv, JSON lines or parquet file.
+        DataError: There are none, or they are of no known format.
     """
-    table = _read(path)
-    for start in range(0, table.num_rows, rows):
-        yield table.slice(start, rows)
+    return reader_of(folder).files(RowSource(path=source))
 
 
-def _read(path: str) -> pa.Table:
-    name = path.lower().removesuffix(".gz")
-    with FileSystems.open(path) as stream:
-        try:
-            if name.endswith(".parquet"):
-                return pyarrow.parquet.read_table(pa.BufferReader(stream.read()))
-            if name.endswith((".jsonl", ".json", ".ndjson")):
-                return pyarrow.json.read_json(pa.BufferReader(stream.read()))
-            if name.endswith((".csv", ".tsv")):
-                return _read_csv(stream.read(), "\t" if name.endswith(".tsv") else ",")
-        except pa.ArrowException as error:
-            raise DataError(f"{path} cannot be read: {error}.", "Correct the file.") from error
-    raise DataError(f"{path} is none of .csv, .tsv, .jsonl, .parquet.", "Name the file by what it is.")
+def read_batches(file: SourceFile, folder: str) -> Iterator[RawBatch]:
+    """The rows of one file, as the model's training read rows.
 
-
-def _read_csv(content: bytes, delimiter: str) -> pa.Table:
-    """All cells as text: the model says of which type a column is, not the first rows of a file."""
-    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    header = pyarrow.csv.open_csv(pa.BufferReader(content), parse_options=parse).schema.names
-    convert_options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
-    return pyarrow.csv.read_csv(pa.BufferReader(content), parse_options=parse, convert_options=convert_options)
+    Raises:
+        DataError: It cannot be read.
+    """
+    yield from reader_of(folder).read_file(file)
 
 
 class _Loaded:
@@ -63,29 +58,99 @@ class _Loaded:
         disable_xla()
         self.servable = Servable(folder)
         self.inputs = requests.signature_inputs(folder)
+        self._rules, self._dtypes = read_rules(folder), requests.column_dtypes(self.inputs)
+
+    def reader(self) -> TrainedReader:
+        """One for each batch: it counts what it sees."""
+        return TrainedReader(self._rules, self._dtypes)
 
 
 class Score(beam.DoFn):  # type: ignore[misc]
-    """Adds the model's answers to tables. One model a process, whatever the number of threads."""
+    """Adds the model's answers to rows. One model a process, whatever the number of threads."""
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, kinds: Mapping[str, str]) -> None:
+        """Args:
+        folder: Of the SavedModel.
+        kinds: Of the columns that are written, see `output_kinds`.
+        """
+        self._folder, self._kinds = folder, dict(kinds)
         self._shared = shared.Shared()
-        self._rows = beam.metrics.Metrics.counter("taxiway", "rows")
 
     def setup(self) -> None:
         self._model = self._shared.acquire(lambda: _Loaded(self._folder), self._folder)
 
-    def process(self, table: pa.Table) -> Iterator[pa.Table]:
-        dtypes = {entry.column: entry.dtype for entry in self._model.inputs.values()}
-        rows = table.select([name for name in table.column_names if name in dtypes]).to_pylist()
-        check_any_known(rows, dtypes)
-        converted = [{column: convert(value, dtypes[column], column) for column, value in row.items()} for row in rows]
-        feeds = requests.tensors_from_rows(converted, self._model.inputs)
+    def process(self, batch: RawBatch) -> Iterator[pa.Table]:
+        yield self.scored(batch, count=True)
+
+    def scored(self, batch: RawBatch, *, count: bool) -> pa.Table:
+        """The rows as they are written, with the answers."""
+        reader = self._model.reader()
+        columns = {name: array.to_pylist() for name, array in reader.columns(batch).items()}
+        feeds = requests.tensors_from_columns(columns, self._model.inputs)
+        table = output_table(batch, self._kinds)
         for name, values in self._model.servable.run(SERVING_RAW, feeds).items():
             table = _with(table, name, values)
-        self._rows.inc(table.num_rows)
-        yield table
+        if count:
+            for (what, column), number in reader.notes.counts.items():
+                beam.metrics.Metrics.counter(f"{COUNTERS}/{what}", f":{column}").inc(number)  # no name may be empty
+        return table
+
+
+def collected_notes(counters: list[Any]) -> RowNotes:
+    """The workers' counters as one."""
+    notes = RowNotes()
+    for counter in counters:
+        place, _, what = counter.key.metric.namespace.partition("/")
+        if place == COUNTERS:
+            notes.counts[what, counter.key.metric.name.removeprefix(":")] += counter.committed or 0
+    return notes
+
+
+def output_kinds(files: list[SourceFile], folder: str) -> dict[str, str]:
+    """How the columns of JSON lines are written, whose batches each have types of their own; empty for other formats.
+
+    It reads all of the files: a key may occur in the last line only.
+    """
+    if files[0].format != "jsonl":
+        return {}
+    kinds: dict[str, Any] = {}
+    for file in files:
+        for batch in reader_of(folder).read_file(file):
+            for name, array in zip(batch.rows.schema.names, batch.rows.columns, strict=True):
+                found = "string" if pa.types.is_nested(array.type) else infer_kind(array, "null", name, file.name)
+                typed = found if not is_text(array.type) else "string"
+                kinds[name] = merge_kinds(kinds.get(name, "null"), typed)
+    return kinds
+
+
+def output_table(batch: RawBatch, kinds: Mapping[str, str]) -> pa.Table:
+    """The rows as they are written: csv's cells as text, JSON's values of one type a column, Parquet's as they are."""
+    columns = dict(zip(batch.rows.schema.names, batch.rows.columns, strict=True))
+    if kinds:
+        rows = batch.rows.num_rows
+        return pa.table({name: _as_kind(columns.get(name, pa.nulls(rows)), kind) for name, kind in kinds.items()})
+    return pa.table({name: _as_text(array) if is_text(array.type) else array for name, array in columns.items()})
+
+
+def _as_kind(array: pa.Array, kind: str) -> pa.Array:
+    if kind in _OUTPUT_TYPES:
+        return convert(array, kind)[0].cast(_OUTPUT_TYPES[kind])
+    if pa.types.is_null(array.type):
+        return array.cast(pa.string())
+    return _as_text(array) if is_text(array.type) else pa.array([_shown(v) for v in array.to_pylist()], pa.string())
+
+
+def _shown(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return None if value is None else str(value)
+
+
+def _as_text(array: pa.Array) -> pa.Array:
+    try:
+        return array.cast(pa.string())
+    except pa.ArrowInvalid:  # bytes that are no UTF-8, in a column that the model does not take
+        return pa.array([None if v is None else v.decode("utf-8", "replace") for v in array.to_pylist()], pa.string())
 
 
 def _with(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
@@ -112,13 +177,18 @@ def _free(name: str, taken: list[str]) -> str:
     return name if name not in taken else _free(f"model_{name}", taken)
 
 
-def output_schema(path: str, folder: str) -> pa.Schema:
-    """The schema of what is written: the first file's columns and the model's answers to its first row."""
-    table = _read(path).slice(0, 1)
-    step = Score(folder)
+def output_schema(files: list[SourceFile], kinds: Mapping[str, str], folder: str) -> pa.Schema:
+    """The schema of what is written: the first file's columns and the model's answers to its first row.
+
+    Raises:
+        DataError: There is no row.
+    """
+    step = Score(folder, kinds)  # one of its own: a loaded model cannot be sent to a worker
     step.setup()
-    (scored,) = step.process(table)
-    return scored.schema
+    first = next((batch for file in files for batch in reader_of(folder).read_file(file)), None)
+    if first is None:
+        raise DataError(f"There is no row in {files[0].name}.", "Give files with rows below their headers.")
+    return step.scored(RawBatch(first.rows.slice(0, 1), first.file), count=False).schema
 
 
 def write(target: Path, schema: pa.Schema) -> beam.PTransform:

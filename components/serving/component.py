@@ -141,7 +141,7 @@ class Pusher(TfxPusher):
         infra_blessing: The serving validator's; it also names the bytes that were tried.
         optimization_report: The optimizer's, for the provenance.
         evaluation: The Evaluator's, for the provenance.
-        examples: What the model was made from, for the provenance.
+        examples: What the model was made from, for the provenance; the version carries how their rows were read.
         code_fingerprint: Of code and configuration, for the provenance.
         force: Push even what is live already or was rolled back.
         """

@@ -14,7 +14,7 @@ from tfx.types import Artifact, artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components import progress
-from components.contract import LINEAGE_VARIABLE, serving_model_dir
+from components.contract import LINEAGE_VARIABLE, READING_RULES_FILE, serving_model_dir
 from components.errors import ConfigError
 from components.serving import provenance, push, validation
 from components.serving.config import ServingConfig
@@ -105,6 +105,7 @@ class PusherExecutor(tfx_pusher.Executor):
             expected_digest=infra_blessing.get_string_custom_property("digest") if infra_blessing else "",
             validated=infra_blessing.uri if infra_blessing else None,
             lineage=os.environ.get(LINEAGE_VARIABLE),
+            reading_rules=_reading_rules(inputs),
             force=bool(properties["force"]),
         )
 
@@ -133,6 +134,13 @@ def _data(examples: Artifact | None) -> dict[str, Any]:
     if examples.has_custom_property("input_fingerprint"):
         found["input_fingerprint"] = examples.get_string_custom_property("input_fingerprint")
     return found
+
+
+def _reading_rules(inputs: Artifacts) -> Path | None:
+    """How the rows of the examples were read; None where another ExampleGen than ours made them."""
+    examples = _one(inputs, "examples")
+    file = Path(examples.uri, Path(READING_RULES_FILE).name) if examples else None
+    return file if file and file.is_file() else None
 
 
 def _base_directory(push_destination: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components import subprocesses
-from components.contract import LINEAGE_FILE
+from components.contract import LINEAGE_FILE, READING_RULES_FILE
 from components.errors import ServingError
 from components.serving import server_files
 from components.serving.config import ServingConfig
@@ -26,6 +26,7 @@ def push(
     expected_digest: str = "",
     validated: str | Path | None = None,
     lineage: str | Path | None = None,
+    reading_rules: str | Path | None = None,
     force: bool = False,
 ) -> PushResult:
     """Pushes a SavedModel and tidies up.
@@ -39,6 +40,7 @@ def push(
         expected_digest: Of what the serving validator tried; empty: it tried nothing.
         validated: Folder whose `assets.extra/` holds what the validator made for the model (warm-up requests).
         lineage: JSON file that the version carries as its lineage.
+        reading_rules: JSON file that the version carries: how training read its rows.
         force: Push even what is live or quarantined.
 
     Raises:
@@ -50,6 +52,8 @@ def push(
     extra_files = {file.name: file for file in sorted(extra.iterdir())} if extra and extra.is_dir() else {}
     if lineage:
         extra_files[Path(LINEAGE_FILE).name] = Path(lineage)
+    if reading_rules:
+        extra_files[Path(READING_RULES_FILE).name] = Path(reading_rules)
     result = directory.push(model, provenance, extra_files=extra_files, expected_digest=expected_digest, force=force)
     if result.pushed:
         directory.retain(config.versions_kept)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from components.contract import PREDICTIONS, PROBABILITIES, SERVING_RAW
+from components import servables
+from components.contract import PREDICTIONS, PROBABILITIES, SERVING_RAW, SIGNATURE_INPUTS_FILE
 from components.errors import DataError
 from components.serving.client import RestClient, as_arrays
-from components.serving.predict import Scored
-from components.serving.rows import answers_by_row, check_any_known, convert, unknown_columns
+from components.serving.predict import Scored, as_source, without_rules
+from components.serving.rows import answers_by_row
+from components.tables.row_source import RowSource
+from components.tables.rules import ReadingRules, read_rules
+from components.tables.trained_rows import TrainedReader
 
 ROWS_A_REQUEST = 512
 _DTYPES = {"DT_STRING": "string", "DT_INT64": "int64", "DT_FLOAT": "float32", "DT_BOOL": "bool", "DT_DOUBLE": "float64"}
@@ -28,31 +35,83 @@ _NUMPY = {"int64": "<i8", "float32": "<f4", "float64": "<f8", "bool": "?"}
 
 
 def predict(
-    url: str, model: str, rows: Sequence[Mapping[str, Any]], *, version: int | None = None, label: str = ""
+    url: str,
+    model: str,
+    rows: Sequence[Mapping[str, Any]] | RowSource,
+    *,
+    version: int | None = None,
+    label: str = "",
+    serving_directory: str | Path | None = None,
 ) -> Scored:
     """Scores rows of raw columns with a model on a server, through `serving_raw`.
 
     Args:
         url: Of the server's REST API, such as `http://127.0.0.1:8501`.
         model: Its name there.
-        rows: JSON values by column, or by the tensor's name.
+        rows: Values by column, or by the tensor's name, or a file of rows.
         version: Ask this version.
         label: Or the one with this label; neither: the latest.
+        serving_directory: Where the version lies too: a server does not tell how training read rows, the version's
+            folder does.
 
     Raises:
         ServingError: No server answers, or it answers with an error.
-        DataError: The model has no raw signature, or a value is not of its column's type.
+        DataError: The model has no raw signature, or a value is not of its column's kind.
     """
     client = RestClient(url, model, version=version, label=label)
     try:
         inputs = _inputs(client)
-        named = [_by_tensor(row, inputs) for row in rows]
-        check_any_known(named, inputs)
-        asked = version if version is not None else _latest(client)
-        answers = [answer for part in _parts(named) for answer in _ask(client, part, inputs)]
+        asked = version if version is not None else _answering(client)
+        folder = _folder(serving_directory, asked, inputs)
+        tensors = _tensors(folder, inputs)
+        rules = read_rules(folder) if folder else None
+        reader = _Reader(rules, {column: inputs[tensor][0] for column, tensor in tensors.items()})
+        answers: list[dict[str, Any]] = []
+        names: set[str] = set()
+        for batch in reader.batches(as_source(rows)):
+            names.update(batch.rows.schema.names)
+            columns = {tensors[name]: array for name, array in reader.columns(batch).items()}
+            answers += [a for part in _parts(columns, batch.rows.num_rows) for a in _ask(client, part, inputs)]
     finally:
         client.close()
-    return Scored(answers, asked, SERVING_RAW, unknown_columns(named, inputs))
+    elsewhere = f"Version {asked} lies in no serving directory here, so how its training read rows is not known"
+    notes = reader.sentences(without_rules(asked) if folder else elsewhere)
+    return Scored(answers, asked, SERVING_RAW, reader.ignored(names), tuple(notes))
+
+
+class _Reader(TrainedReader):
+    """Rows may name the tensors too, where only those are known: the exporter writes `Fare (USD)` as `fare_usd`."""
+
+    def __init__(self, rules: ReadingRules | None, dtypes: Mapping[str, str]) -> None:
+        super().__init__(rules, dtypes)
+        self._by_tensor: Mapping[str, str] = {} if rules else dtypes
+
+    def trained_names(self, names: Iterable[str]) -> dict[str, str]:
+        names = list(names)
+        tensors = {name: _safe(name, self._by_tensor) for name in names if name not in self._by_tensor}
+        return {**super().trained_names(names), **{n: tensor for n, tensor in tensors.items() if tensor != n}}
+
+
+def _folder(serving_directory: str | Path | None, version: int, inputs: Mapping[str, Any]) -> Path | None:
+    """The version's folder here, if it is the model that the server has: its inputs are compared."""
+    found = servables.version_folders(serving_directory).get(version) if serving_directory else None
+    return found if found and set(_columns(found)) == set(inputs) else None
+
+
+def _columns(folder: Path) -> dict[str, str]:
+    """The raw column of each tensor."""
+    file = folder / SIGNATURE_INPUTS_FILE
+    if not file.is_file():
+        return {}
+    inputs = json.loads(file.read_text(encoding="utf-8"))["inputs"]
+    return {tensor: entry["column"] for tensor, entry in inputs.items()}
+
+
+def _tensors(folder: Path | None, inputs: Mapping[str, Any]) -> dict[str, str]:
+    """The tensor of each column; where the columns are not known, the tensors stand for them."""
+    return (
+        {column: tensor for tensor, column in _columns(folder).items()} if folder else {name: name for name in inputs}
+    )
 
 
 def _inputs(client: RestClient) -> dict[str, tuple[str, Any]]:
@@ -81,26 +140,21 @@ def _default(proto: Mapping[str, Any] | None, dtype: str) -> Any:
     return int(values[0] or 0) if dtype == "int64" else float(values[0] or 0)
 
 
-def _by_tensor(row: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with the tensors' names: the exporter writes `Fare (USD)` as `fare_usd`."""
-    return {column if column in inputs else _safe(column, inputs): value for column, value in row.items()}
-
-
 def _safe(column: str, inputs: Mapping[str, Any]) -> str:
     plain = re.sub(r"[^a-z0-9_]+", "_", column.lower()).strip("_")
     return next((name for name in (plain, f"c_{plain}") if name in inputs), column)
 
 
-def _parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
-    for start in range(0, len(rows), ROWS_A_REQUEST):
-        yield rows[start : start + ROWS_A_REQUEST]
+def _parts(columns: Mapping[str, pa.Array], rows: int) -> Iterator[dict[str, list[Any]]]:
+    for start in range(0, rows, ROWS_A_REQUEST):
+        yield {name: array.slice(start, ROWS_A_REQUEST).to_pylist() for name, array in columns.items()}
 
 
 def _ask(
-    client: RestClient, rows: Sequence[Mapping[str, Any]], inputs: Mapping[str, tuple[str, Any]]
+    client: RestClient, columns: Mapping[str, list[Any]], inputs: Mapping[str, tuple[str, Any]]
 ) -> list[dict[str, Any]]:
-    columns = {name: [_cell(row, name, *entry) for row in rows] for name, entry in inputs.items()}
-    outputs = client.predict(SERVING_RAW, columns)
+    filled = {name: [_cell(value, name, inputs[name][1]) for value in values] for name, values in columns.items()}
+    outputs = client.predict(SERVING_RAW, filled)
     return answers_by_row(as_arrays(outputs, _only(client)))
 
 
@@ -110,15 +164,14 @@ def _only(client: RestClient) -> str:
     return next((name for name in (PROBABILITIES, PREDICTIONS) if name in outputs), next(iter(outputs), "output"))
 
 
-def _cell(row: Mapping[str, Any], name: str, dtype: str, default: Any) -> Any:
-    value = convert(row.get(name), dtype, name)
-    if value is None:
-        value = default
+def _cell(value: Any, name: str, default: Any) -> Any:
+    value = default if value is None else value
     if value is None:
         raise DataError(f"Column {name!r} is missing in a row.", "The model requires it.")
     return value
 
 
-def _latest(client: RestClient) -> int:
+def _answering(client: RestClient) -> int:
+    """The version that answers: of the label, if the client asks for one, else the latest."""
     available = [int(entry["version"]) for entry in client.status() if entry["state"] == "AVAILABLE"]
     return max(available, default=0)

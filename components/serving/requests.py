@@ -55,6 +55,11 @@ def signature_inputs(model_dir: str | Path) -> dict[str, RawInput]:
         raise ServingError(f"{path} cannot be read: {error!r}.", "Export the model anew.") from error
 
 
+def column_dtypes(inputs: Mapping[str, RawInput]) -> dict[str, str]:
+    """The dtype's name of each column that the model takes."""
+    return {entry.column: entry.dtype for entry in inputs.values()}
+
+
 def _row_shapes(model_dir: Path) -> dict[str, tuple[int, ...]]:
     """Shapes of one row of each input of `serving_raw`, as the SavedModel declares them."""
     model = saved_model_pb2.SavedModel.FromString((model_dir / "saved_model.pb").read_bytes())
@@ -101,17 +106,17 @@ def cell(example: tf.train.Example, column: str, shape: tuple[int, ...] = ()) ->
 
 def raw_tensors(examples: Sequence[tf.train.Example], inputs: Mapping[str, RawInput]) -> dict[str, np.ndarray]:
     """The rows as the tensors of `serving_raw`: each `[rows]`, the default where a value is missing."""
-    rows = [{e.column: cell(example, e.column, e.shape) for e in inputs.values()} for example in examples]
-    return tensors_from_rows(rows, inputs)
+    columns = {e.column: [cell(example, e.column, e.shape) for example in examples] for e in inputs.values()}
+    return tensors_from_columns(columns, inputs)
 
 
-def tensors_from_rows(rows: Sequence[Mapping[str, Any]], inputs: Mapping[str, RawInput]) -> dict[str, np.ndarray]:
-    """Rows of Python values by column as tensors by name.
+def tensors_from_columns(columns: Mapping[str, Sequence[Any]], inputs: Mapping[str, RawInput]) -> dict[str, np.ndarray]:
+    """Columns of Python values, None where missing, as tensors by name.
 
     Raises:
         DataError: A value is not of its column's type.
     """
-    return {name: _tensor([row.get(entry.column) for row in rows], entry) for name, entry in inputs.items()}
+    return {name: _tensor(columns[entry.column], entry) for name, entry in inputs.items()}
 
 
 def _tensor(values: Sequence[Any], entry: RawInput) -> np.ndarray:

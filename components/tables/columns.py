@@ -279,8 +279,16 @@ def finite(array: pa.Array) -> pa.Array:
 
 def _from_text(array: pa.Array, kind: str) -> tuple[pa.Array, np.ndarray | None]:
     if kind == "string":
-        return array.cast(pa.large_binary()), invalid_text(array)
+        return _without_empty(array.cast(pa.large_binary())), invalid_text(array)
     return _each_if_wrong(array, kind, _parse)
+
+
+def _without_empty(array: pa.Array) -> pa.Array:
+    """An empty text is a missing value in every format: to a served model an empty text is a missing one."""
+    empty = pc.equal(pc.binary_length(array), 0)
+    if not pc.any(empty).as_py():
+        return array
+    return pc.if_else(empty, pa.scalar(None, array.type), array)
 
 
 def _each_if_wrong(
@@ -383,6 +391,15 @@ def _is_not_text(value: bytes) -> bool:
         return "\0" in value.decode("utf-8")
     except UnicodeDecodeError:
         return True
+
+
+def encodable(array: pa.Array) -> pa.Array:
+    """int64, float32 or binary: what a `tf.Example` holds."""
+    if is_text(array.type):
+        return array.cast(pa.large_binary()) if not pa.types.is_large_binary(array.type) else array
+    if pa.types.is_floating(array.type):
+        return array.cast(pa.float32(), safe=False)
+    return array.cast(pa.int64())
 
 
 def check_kinds(kinds: Mapping[str, str], where: str) -> None:

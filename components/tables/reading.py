@@ -15,7 +15,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import pyarrow as pa
@@ -348,6 +348,13 @@ def _json_batch(rows: list[dict[str, Any]], data: TableConfig, columns: tuple[st
     names = list(dict.fromkeys(name for row in rows for name in row))
     kept = [n for n in names if n not in data.leave_out] if columns is None else list(columns)
     return pa.RecordBatch.from_arrays([_json_array([row.get(n) for row in rows]) for n in kept], names=kept)
+
+
+def rows_batch(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+    """Rows of Python values, as the lines of a JSON lines file become a batch."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    arrays = [_json_array([row.get(name) for row in rows]) for name in names]
+    return pa.RecordBatch.from_arrays(arrays, names=names)
 
 
 def _json_array(values: list[Any]) -> pa.Array:

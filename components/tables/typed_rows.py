@@ -21,13 +21,22 @@ def typed_batches(
     before = 0
     for batch in read(file, data, columns, bad):
         if batch.num_rows:
-            yield _convert_batch(batch, file, {n: kinds[n] for n in columns} if columns else kinds, bad, before)
+            yield convert_batch(batch, file, {n: kinds[n] for n in columns} if columns else kinds, bad, before)
         before += batch.num_rows
 
 
-def _convert_batch(
+def convert_batch(
     batch: pa.RecordBatch, file: SourceFile, kinds: Mapping[str, str], bad: BadRows, before: int
 ) -> dict[str, pa.Array]:
+    """One column for each of `kinds`, without the rows whose values are not of their kind: those go to `bad`.
+
+    Args:
+        batch: As read.
+        file: For messages.
+        kinds: By column; one that the batch lacks has no value.
+        bad: Takes the rows.
+        before: Rows of the file before the batch.
+    """
     arrays: dict[str, pa.Array] = {}
     wrong = np.zeros(batch.num_rows, bool)
     names = [name for name in kinds if name in batch.schema.names]

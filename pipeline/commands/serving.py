@@ -122,7 +122,10 @@ def serve(
 def predict(
     file: Annotated[
         Path | None,
-        typer.Argument(help="Rows as JSON lines, csv or parquet; - is standard input (JSON lines).", show_default="-"),
+        typer.Argument(
+            help="Rows in a format that trains, read as the model's training read its rows; - is standard input.",
+            show_default="-",
+        ),
     ] = None,
     root: options.Root = DEFAULT_ROOT,
     model: options.Model = None,
@@ -147,12 +150,14 @@ def predict(
             output.print_json(dataclasses.asdict(made))
         else:
             output.console().print(f"{made.rows} rows by version {made.version}: {', '.join(made.files)}", markup=False)
+        output.print_notes(made.notes)
         return
     if server is not None:
-        scored = served.predict_by_server(server, model, version, label, file, rows)
+        scored = served.predict_by_server(server, root, model, version, label, file, rows)
     else:
         scored = served.predict(root, model, version, file, rows)
     if json:
         output.print_json(dataclasses.asdict(scored))
     else:
         output.print_table(served.answers_table(scored))
+    output.print_notes(scored.notes)

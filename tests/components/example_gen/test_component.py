@@ -60,7 +60,12 @@ def test_a_standard_artifact(tmp_path):
     assert properties["classes"] == '["0", "1"]' and len(properties["input_fingerprint"]) == 32
     assert properties["rows_train"] + properties["rows_eval"] == 400
     assert len(read_all(found.uri)) == 400
-    assert sorted(path.name for path in Path(found.uri).iterdir()) == ["Split-eval", "Split-train", "ingest.json"]
+    assert sorted(path.name for path in Path(found.uri).iterdir()) == [
+        "Split-eval",
+        "Split-train",
+        "ingest.json",
+        "reading_rules.json",
+    ]
     artifact = standard_artifacts.Examples()
     artifact.set_mlmd_artifact(found)
     tfxio_utils.get_tfxio_factory_from_artifact([artifact], telemetry_descriptors=[])

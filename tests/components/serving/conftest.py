@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.components.serving.learned import Learned
 
 
 def fake_model(folder: Path, content: bytes = b"model") -> Path:
@@ -32,3 +36,11 @@ def taxi_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.components.serving.models import write_model
 
     return write_model(tmp_path_factory.mktemp("models") / "taxi")
+
+
+@pytest.fixture
+def learned(tmp_path_factory: pytest.TempPathFactory, taxi_model: Path) -> Learned:
+    """A table in several formats, and the version that carries the rules by which it was read."""
+    from tests.components.serving.learned import learn
+
+    return learn(tmp_path_factory.mktemp("learned"), taxi_model)

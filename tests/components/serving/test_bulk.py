@@ -11,11 +11,13 @@ import pyarrow.parquet
 import pytest
 
 from components.errors import DataError, ServingError
-from components.serving import remote
+from components.serving import bulk, remote
 from components.serving.bulk import score_files
 from components.serving.directory import ServingDirectory
 from components.serving.server import EmbeddedServer, ServerOptions
+from components.subprocesses import Outcome
 from tests.components.serving import models
+from tests.components.serving.learned import Learned
 
 ROWS = models.rows(700)
 EXPECTED = {round(row["Fare (USD)"], 9): models.probability(row) for row in ROWS}
@@ -82,8 +84,54 @@ def test_csv_and_json_lines_to_parquet_and_csv(base: Path, tmp_path: Path) -> No
         assert abs(float(row["probabilities"]) - EXPECTED[round(float(row["Fare (USD)"]), 9)]) < 1e-6
 
 
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a child does is done in this process, whose XLA stays as it is: a child imports TensorFlow anew."""
+    monkeypatch.setattr("components.serving.bulk_steps.disable_xla", lambda: None)
+    monkeypatch.setattr(
+        "components.subprocesses.run", lambda module, job, log, **_: Outcome(bulk.main(job), 0, "", str(log), 0.0)
+    )
+
+
+@pytest.mark.usefixtures("here")
+def test_files_and_a_server_by_the_rules_of_the_version(learned: Learned, tmp_path: Path) -> None:
+    """Bulk and the client of a server give the answers that the examples get; the input's columns stay beside them."""
+    for path in learned.files:
+        made = score_files(learned.base, str(path), tmp_path / path.suffix[1:] / "scored.parquet")
+        assert made.rows == len(learned.expected) and made.notes == ()
+        scored = pyarrow.parquet.ParquetDataset(tmp_path / path.suffix[1:]).read().to_pylist()
+        scored.sort(key=lambda row: int(row["id"]))
+        np.testing.assert_allclose([row["probabilities"] for row in scored], learned.expected, atol=1e-6)
+        assert set(scored[0]) == {"id", "Fare (USD)", "company", "seats", "y", "classes", "probabilities"}
+    with EmbeddedServer("taxi", learned.base, ServerOptions(rest_port=0, grpc_port=0)) as server:
+        url = f"http://127.0.0.1:{server.rest_port}"
+        with pytest.raises(DataError, match="missing in a row"):  # this model's signature has no defaults
+            remote.predict(url, "taxi", [{"seats": 1}], serving_directory=learned.base)
+        full = [{"Fare (USD)": "1.5", "company": "Blue", "seats": "2.0", "seat": 1}]
+        scored = remote.predict(url, "taxi", full, serving_directory=learned.base)
+        assert scored.answers[0]["probabilities"] == pytest.approx(
+            models.probability({"Fare (USD)": 1.5, "company": "Blue", "seats": 2})
+        )
+        assert "Did you mean 'seats'" in scored.notes[0]
+        assert "lies in no serving directory here" in remote.predict(url, "taxi", full).notes[0]
+
+
+@pytest.mark.usefixtures("here")
+def test_bulk_says_what_the_rows_lack(learned: Learned, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(
+        '{"seats": 1}\n{"seats": 2, "fair": "x", "company": "Violet"}\n{"seats": true}'
+    )
+    with pytest.raises(DataError, match="column 'seats' is no int"):
+        score_files(learned.base, str(tmp_path / "rows.jsonl"), tmp_path / "out.csv")
+    (tmp_path / "rows.jsonl").write_text('{"seats": 1}\n{"seats": 2, "fair": "x", "company": "Violet"}\n')
+    made = score_files(learned.base, str(tmp_path / "rows.jsonl"), tmp_path / "out.csv")
+    assert "'Fare (USD)': missing in all 2 rows." in made.notes[0]
+    assert "'fair' is no column that training knew" in made.notes[1]
+    assert "'company': 1 of 1 texts (100.0%) were never seen" in made.notes[2]
+
+
 def test_says_what_is_wrong(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="No file matches"):
+    with pytest.raises(DataError, match="no such file"):
         score_files(base, str(tmp_path / "*.csv"), tmp_path / "out.csv")
     with pytest.raises(DataError, match="neither"):
         score_files(base, "x.csv", tmp_path / "out.txt")

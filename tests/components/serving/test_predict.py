@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.contract import READING_RULES_FILE
 from components.errors import DataError, ServingError
 from components.serving.directory import ServingDirectory
-from components.serving.predict import predict
-from components.serving.rows import answers_by_row, check_any_known, convert
+from components.serving.predict import predict, score
+from components.serving.rows import answers_by_row
+from components.subprocesses import Outcome
+from components.tables.row_source import RowSource
 from tests.components.serving import models
+from tests.components.serving.learned import Learned
 
 
 def test_scores_rows_with_the_live_version(taxi_model: Path, tmp_path: Path) -> None:
@@ -30,41 +34,49 @@ def test_says_what_is_wrong_with_a_row(taxi_model: Path, tmp_path: Path) -> None
     ServingDirectory(tmp_path / "taxi").push(taxi_model, {})
     with pytest.raises(ServingError, match="has no version 3"):
         predict(tmp_path / "taxi", [{"company": "Blue"}], version=3)
-    with pytest.raises(DataError, match="'seats' takes int64, not 'many'"):
+    with pytest.raises(DataError, match="column 'seats' is no int: 'many'"):
         predict(tmp_path / "taxi", [{"seats": "many"}])
     assert predict(tmp_path / "taxi", []).answers == []
 
 
-@pytest.mark.parametrize(
-    ("value", "dtype", "expected"),
-    [
-        (None, "string", None),
-        ("", "float32", None),
-        ("3.0", "int64", 3),
-        (3.0, "int64", 3),
-        ("7", "int64", 7),
-        (float("nan"), "int64", None),
-        ("2.5", "float32", 2.5),
-        (5, "string", "5"),
-        (True, "string", "true"),
-        ("TRUE", "bool", True),
-        (0, "bool", False),
-        ("9007199254740993", "int64", 9007199254740993),
-    ],
-)
-def test_cells_take_their_columns_type(value: object, dtype: str, expected: object) -> None:
-    assert convert(value, dtype, "c") == expected
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a child does is done in this process, whose XLA stays as it is: a child imports TensorFlow anew."""
+    monkeypatch.setattr("components.serving.servable.disable_xla", lambda: None)
+    monkeypatch.setattr(
+        "components.subprocesses.run", lambda module, job, log, **_: Outcome(score(job), 0, "", str(log), 0.0)
+    )
 
 
-@pytest.mark.parametrize(("value", "dtype"), [("x", "float32"), (2.5, "int64"), ("maybe", "bool"), ([1], "float32")])
-def test_cells_of_another_type_are_refused(value: object, dtype: str) -> None:
-    with pytest.raises(DataError, match="Column 'c' takes"):
-        convert(value, dtype, "c")
+@pytest.mark.usefixtures("here")
+def test_a_file_gets_the_answers_that_its_examples_get(learned: Learned) -> None:
+    """Csv with a padded header, null words and decimals, the same rows as Parquet and as JSON lines; by the version's
+    rules, against the answers of `serving_default` to the examples that ExampleGen wrote."""
+    for path in learned.files:
+        scored = predict(learned.base, RowSource(path=str(path)))
+        found = [answer["probabilities"] for answer in scored.answers]
+        np.testing.assert_allclose(found, learned.expected, atol=1e-6)
+        assert scored.ignored == ["id", "y"] and scored.notes == ()
+    first = predict(learned.base, RowSource(path=str(learned.files[0]), limit=2))
+    assert len(first.answers) == 2
+    given = predict(learned.base, [{"Fare (USD)": "NA", "company": "NA", "seats": "2.0", "seat": 1}])
+    assert given.answers[0]["probabilities"] == pytest.approx(models.probability({"Fare (USD)": 0.0, "seats": 2}))
+    assert given.notes == (
+        "The model also takes 'Fare (USD)', 'company': missing in the row.",
+        "'seat' is no column that training knew, and is not used. Did you mean 'seats'?",
+    )
 
 
-def test_a_row_of_another_table_is_refused() -> None:
-    with pytest.raises(DataError, match="Row 1 has none of the model's columns; it has y"):
-        check_any_known([{"a": 1}, {"y": 2}], ["a", "b"])
+@pytest.mark.usefixtures("here")
+def test_rules_travel_with_a_push_and_a_rollback(learned: Learned, taxi_model: Path, tmp_path: Path) -> None:
+    directory = ServingDirectory(learned.base)
+    live = directory.live()
+    rules = (live.path / READING_RULES_FILE).read_bytes()
+    other = models.write_model(tmp_path / "other", weight=0.5)
+    assert directory.push(other, {}).pushed
+    assert "carries no rules of reading" in predict(learned.base, [{"seats": 1}]).notes[0]
+    back = directory.rollback()
+    assert (back.path / READING_RULES_FILE).read_bytes() == rules
 
 
 def test_answers_are_plain_values() -> None:

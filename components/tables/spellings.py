@@ -1,0 +1,77 @@
+"""Typed values as the texts that training had of them, and whole numbers as they come out of data frames."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from components.tables.columns import convert, is_text
+from components.tables.words import KnownWords
+
+_TRUE, _FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
+_EXACT = 2**53
+"""From here on float64 does not hold every whole number."""
+
+
+def as_trained(array: pa.Array, known: KnownWords | None, from_json: bool) -> pa.Array:
+    """Values for a text column, in the spelling that training had: JSON's `true` is the csv's `True`.
+
+    Args:
+        array: Of any type, `[rows]`.
+        known: The words of training; None: not known.
+        from_json: Texts may be JSON values beside texts: `true` among them is respelled too.
+    """
+    if pa.types.is_boolean(array.type) or pa.types.is_floating(array.type):
+        values = [None if v is None or v != v else _spelled(_spellings(v), known) for v in array.to_pylist()]
+        return pa.array(values, pa.large_binary())
+    if is_text(array.type) and from_json and known is not None:
+        return pa.array([_respelled(v, known) for v in array.cast(pa.large_binary()).to_pylist()], pa.large_binary())
+    return array
+
+
+def _spellings(value: Any) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return _TRUE if value else _FALSE
+    plain = str(pa.scalar(value).cast(pa.string()).as_py())
+    whole = (str(int(value)),) if float(value).is_integer() else ()
+    return (plain, repr(value), *whole)
+
+
+def _spelled(candidates: tuple[str, ...], known: KnownWords | None) -> bytes:
+    """The first spelling that training had, else the first."""
+    texts = [candidate.encode() for candidate in candidates]
+    return next((text for text in texts if known is not None and known.occurred(text)), texts[0])
+
+
+def _respelled(value: bytes | None, known: KnownWords) -> bytes | None:
+    if value is None or known.occurred(value):
+        return value
+    text = value.decode("utf-8", "replace")
+    return _spelled(next((words for words in (_TRUE, _FALSE) if text in words), (text,)), known) if text else value
+
+
+def whole_numbers(array: pa.Array, kind: str) -> pa.Array:
+    """`3.0` as 3, as spreadsheets and data frames write whole numbers beside missing ones; otherwise unchanged.
+
+    The array comes back as it is where another value is no whole number: its error names it.
+    """
+    if not (is_text(array.type) or pa.types.is_floating(array.type)):
+        return array
+    whole, wrong = convert(array, kind)
+    if wrong is None:
+        return array
+    floats, no_number = convert(array, kind.replace("int", "float", 1))
+    numbers = floats.to_numpy(zero_copy_only=False)
+    with contextlib.suppress(TypeError), np.errstate(invalid="ignore"):
+        fits = np.isnan(numbers) | ((np.trunc(numbers) == numbers) & (np.abs(numbers) < _EXACT))
+        if no_number is None and fits[wrong].all():
+            values = [_either(*pair) for pair in zip(whole.to_pylist(), floats.to_pylist(), strict=True)]
+            return pa.array(values, pa.int64())
+    return array
+
+
+def _either(whole: int | None, number: float | None) -> int | None:
+    return int(number) if whole is None and number is not None else whole

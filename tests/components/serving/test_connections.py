@@ -186,6 +186,16 @@ def test_a_body_byte_by_byte_is_answered_408(server: Server, sockets: list[socke
     assert trickle(sockets, lambda: not any(map(is_open, sockets)))  # sending on does not keep it open
 
 
+def test_slow_clients_keep_nobody_out(server: Server, sockets: list[socket.socket]) -> None:
+    """More of them than connections are taken."""
+    for _ in range(2 * OPTIONS["--max-connections"]):
+        sockets.append(server.connect())
+        with contextlib.suppress(OSError):
+            sockets[-1].sendall(head(1000) + b"{")
+    assert [server.ask()[0] for _ in range(10)] == [200] * 10
+    assert sum(map(is_open, sockets)) <= OPTIONS["--max-connections"]
+
+
 def test_unfinished_bodies_are_bounded_in_all(server: Server, sockets: list[socket.socket]) -> None:
     before = server.memory_mb()
     for _ in range(30):

@@ -31,6 +31,7 @@ class LimitedConnection(H11Protocol):
         super().__init__(*args, **kwargs)
         self._limits = limits
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._made_at = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -79,13 +80,24 @@ class LimitedConnection(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _make_room(self) -> bool:
-        """Closes another connection that waits for its client: many idle ones do not keep a working one out."""
-        for other in self.connections:
-            if other is not self and isinstance(other, LimitedConnection) and not other.is_at_work:
-                self.connections.discard(other)
-                other.transport.close()
-                return True
-        return False
+        """Closes another connection that waits for its client: the idle and the slow do not keep others out."""
+        waiting = [other for other in self.connections if isinstance(other, LimitedConnection) and other.is_waiting]
+        oldest = min((other for other in waiting if other is not self), key=lambda other: other._rank, default=None)
+        if oldest is None:
+            return False
+        self.connections.discard(oldest)
+        oldest.transport.abort()
+        return True
+
+    @property
+    def is_waiting(self) -> bool:
+        """The client has to do the next thing: name a request, or send the rest of one."""
+        return not self.is_at_work or self.conn.their_state is h11.SEND_BODY
+
+    @property
+    def _rank(self) -> tuple[bool, float]:
+        """Idle ones go before those that send a body, and old ones before new ones."""
+        return self.is_at_work, self._made_at
 
     def _expect(self, what: str, seconds: float) -> None:
         self._forget(what)

@@ -124,24 +124,19 @@ class ServingDirectory:
         present = ", ".join(str(v.number) for v in self.versions()) or "none"
         raise ServingError(f"{self.base} has no version {number}.", f"Present: {present}.")
 
-    def next_number(self, now: float | None = None) -> int:
-        """The number that a push would get: the time in seconds, or the live number plus one where that is higher.
-
-        Args:
-            now: Seconds since 1970; None: the clock.
+    def check_number_left(self) -> int:
+        """The live number, 0 where nothing is live; a new version's must be higher.
 
         Raises:
-            ServingError: No number is left above the live one that TensorFlow Serving would read.
+            ServingError: No higher number is left that TensorFlow Serving would read.
         """
         live = servables.live_version(self.base)
-        number = max(int(self._clock() if now is None else now), live[0] + 1 if live else 1)
-        if number > servables.MAX_VERSION:
+        if live and live[0] >= servables.MAX_VERSION:
             raise ServingError(
-                f"{live[1] if live else self.base} has the highest number that TensorFlow Serving reads, and a new "
-                "version needs a higher one.",
+                f"{live[1]} has the highest number that TensorFlow Serving reads; a new version needs a higher one.",
                 f"No push of Taxiway made it. Move it out of {self.base}; the highest number that stays is then live.",
             )
-        return number
+        return live[0] if live else 0
 
     def notes(self) -> list[str]:
         """What is odd about the numbers here, a sentence each."""
@@ -189,7 +184,7 @@ class ServingDirectory:
             refusal = None if force else self._refusal(digest)
             if refusal:
                 return refusal
-            self.next_number()
+            self.check_number_left()
             if force:
                 self._change_state(self.state().without_quarantined(digest))
             return self._publish(source, digest, provenance, extra_files or {}, "pushed")
@@ -219,7 +214,7 @@ class ServingDirectory:
                     f"Version {target.number} is the model that is live already (version {live.number}).",
                     "Name a version of another model; see: taxiway versions.",
                 )
-            self.next_number()  # before anything is written
+            self.check_number_left()  # before anything is written
             self._change_state(self._state_after_rollback(live, left, digest, reason))
             provenance = {
                 **{key: value for key, value in target.provenance.items() if key != "version"},
@@ -333,7 +328,7 @@ class ServingDirectory:
         self, source: Path, digest: str, provenance: Mapping[str, Any], extra_files: Mapping[str, str | Path], how: str
     ) -> PushResult:
         now = self._clock()
-        number = self.next_number(now)
+        number = max(int(now), self.check_number_left() + 1)
         record = {**provenance, "model_version": number, "digest": digest, "pushed_at": _iso(now)}
         staged = self._staging / uuid.uuid4().hex
         try:

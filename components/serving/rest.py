@@ -94,22 +94,22 @@ class _Application:
         call = Call(self._api.limits.compute_seconds, lambda: not gone.is_set())
         handle = functools.partial(_handle, self._api, request.method, _path(request.scope), body, call, used)
         work = self._threads.submit(handle)
-        answer = asyncio.wrap_future(work)
+        answer: asyncio.Future[Any] = asyncio.wrap_future(work)
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # asyncio logs what nobody asks
-        closed = asyncio.ensure_future(_wait_for_close(request))
+        closed: asyncio.Future[Any] = asyncio.ensure_future(_wait_for_close(request))
         try:
             done, _ = await asyncio.wait({answer, closed}, return_when=asyncio.FIRST_COMPLETED)
             if answer not in done:
                 raise ClientDisconnect
-            return answer.result()
+            return str(answer.result())
         finally:
             gone.set()
             closed.cancel()
             if work.done() or work.cancel():
                 held.enter_context(used)
             else:  # what it holds is held for as long as its thread works
-                rest = held.pop_all()
-                work.add_done_callback(lambda _: (used.close(), rest.close()))
+                used.push(held.pop_all())
+                work.add_done_callback(lambda _: used.close())
 
 
 async def _wait_for_close(request: Request) -> None:

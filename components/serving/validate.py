@@ -20,6 +20,7 @@ import tensorflow as tf
 from components.contract import SERVING_DEFAULT, SERVING_RAW, Task, score_output
 from components.errors import ServingError
 from components.serving import client, malformed, manifest, ops, requests, warmup
+from components.serving.api_errors import ApiError
 from components.serving.config import ServingConfig
 from components.serving.requests import RequestMaker
 from components.serving.servable import Servable, Tensors, disable_xla
@@ -46,7 +47,7 @@ def validate(job: dict[str, Any]) -> dict[str, Any]:
         report.findings += [Finding("program", False, problem) for problem in problems]
         if not problems:  # what may not run is not loaded
             _try_candidate(job, config, examples, report)
-    except (ServingError, tf.errors.OpError, KeyError) as error:
+    except (ServingError, ApiError, tf.errors.OpError, KeyError, ValueError) as error:
         report.findings.append(Finding("serving", False, f"the candidate does not serve: {first_line(error)}"))
     return report.to_json()
 

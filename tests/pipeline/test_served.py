@@ -70,13 +70,24 @@ def test_serve_becomes_the_server_and_says_which(root, capfd, monkeypatch):
     started = []
     monkeypatch.setattr("pipeline.serve.os.execvpe", lambda *command: started.append(command))
     options = ["--rest-port", "0", "--grpc-port", "0", "--max-request-mb", "2", "--with", "embedded"]
+    options += ["--max-rows", "7", "--allow-host", "models.example", "--allow-host", "taxi"]
     assert cli.run(["serve", "--root", str(root), *options]) == 0
     [(program, argv, environment)] = started
     given = dict(zip(argv[3::2], argv[4::2], strict=True))
     assert argv[:3] == [program, "-m", "components.serving.server"]
     assert given["--model-base-path"] == str(root / "serving" / "taxi") and given["--host"] == "127.0.0.1"
+    assert given["--max-rows"] == "7" and given["--allow-host"] == "models.example,taxi"
     assert given["--max-request-mb"] == "2.0" and environment["TF_USE_LEGACY_KERAS"] == "1"
     assert "the embedded server" in capfd.readouterr().err
     monkeypatch.setenv("PATH", "")
     assert cli.run(["serve", "--root", str(root), "--with", "binary"]) == 1
     assert "There is no tensorflow_model_server on the PATH" in capfd.readouterr().err
+
+
+def test_versions_says_what_is_odd_about_their_numbers(root, capfd):
+    for name in (str(2**62), "1_000"):
+        (root / "serving" / "taxi" / name).mkdir()
+    assert cli.run(["versions", "--root", str(root), "--json"]) == 0
+    printed = capfd.readouterr()
+    assert json.loads(printed.out)[0]["version"] == 2**62
+    assert f"Version {2**62} is no time of a push" in printed.err and "'1_000' is no version" in printed.err

@@ -186,6 +186,16 @@ def test_a_body_byte_by_byte_is_answered_408(server: Server, sockets: list[socke
     assert trickle(sockets, lambda: not any(map(is_open, sockets)))  # sending on does not keep it open
 
 
+def test_slow_clients_keep_nobody_out(server: Server, sockets: list[socket.socket]) -> None:
+    """More of them than connections are taken."""
+    for _ in range(2 * OPTIONS["--max-connections"]):
+        sockets.append(server.connect())
+        with contextlib.suppress(OSError):
+            sockets[-1].sendall(head(1000) + b"{")
+    assert [server.ask()[0] for _ in range(10)] == [200] * 10
+    assert sum(map(is_open, sockets)) <= OPTIONS["--max-connections"]
+
+
 def test_unfinished_bodies_are_bounded_in_all(server: Server, sockets: list[socket.socket]) -> None:
     before = server.memory_mb()
     for _ in range(30):
@@ -263,6 +273,53 @@ def test_a_grpc_call_without_its_message_is_ended(server: Server) -> None:
         status = channel.unary_unary("/tensorflow.serving.ModelService/GetModelStatus")
         assert status(b"\x0a\x06\x0a\x04taxi", timeout=60)
         never.set()
+
+
+POST = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\n".encode()
+MESSAGES = {
+    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "an unknown version": b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+    "a length of 5,000 digits": POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    "a negative length": POST + b"Content-Length: -1\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+    "a length of other digits": POST + "Content-Length: ٣\r\n\r\n".encode(),
+    "a header of 100 KB": POST + b"X: " + b"x" * 100_000 + b"\r\n\r\n",
+    "5,000 headers": POST + b"X: y\r\n" * 5000 + b"\r\n",
+    "a path that is no ASCII": "GET /v1/models/é HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
+    "a path of bad escapes": b"GET /v1/models/%ff%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "no path": b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a proxy's request": b"GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "CONNECT": b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+    "a web socket": POST + b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
+    "a chunk of no size": POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "a chunk of 2^64": POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 16 + b"\r\n{",
+    "an unknown coding": POST + b"Transfer-Encoding: gzip\r\n\r\n",
+    "compressed": POST + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b",
+}
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_messages_that_are_no_requests(server: Server, sockets: list[socket.socket], message: str) -> None:
+    """The client is told, or the connection ends; the server goes on."""
+    sockets.append(server.connect())
+    with contextlib.suppress(OSError):
+        sockets[0].sendall(MESSAGES[message])
+    assert wait_for(lambda: bool(_peek(sockets[0])) or not is_open(sockets[0]))
+    answer = _peek(sockets[0])
+    assert answer[9:10] in (b"", b"4", b"5") and answer[9:12] not in (b"500", b"502"), answer
+    assert server.ask()[0] == 200
+
+
+def test_a_clients_deadline_over_grpc(server: Server) -> None:
+    with grpc.insecure_channel(f"{LOOPBACK}:{server.grpc_port}") as channel:
+        predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        with pytest.raises(grpc.RpcError) as caught:
+            predict(b"", timeout=-1)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        with pytest.raises(grpc.RpcError) as caught:
+            predict(b"\xff", timeout=60)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_hosts_and_origins_over_a_connection(server: Server) -> None:

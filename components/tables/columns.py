@@ -172,7 +172,7 @@ def _any_matches(strings: pa.Array, mask: pa.Array, pattern: str) -> bool:
 def parse_numbers(array: pa.Array, target: pa.DataType) -> pa.Array | None:
     """Text as numbers, spaces around them and a plus before them ignored; None if one value is no number."""
     strings = as_strings(array)
-    first = strings.slice(0, _PROBED)
+    first = array.slice(0, _PROBED)
     # Arrow words an error for every value that is no number: a few of them show whether it is worth it.
     if len(array) > 2 * _PROBED and first.null_count < len(first) and parse_numbers(first, target) is None:
         return None

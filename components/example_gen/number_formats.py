@@ -81,7 +81,7 @@ def _about_format(name: str, form: str, words: Words) -> str:
     doubt = ""
     if number and number.thousands == "," and not _has_two_marks(words):
         doubt = f" (a comma between thousands; were it a decimal comma: {name}: 'float:1,5')"
-    sign = " without its sign" if number and (number.before or number.after) else ""
+    sign = " without their sign" if number and (number.before or number.after) else ""
     if form == "1.5":
         return f"{name}: {shown} read as negative numbers"
     return f"{name}: {shown} read as numbers{sign}, in the format {form}{doubt}"

@@ -56,7 +56,7 @@ def study(data: DataConfig, files: Sequence[SourceFile], label: str, numeric_lab
         update={"csv": data.csv.model_copy(update={"null_values": ("",)}), "null_values": {}, "types": {}}
     )
     words, ends = count_words(raw, files)
-    footer = _footers(ends, words) if files[0].format == "csv" and not data.csv.footer else ()
+    footer = _footers(ends, words, data.csv.delimiter) if files[0].format == "csv" and not data.csv.footer else ()
     if footer:
         found = study(_with_footer(data, footer), files, label, numeric_label)
         said = [Finding("data.csv.footer", f"the last row is no data and is left out: {row!r}") for _, row in footer]
@@ -69,7 +69,7 @@ def _with_footer(data: DataConfig, footer: Sequence[tuple[str, str]]) -> DataCon
     return data.model_copy(update={"csv": data.csv.model_copy(update={"footer": cells})})
 
 
-def _footers(ends: Iterable[list[dict[str, str]]], words: Mapping[str, Words]) -> list[tuple[str, str]]:
+def _footers(ends: Iterable[list[dict[str, str]]], words: Mapping[str, Words], delimiter: str) -> list[tuple[str, str]]:
     """The first cell and the text of last rows that sum the table up."""
     found = []
     for rows in ends:
@@ -78,7 +78,7 @@ def _footers(ends: Iterable[list[dict[str, str]]], words: Mapping[str, Words]) -
             cell = row[first].strip()
             alone = sum(words[first].odd[w] for w in words[first].odd if w.strip() == cell)
             if cell and _FOOTER.match(cell) and alone <= 2 and words[first].values > 3:
-                found.append((cell, ",".join(row.values())[:80]))
+                found.append((cell, delimiter.join(row.values())[:80]))
     return found
 
 

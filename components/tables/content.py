@@ -23,7 +23,8 @@ FOREIGN: dict[str, tuple[tuple[bytes, ...], str]] = {
     "an Avro file": ((b"Obj\x01",), "Write its rows as Parquet, csv or JSON lines, with Spark for example."),
     "an SQLite database": (
         (b"SQLite format 3\0",),
-        'Write a table of it as csv: sqlite3 -header -csv "{path}" "select * from TABLE" > rows.csv',
+        "Write a table of it as csv: python -c 'import pandas, sqlite3; "
+        'pandas.read_sql("select * from TABLE", sqlite3.connect("{path}")).to_csv("rows.csv", index=False)\'',
     ),
     "a pickle": (
         (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
@@ -75,8 +76,8 @@ def foreign(start: bytes, path: str, told: bool = False) -> tuple[str, str] | No
     if _ARFF.match(text):
         return (
             "an ARFF file",
-            "Give its lines below @data as csv: set data.csv.skip_lines, data.csv.header: false and data.csv.names "
-            "with data.format: csv, or take the lines above @data out and write a header.",
+            f"Its lines below @data are csv: sed '1,/^@data/Id' \"{path}\" > rows.csv. Its columns are then called "
+            "column_0, column_1 ...: data.csv.names has better names for them.",
         )
     return None
 

@@ -120,3 +120,10 @@ def test_counted_times():
 def test_refused_types(kind):
     with pytest.raises(ValidationError, match="is none of int, float"):
         TableConfig(path="x", types={"a": kind})
+
+
+def test_bytes_among_many_values_are_no_number():
+    array = pa.array([bytes([255, i % 256]) for i in range(500)], pa.binary())
+    assert infer_kind(array, "null", "x", "f") == "string"
+    assert infer_kind(texts(*["1"] * 300, "x"), "null", "x", "f") == "string"
+    assert infer_kind(texts(*[None] * 300, " 7"), "null", "x", "f") == "int"

@@ -88,7 +88,7 @@ JSON_ROWS = st.lists(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(found=JSON_ROWS, indent=st.sampled_from([None, 2]), block=st.integers(1, 40), mark=st.booleans())
+@given(found=JSON_ROWS, indent=st.sampled_from([None, 2]), block=st.integers(8, 40), mark=st.booleans())
 def test_a_json_array_is_its_lines(found, indent, block, mark, monkeypatch):
     import io
 

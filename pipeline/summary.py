@@ -93,7 +93,8 @@ def _classes(node: str, overall: MetricValues) -> Table:
     """Each class of a multiclass model, over all rows."""
     kinds = list(next(iter(overall.classes.values())))
     rows = [
-        (escape(name), *(of_class(kind, values.get(kind)) for kind in kinds)) for name, values in overall.classes.items()
+        (escape(name), *(of_class(kind, values.get(kind)) for kind in kinds))
+        for name, values in overall.classes.items()
     ]
     return output.table(f"{node}: each class against the others", ("class", *kinds), rows, right=tuple(kinds))
 

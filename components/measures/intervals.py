@@ -1,7 +1,8 @@
 """The 95 % interval of a metric on some rows, and of its change between two models on the same rows.
 
-Rates have Wilson's interval (a change of accuracy Tango's), areas under the ROC curve DeLong's, everything else the BCa
-interval of a bootstrap within each class. Too few rows of a class have none: see `few_rows`.
+Rates have Wilson's interval (a change of accuracy Tango's), areas under the ROC curve one by DeLong's
+variance, everything else that of a bootstrap within each class: BCa, for a change Student's. Too few rows of a class have
+none: see `few_rows`. How often the intervals hold the true value is simulated in `tests/bench/coverage.py`.
 """
 
 from __future__ import annotations
@@ -209,15 +210,18 @@ def _drawn(
     made = {}
     for name, sides in values.items():
         first, second = (np.concatenate(side) for side in sides)
-        ends = [_bca(series, jackknife) for series in (first, pair.change(name, first, second))]
-        made[name] = (ends[0], ends[1])
+        change = pair.change(name, first, second)
+        made[name] = (
+            resampling.bca(*_parts(first, jackknife), jackknife.stratum),
+            resampling.symmetric(*_parts(change, jackknife), jackknife.stratum),
+        )
     return made
 
 
-def _bca(series: Floats, jackknife: resampling.Jackknife) -> Ends:
-    """Of a metric on all rows, with each group left out, and in every draw, in that order."""
+def _parts(series: Floats, jackknife: resampling.Jackknife) -> tuple[float, Floats, Floats]:
+    """A metric on all rows, in every draw, with each group left out; they were computed in another order."""
     groups = len(jackknife.stratum)
-    return resampling.bca(float(series[0]), series[1 + groups :], series[1 : 1 + groups], jackknife.stratum)
+    return float(series[0]), series[1 + groups :], series[1 : 1 + groups]
 
 
 def strata(labels: Floats) -> list[NDArray[np.int64]]:

@@ -39,8 +39,8 @@ def tango(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[float, f
         return _tango_score(gained, lost, rows, difference)
 
     observed = (gained - lost) / rows
-    low = _bisect(lambda difference: score(difference) > Z, -1.0, observed)
-    high = _bisect(lambda difference: score(difference) > -Z, observed, 1.0)
+    low = bisect(lambda difference: score(difference) > Z, -1.0, observed)
+    high = bisect(lambda difference: score(difference) > -Z, observed, 1.0)
     return low, high
 
 
@@ -53,7 +53,7 @@ def _tango_score(gained: int, lost: int, rows: int, difference: float) -> float:
     return (gained - lost - rows * difference) / max(variance, 1e-300) ** 0.5
 
 
-def _bisect(above: Callable[[float], bool], low: float, high: float) -> float:
+def bisect(above: Callable[[float], bool], low: float, high: float) -> float:
     """Where a condition that holds at `low` ceases to hold before `high`."""
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

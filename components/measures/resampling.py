@@ -74,8 +74,8 @@ def bca(value: float, drawn: Floats, left_out: Floats, stratum: NDArray[np.int64
     Returns:
         Low and high; NaN where the draws do not spread or the metric is undefined in too many: that is no certainty.
     """
-    known = drawn[np.isfinite(drawn)]
-    if not np.isfinite(value) or len(known) < LEAST_KNOWN * len(drawn) or not _spreads(known):
+    known = _known(value, drawn)
+    if not len(known):
         return float("nan"), float("nan")
     below = ((known < value).sum() + (known == value).sum() / 2) / len(known)
     bias = _NORMAL.inv_cdf(float(np.clip(below, 1 / len(known), 1 - 1 / len(known))))
@@ -85,8 +85,25 @@ def bca(value: float, drawn: Floats, left_out: Floats, stratum: NDArray[np.int64
     return float(low), float(high)
 
 
-def _spreads(values: Floats) -> bool:
-    return float(np.ptp(values)) > 1e-12 * max(float(np.abs(values).max()), 1e-300)
+def symmetric(value: float, drawn: Floats, left_out: Floats, stratum: NDArray[np.int64]) -> tuple[float, float]:
+    """The value and as many standard errors of the draws as Student's t asks for; arguments as of `bca`.
+
+    For paired changes, which are nearly symmetric: there BCa's corrections, estimated from few rows, cost coverage (.84
+    to .91 at 10 rows of a class in the simulation, this .94 to .96).
+    """
+    known = _known(value, drawn)
+    if not len(known):
+        return float("nan"), float("nan")
+    half = _acceleration(left_out, stratum)[1] * float(known.std())
+    return value - half, value + half
+
+
+def _known(value: float, drawn: Floats) -> Floats:
+    """The draws in which the metric is defined; none where they are too few or all the same."""
+    known = drawn[np.isfinite(drawn)]
+    enough = np.isfinite(value) and len(known) >= LEAST_KNOWN * len(drawn)
+    spread = enough and float(np.ptp(known)) > 1e-12 * max(float(np.abs(known).max()), 1e-300)
+    return known if spread else known[:0]
 
 
 def _acceleration(left_out: Floats, stratum: NDArray[np.int64]) -> tuple[float, float]:
@@ -111,10 +128,10 @@ def _acceleration(left_out: Floats, stratum: NDArray[np.int64]) -> tuple[float, 
     if squares <= 0:
         return 0.0, Z
     freedom = squares**2 / spent
-    return cubes / (6 * squares**1.5), _student(freedom) * float((unbiased / squares) ** 0.5)
+    return cubes / (6 * squares**1.5), student(freedom) * float((unbiased / squares) ** 0.5)
 
 
-def _student(freedom: float) -> float:
+def student(freedom: float) -> float:
     """Student's 97.5 % quantile by its expansion around the normal one (Abramowitz and Stegun, 26.7.5)."""
     first = (Z**3 + Z) / 4
     second = (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96

@@ -124,9 +124,7 @@ class Constraints(Section):
 
     def allowed_drops(self, task: Task, main: str) -> dict[str, float]:
         """By metric: how much worse than the reference's it may be; the main metric first."""
-        return {main: self.max_quality_drop} | {
-            name: self.max_loss_rise for name in (LOSS[task],) if name != main
-        }
+        return {main: self.max_quality_drop} | {name: self.max_loss_rise for name in (LOSS[task],) if name != main}
 
 
 class FineTuning(Section):

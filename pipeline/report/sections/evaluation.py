@@ -169,7 +169,9 @@ def _curves(scored: Mapping[str, Any]) -> list[charts.Figure]:
     figures = []
     if "roc" in scored:
         area, *ends = scored["auc"]
-        title = f"ROC: area {area:.4f} " + (f"[{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "(no interval: too few rows)")
+        title = f"ROC: area {area:.4f} " + (
+            f"[{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "(no interval: too few rows)"
+        )
         figures.append(
             charts.curve(
                 title, **scored["roc"], x_title="false-positive rate", y_title="true-positive rate", diagonal=True

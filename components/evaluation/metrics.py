@@ -45,8 +45,8 @@ class ClassMetric(metric_types.Metric):
     Args:
         name: Under which it is reported.
         kind: `precision`, `recall`, `f1`, `auc` or `rows`.
-        index: Of the class; -1 for the mean over the classes that occur among a slice's labels, or for `rows` the fewest
-            that a class has.
+        index: Of the class; -1 for the mean over the classes that occur among a slice's labels, or for `rows` the
+            fewest that a class has.
     """
 
     def __init__(self, name: str, kind: str, index: int = -1) -> None:

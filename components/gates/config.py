@@ -39,8 +39,8 @@ class GatesConfig(Section):
     min_rows: int = Field(10, ge=1)
     """Fewest rows that each split must hold."""
     min_rows_per_class: int = Field(20, ge=0)
-    """Fewest evaluation rows of each class (of a regression: fewest rows) on which a model is judged. With fewer nothing
-    is proved: the model is not pushed unless `--force` says so. 0: no such gate."""
+    """Fewest evaluation rows of each class (of a regression: fewest rows) on which a model is judged. With fewer
+    nothing is proved: the model is not pushed unless `--force` says so. 0: no such gate."""
     allow_anomalies: tuple[str, ...] = ()
     """Anomaly types of TFDV that are reported but do not stop the run, such as `ENUM_TYPE_UNEXPECTED_STRING_VALUES`."""
     drift: DriftConfig = DriftConfig()

@@ -14,8 +14,8 @@ _COARSER_BITS = (20, 16, 12, 10)
 class ScoreCounts:
     """How many rows of a class, and how many others, have each score.
 
-    Scores are told apart exactly up to `most` distinct ones; beyond, to 20 significant bits (one part in a million), and
-    to fewer where even those are too many.
+    Scores are told apart exactly up to `most` distinct ones; beyond, to 20 significant bits (one part in a million),
+    and to fewer where even those are too many.
 
     Attributes:
         score: float64 `[n]`: the scores that occur, ascending.

@@ -1,8 +1,8 @@
 """The 95 % interval of a metric on some rows, and of its change between two models on the same rows.
 
-Rates have Wilson's interval (a change of accuracy Tango's), areas under the ROC curve one by DeLong's
-variance, everything else that of a bootstrap within each class: BCa, for a change Student's. Too few rows of a class have
-none: see `few_rows`. How often the intervals hold the true value is simulated in `tests/bench/coverage.py`.
+Rates have Wilson's interval (a change of accuracy Tango's), areas under the ROC curve one by DeLong's variance,
+everything else that of a bootstrap within each class: BCa, for a change Student's. Too few rows of a class have none:
+see `few_rows`. How often the intervals hold the true value is simulated in `tests/bench/coverage.py`.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def _value(name: str, pair: Pair, scores: Floats) -> float:
 def few_rows(name: str, labels: Floats, scores: Floats, classes: Sequence[str] = ()) -> str:
     """Why a metric gets no interval on these rows: `9 rows of class no`; empty where there are enough.
 
-    An average over classes needs the rows of every class that occurs; other metrics of several classes need them outside
-    the most frequent one.
+    An average over classes needs the rows of every class that occurs; other metrics of several classes need them
+    outside the most frequent one.
     """
     if name in REGRESSION:
         return _said(len(labels), "") if len(labels) < FEWEST_ROWS else ""
@@ -166,8 +166,8 @@ def _ranked(positive: NDArray[np.bool_], first: Floats, second: Floats) -> tuple
 
 
 def _of_class(kind: str, own: NDArray[np.bool_], decided: NDArray[np.bool_]) -> Ends:
-    """Recall and precision are shares of rows; F1 is 2 s / (1 + s) of the share s of hits among the rows that are of the
-    class or decided for it."""
+    """Recall and precision are shares of rows; F1 is 2 s / (1 + s) of the share s of hits among the rows that are of
+    the class or decided for it."""
     hits, either = float((own & decided).sum()), float((own | decided).sum())
     if kind != "f1":
         return rates.wilson(hits, float((own if kind == "recall" else decided).sum()))

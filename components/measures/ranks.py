@@ -22,8 +22,8 @@ def auc_interval(positive: NDArray[np.bool_], scores: Floats) -> tuple[float, fl
 
     The standard error of an assumed area is Hanley and McNeil's in Newcombe's form (2006, his method 5), scaled so that
     at the observed area it is DeLong's, as far as there are rows to know that. DeLong's alone, on the logit scale too,
-    is far too small where a few rows of a class happen to lie well (of 95 % it holds 80 at 10 rows and an AUC of .96, and
-    it is zero where the classes do not overlap); Hanley and McNeil's alone is not for classes that spread unlike.
+    is far too small where a few rows of a class happen to lie well (of 95 % it holds 80 at 10 rows and an AUC of .96,
+    and it is zero where the classes do not overlap); Hanley and McNeil's alone is not for classes that spread unlike.
 
     Args:
         positive: bool `[rows]`.
@@ -48,7 +48,7 @@ def auc_interval(positive: NDArray[np.bool_], scores: Floats) -> tuple[float, fl
 
 def _scale(measured: float, expected: float, rows: int) -> float:
     """How many times the expected variance the true one is: the measured one counts by how many rows it rests on."""
-    if not 0 < expected or not 0 < measured < np.inf:
+    if not expected > 0 or not 0 < measured < np.inf:
         return 1.0
     weight, quotient = rows / (rows + _PRIOR_ROWS), measured / expected
     return max(quotient, weight * quotient + 1 - weight)

@@ -43,7 +43,12 @@ def draw_weights(rows: int, strata: Strata, draws: int, seed: int, cells: int = 
 
 @dataclass(frozen=True)
 class Jackknife:
-    """Weights that leave out a group of rows each: `weights` `[groups, rows]`, and the stratum of each group `[groups]`."""
+    """Weights that leave out a group of rows each.
+
+    Attributes:
+        weights: `[groups, rows]`.
+        stratum: `[groups]`: the stratum that each group is of.
+    """
 
     weights: Floats
     stratum: NDArray[np.int64]

@@ -110,10 +110,11 @@ class Constraints(Section):
     """How far the main metric may get worse, judged at the bad end of the 95 % interval of the paired difference. In
     the metric's unit for auc, pr_auc and accuracy; a share of the reference's value for log_loss, mae, mse and rmse."""
     max_loss_rise: float = Field(0.02, ge=0)
-    """How far the log loss, of a regression the RMSE, may rise, as a share of the reference's, judged in the same way. A
-    rank such as auc does not see that every probability has moved; this does."""
+    """How far the log loss, of a regression the RMSE, may rise, as a share of the reference's, judged in the same way.
+    A rank such as auc does not see that every probability has moved; this does."""
     min_quality_rows: int = Field(200, ge=0)
-    """A variant whose answers differ from the reference's is not chosen on fewer evaluation rows: they prove nothing."""
+    """A variant whose answers differ from the reference's is not chosen on fewer evaluation rows: they prove too
+    little."""
     max_slice_quality_drop: dict[str, float] = Field(default_factory=dict)
     """As `max_quality_drop`, within every slice of a column, by column. Slices with fewer than 10 rows of a class (of a
     regression: 20 rows) are not judged."""

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.optimizer.config import REFERENCE, MeasuringConfig
 from components.measures.intervals import Interval
+from components.optimizer.config import REFERENCE, MeasuringConfig
 
 Call = Callable[[Any], Any]
 Samples = dict[str, list[list[float]]]

@@ -19,7 +19,7 @@ THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 
 def binary(labels: np.ndarray, values: np.ndarray) -> dict[str, Any]:
-    """ROC, precision-recall, calibration, histograms, a table by threshold; the AUC, with its interval where it has one."""
+    """ROC, precision-recall, calibration, histograms, a table by threshold; the AUC with its interval if any."""
     positive, score = labels.astype(bool), values.reshape(len(labels)).astype(np.float64)
     false_rate, true_rate, precision = rates(positive, score)
     kept = np.unique(np.linspace(0, len(false_rate) - 1, CURVE_POINTS).astype(int))

@@ -79,7 +79,7 @@ def test_each_class_by_its_name(classes):
         assert found["all"][f"rows[{name}]"] == (y == index).sum()
         assert found["all"][f"recall[{name}]"] == pytest.approx(recall_score(y == index, decided == index))
         assert found["all"][f"precision[{name}]"] == pytest.approx(precision_score(y == index, decided == index))
-    assert found["all"]["judged_rows"] == np.bincount(y).min() and found["a"]["judged_rows"] == 0
+    assert found["all"]["judged_rows"] == np.bincount(y).min() and found["b"]["judged_rows"] == 0
     assert np.isnan(float(found["b"]["recall[jungfräulich]"])), "no row of the class, no recall"
 
 

@@ -24,7 +24,7 @@ def test_wilson_as_published():
 def test_tango_s_ends_lie_two_standard_errors_away_by_the_likelihood(both, gained, lost, neither):
     counts = [both, gained, lost, neither]
     first, second = np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts)
-    rows, known = sum(counts), np.linspace(1e-7, 0.5, 400_001)
+    rows, known = sum(counts), np.linspace(1e-7, 1.0, 800_001)
     for end in rates.tango(first, second):
         shares = known[(known + end > 0) & (2 * known + end < 1)]  # of rows that only the second decides right
         likelihood = (

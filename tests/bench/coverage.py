@@ -1,8 +1,8 @@
 """How often the 95 % intervals hold the true value: `python -m tests.bench.coverage [tables a case]`.
 
 Each case draws tables from a model whose true metrics are known (from a table of some 300,000 rows) and counts how
-often the interval of each metric, and of the paired change, holds the truth. Two standard errors of a coverage of .95 are .02
-at 500 tables, .01 at 2,000.
+often the interval of each metric, and of the paired change, holds the truth. Two standard errors of a
+coverage of .95 are .02 at 500 tables, .01 at 2,000.
 
 Areas, losses and averages over classes are asked of tables with a fixed number of rows of each class, as a stratified
 split makes them. Shares of all rows and calibration are asked of tables whose rows are drawn regardless of class: how

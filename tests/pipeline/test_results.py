@@ -105,7 +105,7 @@ def test_rows_are_counted_and_are_no_metrics(evaluation):
     ],
 )
 def test_too_few_rows_prove_nothing_and_that_is_said_first(tmp_path, evaluation, values, where):
-    evaluation(metrics(**values))
+    evaluation(metrics(auc=0.61, **values))
     config = {"evalConfig": {"modelSpecs": [{"labelKey": "fraud"}]}}
     (tmp_path / "eval_config.json").write_text(json.dumps(config))
     result = validation_result_pb2.ValidationResult()

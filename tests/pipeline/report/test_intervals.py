@@ -80,7 +80,7 @@ def test_what_cannot_be_said_is_left_out(binary):
     one_class = labels == 1
     found = intervals.of_slices({"few": few, "one": one_class}, labels, good, even, ["auc", "top_9", "recall[x]"], ())
     assert found["one"] == {"auc": {"few": "0 rows of class 0"}}
-    assert "rows of class" in found["few"]["auc"]["few"] and set(found["few"]) == {"auc"}
+    assert "of class" in found["few"]["auc"]["few"] and set(found["few"]) == {"auc"}
 
 
 def test_the_models_are_asked_in_a_child(tmp_path):

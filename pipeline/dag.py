@@ -49,12 +49,14 @@ def create_pipeline(
         root: Where everything that a run writes goes.
         run_id: Written into the provenance of what is pushed.
         cache: Whether nodes whose inputs have not changed reuse what they wrote before.
-        force: Push also what was rolled back or is live already.
+        force: Push also what was rolled back, is live already, or was judged on fewer rows than
+            `gates.min_rows_per_class`.
 
     Returns:
         The pipeline, with the nodes of `docs/architecture.md` in data order.
     """
     label, task = config.label.column, config.label.task
+    fewest = 0 if force else config.gates.min_rows_per_class
 
     example_gen = TabularExampleGen(
         data=config.data.model_dump_json(),
@@ -119,7 +121,7 @@ def create_pipeline(
             examples=example_gen.outputs["examples"],
             model=trainer.outputs["model"],
             baseline_model=baseline.outputs["model"],
-            eval_config=eval_config(config.evaluation, label, task, config.label.classes),
+            eval_config=eval_config(config.evaluation, label, task, config.label.classes, fewest),
             example_splits=["eval"],
         )
         nodes += [transform, baseline, trainer, evaluator]
@@ -156,6 +158,8 @@ def _to_serving(
 ) -> list[base_node.BaseNode]:
     """From a blessed model to the serving directory."""
     label, task = config.label.column, config.label.task
+    main = config.evaluation.main(task)
+    fewest = 0 if force else config.gates.min_rows_per_class
     optimizer = ModelOptimizer(
         model=trainer.outputs["model"],
         transform_graph=transform.outputs["transform_graph"],
@@ -166,7 +170,7 @@ def _to_serving(
         config=config.optimization.model_dump_json(),
         label=label,
         task=task,
-        metric=config.evaluation.main(task),
+        metric=main,
         slices=[list(columns) for columns in config.evaluation.slices],
     )
     optimized_evaluator = Evaluator(
@@ -174,7 +178,7 @@ def _to_serving(
         model=optimizer.outputs["model"],
         baseline_model=trainer.outputs["model"],
         eval_config=optimized_eval_config(
-            config.evaluation, label, task, config.optimization.constraints.max_quality_drop
+            config.evaluation, label, task, config.optimization.constraints.allowed_drops(task, main), fewest
         ),
         example_splits=["eval"],
     ).with_id("OptimizedEvaluator")

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from components.configuration import Section
 from components.errors import StoreError
+from components.measures import FEWEST_CLASS_ROWS, FEWEST_ROWS
 
 SUMMARY_VERSION = 1
 OVERALL = "overall"
@@ -66,10 +67,21 @@ class MetricValues(Recorded):
     slice: str
     """`overall`, or `payment_type=Cash`."""
     rows: int | None = None
+    positives: int | None = None
+    """Rows of the positive class; None where the label is not binary."""
+    judged_rows: int | None = None
+    """Rows of the class that has the fewest; of a regression, all rows."""
     candidate: dict[str, float | None] = Field(default_factory=dict)
     baseline: dict[str, float | None] = Field(default_factory=dict)
     classes: dict[str, dict[str, float | None]] = Field(default_factory=dict)
     """The candidate's metrics of single classes, by class and kind: `{"virginica": {"recall": 0.9}}`."""
+
+    @property
+    def too_few(self) -> bool:
+        """Whether the rows are too few for any interval: the values are chance."""
+        if self.positives is not None and self.judged_rows is not None:
+            return self.judged_rows < FEWEST_CLASS_ROWS
+        return self.rows is not None and self.rows < FEWEST_ROWS
 
 
 class VariantRecord(Recorded):

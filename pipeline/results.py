@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components import servables
+from components.evaluation.config import JUDGED_ROWS, POSITIVES
 from components.gates.verdict import VerdictRecord
 from components.optimizer import report as optimizer_report
 from components.serving import manifest
@@ -23,7 +24,8 @@ from pipeline.store import ArtifactRecord
 
 CANDIDATE = frozenset({"", "candidate"})
 BASELINE = "baseline"
-ROWS = "example_count"
+_COUNTS = {"rows": "example_count", "positives": POSITIVES, "judged_rows": JUDGED_ROWS}
+"""By field of `MetricValues`: what counts rows and is no metric."""
 _SINGLE_CLASS = re.compile(r"(?P<kind>[a-z0-9]+)\[(?P<name>.*)\]", re.DOTALL)
 UNTOLD = "it did not pass; its files are not on this machine"
 
@@ -138,11 +140,11 @@ def _slice(metrics: Any) -> MetricValues:
             values[whose][item.key.name] = _metric_value(item.value)
         elif whose != BASELINE:
             classes.setdefault(single["name"], {})[single["kind"]] = _metric_value(item.value)
-    rows = values["candidate"].pop(ROWS, None)
-    values["baseline"].pop(ROWS, None)
-    return MetricValues(
-        slice=slice_name(metrics.slice_key), rows=None if rows is None else int(rows), **values, classes=classes
-    )
+    counts = {field: values["candidate"].pop(name, None) for field, name in _COUNTS.items()}
+    for name in _COUNTS.values():
+        values["baseline"].pop(name, None)
+    known = {field: int(count) for field, count in counts.items() if count is not None}
+    return MetricValues(slice=slice_name(metrics.slice_key), **known, **values, classes=classes)
 
 
 def slices(uri: str) -> dict[str, tuple[tuple[str, str, Any], ...]]:
@@ -199,11 +201,37 @@ def threshold_failures(uri: str) -> list[str]:
     for part in sorted(result.metric_validations_per_slice, key=lambda part: slice_name(part.slice_key) != OVERALL):
         name = slice_name(part.slice_key)
         where = "" if name == OVERALL else f" in {name}"
-        failures += [f"{_missed(failure)}{where}" for failure in part.failures]
+        failures += [f"{_missed(failure)}{where}" for failure in part.failures if not _is_too_few(failure)]
+        failures[:0] = [_too_few(failure, uri) for failure in part.failures if _is_too_few(failure)]
     if not result.validation_ok and not result.validation_details.slicing_details:
         failures.append("no threshold is set, and TFMA blesses nothing without one: set evaluation.thresholds")
     failures += [f"no rows in the slice {_spec(spec)}, which has a threshold" for spec in result.missing_slices]
     return failures
+
+
+def _is_too_few(failure: Any) -> bool:
+    return bool(failure.metric_key.name == JUDGED_ROWS)
+
+
+def _too_few(failure: Any, uri: str) -> str:
+    """That the evaluation rests on too few rows to prove anything, and of which class."""
+    rows, wanted = int(_metric_value(failure.metric_value) or 0), failure.metric_threshold.value_threshold.lower_bound
+    overall = next((values for values in evaluation(uri) if values.slice == OVERALL), MetricValues(slice=OVERALL))
+    return (
+        f"nothing was proved: {rows} evaluation row{'' if rows == 1 else 's'}{_of_class(overall, uri)}, at least "
+        f"{wanted.value:g} wanted (gates.min_rows_per_class); to push it all the same: --force"
+    )
+
+
+def _of_class(overall: MetricValues, uri: str) -> str:
+    """` of class virginica`: the class that has the fewest rows; empty for a regression."""
+    rows = {name: kinds["rows"] for name, kinds in overall.classes.items() if kinds.get("rows") is not None}
+    if rows:
+        return f" of class {min(rows, key=lambda name: rows[name] or 0)}"
+    if overall.positives is not None:
+        label = next((spec.get("labelKey", "") for spec in evaluations.config(uri).get("modelSpecs", ())), "")
+        return f" of the {'positive' if overall.positives == overall.judged_rows else 'negative'} class of {label!r}"
+    return "" if overall.judged_rows == overall.rows else " of the rarest class"
 
 
 def judged(uri: str) -> dict[str, str]:
@@ -215,7 +243,9 @@ def judged(uri: str) -> dict[str, str]:
             name = json.loads(metric.get("config") or "{}").get("name", metric.get("className"))
             bounds = [bound["threshold"] for bound in metric.get("perSliceThresholds", ()) if _is_overall(bound)]
             asked = [word for bound in bounds for word in _asked(bound)]
-            if asked:
+            if asked and name == JUDGED_ROWS:
+                found["rows of the rarest class"] = f"{overall.judged_rows} ({', '.join(asked)})"
+            elif asked:
                 found[name] = f"{_shown(_value(overall, name))} ({', '.join(asked)})"
     return found
 

@@ -108,26 +108,44 @@ def _classes(node: str, overall: MetricValues) -> Table:
     """Each class of a multiclass model, over all rows."""
     kinds = list(next(iter(overall.classes.values())))
     rows = [
-        (escape(name), *(output.number(values.get(kind)) for kind in kinds)) for name, values in overall.classes.items()
+        (escape(name), *(of_class(kind, values.get(kind)) for kind in kinds))
+        for name, values in overall.classes.items()
     ]
     return output.table(f"{node}: each class against the others", ("class", *kinds), rows, right=tuple(kinds))
+
+
+def of_class(kind: str, value: float | None) -> str:
+    """A metric of one class, or its number of rows."""
+    return f"{value:,.0f}" if kind == "rows" and value is not None else output.number(value)
+
+
+def row_counts(values: MetricValues) -> dict[str, int | None]:
+    """How many rows a slice's values rest on: all, and of the class that has the fewest."""
+    if values.positives is not None:
+        return {"rows": values.rows, "positives": values.positives}
+    rarest = {} if values.judged_rows in (None, values.rows) else {"rarest class": values.judged_rows}
+    return {"rows": values.rows, **rarest}
 
 
 def _metrics(node: str, values: tuple[MetricValues, ...], main: str) -> Table:
     names = sorted(values[0].candidate, key=lambda name: (name != main, name))
     title = f"{node}: candidate (against the baseline)"
+    counts = list(row_counts(values[0]))
     rows = [
-        (escape(v.slice), v.rows, *(_change(name, v.candidate.get(name), v.baseline.get(name)) for name in names))
+        (escape(v.slice), *(row_counts(v).get(count) for count in counts), *(_change(name, v) for name in names))
         for v in values[: SLICES_SHOWN + 1]
     ]
     hidden = len(values) - len(rows)
-    made = output.table(title, ("slice", "rows", *names), rows, right=("rows", *names))
+    made = output.table(title, ("slice", *counts, *names), rows, right=(*counts, *names))
     if hidden:
         made.caption, made.caption_justify = f"and {hidden} more slices: taxiway show {'--json'}", "left"
     return made
 
 
-def _change(name: str, candidate: float | None, baseline: float | None) -> str:
+def _change(name: str, values: MetricValues) -> str:
+    candidate, baseline = values.candidate.get(name), values.baseline.get(name)
+    if candidate is not None and values.too_few:
+        return f"[dim]{candidate:.4f} (too few)[/]"
     if candidate is None or baseline is None:
         return output.number(candidate)
     change = candidate - baseline

@@ -12,16 +12,13 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from numpy.typing import NDArray
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
-from components.evaluation.metrics import area_under_roc
+from components.measures.areas import Floats, area_under_roc, average_precision, ratio
+from components.measures.counts import ScoreCounts
+from components.measures.weighted import EPSILON
 
 _SCORES = "_taxiway_scores"  # TFMA keeps names that begin so to itself
-DIGITS = 6
-"""Scores are told apart to this many decimals, which bounds the memory of a slice however many rows it has."""
-EPSILON = 1e-7
-"""How near to 0 and 1 a probability may come in the log loss, as in Keras."""
 _PENDING = 8192
 
 
@@ -30,7 +27,7 @@ class BinaryMetric(metric_types.Metric):
 
     Args:
         name: Under which it is reported.
-        kind: `auc`, `pr_auc`, `log_loss`, `accuracy` or `calibration`.
+        kind: A key of `BINARY_METRICS`.
     """
 
     def __init__(self, name: str, kind: str) -> None:
@@ -85,23 +82,29 @@ class Scores:
     """What the metrics of a slice derive from.
 
     Attributes:
-        score: float64 `[n]`: the scores that occur, ascending.
-        positive: float64 `[n]`: rows of the positive class with this score.
-        negative: float64 `[n]`: the others.
+        counts: Rows of the positive class and the others by score.
         log_loss: Sum over the rows.
         correct: Rows decided right at 0.5.
-        total: Sum of the scores, unrounded; NaN where one is.
+        total: Sum of the scores; NaN where one is.
     """
 
     def __init__(self) -> None:
-        self.score, self.positive, self.negative = np.zeros(0), np.zeros(0), np.zeros(0)
+        self.counts = ScoreCounts()
         self.log_loss = self.correct = self.total = 0.0
         self._labels: list[float] = []
         self._scores: list[float] = []
 
     @property
+    def positives(self) -> float:
+        return float(self.counts.own.sum())
+
+    @property
+    def negatives(self) -> float:
+        return float(self.counts.others.sum())
+
+    @property
     def rows(self) -> float:
-        return float(self.positive.sum() + self.negative.sum())
+        return self.positives + self.negatives
 
     def add(self, label: float, score: float) -> None:
         self._labels.append(label)
@@ -118,7 +121,8 @@ class Scores:
             self.log_loss -= float(np.log(likelihood).sum())
             self.correct += float(((score > 0.5) == (label > 0.5)).sum())
             self.total += float(score.sum())
-            self._join(np.round(score, DIGITS), label > 0.5, label <= 0.5)
+            positive = (label > 0.5).astype(np.float64)
+            self.counts.add(score, positive, 1 - positive)
         return self
 
     def merge(self, other: Scores) -> None:
@@ -126,17 +130,7 @@ class Scores:
         self.log_loss += other.log_loss
         self.correct += other.correct
         self.total += other.total
-        self._join(other.score, other.positive, other.negative)
-
-    def _join(self, score: NDArray[Any], positive: NDArray[Any], negative: NDArray[Any]) -> None:
-        both, index = np.unique(np.concatenate([self.score, score]), return_inverse=True)
-        self.score = both
-        self.positive = _counts(index, np.concatenate([self.positive, positive]), len(both))
-        self.negative = _counts(index, np.concatenate([self.negative, negative]), len(both))
-
-
-def _counts(index: NDArray[Any], weights: NDArray[Any], length: int) -> NDArray[np.float64]:
-    return np.bincount(index, weights, length).astype(np.float64, copy=False)  # numpy's stubs promise whole numbers
+        self.counts.merge(other.counts)
 
 
 class _Scores(beam.CombineFn):
@@ -163,35 +157,23 @@ class _Scores(beam.CombineFn):
         return {self._key: accumulator.fold()}
 
 
-def _auc(scores: Scores) -> float:
-    return float(area_under_roc(scores.positive, scores.negative))
-
-
-def _pr_auc(scores: Scores) -> float:
-    """The area under precision over recall, interpolated by Davis and Goadrich (2006), as Keras and TFMA do."""
-    hits = np.concatenate([[0.0], np.cumsum(scores.positive[::-1])])
-    taken = np.concatenate([[0.0], np.cumsum((scores.positive + scores.negative)[::-1])])
-    slope = np.diff(hits) / np.diff(taken)
-    intercept = hits[:-1] - slope * taken[:-1]
-    growth = np.divide(taken[1:], taken[:-1], out=np.ones_like(slope), where=taken[:-1] > 0)
-    return _ratio(float((slope * (np.diff(hits) + intercept * np.log(growth))).sum()), float(hits[-1]))
-
-
-def _ratio(above: float, below: float) -> float:
-    return above / below if below > 0 else float("nan")
-
-
-def _if_numbers(metric: Callable[[Scores], float]) -> Callable[[Scores], float]:
+def _if_numbers(area: Callable[[Floats, Floats], Floats]) -> Callable[[Scores], float]:
     """NaN for a model that gave one: it has no rank among the scores."""
-    return lambda scores: metric(scores) if np.isfinite(scores.total) else float("nan")
+
+    def metric(scores: Scores) -> float:
+        return float(area(scores.counts.own, scores.counts.others)) if np.isfinite(scores.total) else float("nan")
+
+    return metric
 
 
 BINARY_METRICS: dict[str, Callable[[Scores], float]] = {
-    "auc": _if_numbers(_auc),
-    "pr_auc": _if_numbers(_pr_auc),
-    "log_loss": lambda scores: _ratio(scores.log_loss, scores.rows),
-    "accuracy": lambda scores: _ratio(scores.correct, scores.rows),
-    "calibration": lambda scores: _ratio(scores.total, float(scores.positive.sum())),
+    "auc": _if_numbers(area_under_roc),
+    "pr_auc": _if_numbers(average_precision),
+    "log_loss": lambda scores: float(ratio(scores.log_loss, scores.rows)),
+    "accuracy": lambda scores: float(ratio(scores.correct, scores.rows)),
+    "calibration": lambda scores: float(ratio(scores.total, scores.positives)),
+    "positives": lambda scores: scores.positives,
+    "judged_rows": lambda scores: min(scores.positives, scores.negatives),
 }
 """From a slice's scores to a value; NaN where it is not defined, such as the AUC of a single class. TFMA fails a
 threshold on NaN."""

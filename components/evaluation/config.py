@@ -37,6 +37,20 @@ METRICS: dict[Task, dict[str, tuple[str, dict[str, object]]]] = {
 }
 """By task: our name of a metric, TFMA's class for it (or a dotted path), and the arguments of that class."""
 
+JUDGED_ROWS = "judged_rows"
+"""The rows that a verdict rests on: of the class that has the fewest, of a regression all."""
+POSITIVES = "positives"
+"""Rows of the positive class of a binary label."""
+ROW_COUNTS: dict[Task, dict[str, tuple[str, dict[str, object]]]] = {
+    "binary": {
+        POSITIVES: (BINARY, {"kind": "positives"}),
+        JUDGED_ROWS: (BINARY, {"kind": "judged_rows"}),
+    },
+    "multiclass": {JUDGED_ROWS: (f"{OWN}.ClassMetric", {"kind": "rows"})},
+    "regression": {JUDGED_ROWS: (f"{OWN}.RowCount", {})},
+}
+"""What is counted beside the metrics, in every slice; in the form of `METRICS`."""
+
 CLASS_KINDS = ("precision", "recall", "f1", "auc")
 """What is measured of each class of a multiclass model, under names such as `recall[virginica]`."""
 MOST_CLASSES = 30

@@ -11,16 +11,20 @@ from google.protobuf import wrappers_pb2
 
 from components.contract import HIGHER_IS_BETTER, SERVING_DEFAULT, Task, score_output
 from components.evaluation.config import (
+    JUDGED_ROWS,
     METRICS,
     MOST_CLASSES,
     OWN,
+    ROW_COUNTS,
     EvaluationConfig,
     Threshold,
     class_metrics,
 )
 
 
-def eval_config(config: EvaluationConfig, label: str, task: Task, classes: Sequence[str] = ()) -> tfma.EvalConfig:
+def eval_config(
+    config: EvaluationConfig, label: str, task: Task, classes: Sequence[str] = (), min_rows_per_class: int = 0
+) -> tfma.EvalConfig:
     """TFMA's configuration of the first Evaluator: candidate against the baseline, all thresholds.
 
     Both models are called through `serving_default`, as TensorFlow Serving will call them, so what is evaluated is what
@@ -31,30 +35,62 @@ def eval_config(config: EvaluationConfig, label: str, task: Task, classes: Seque
         label: The label's column.
         task: `binary`, `multiclass` or `regression`.
         classes: The label's classes, where configured: each is measured, up to `MOST_CLASSES` of them.
+        min_rows_per_class: Fewest rows of each class (of a regression: fewest rows) on which a model is blessed; 0 for
+            any. Without a threshold on a metric it is not asked for: TFMA would bless every model that has the rows.
     """
     config.check_metrics(task, classes)
+    bounded = bool(config.thresholds or config.slice_thresholds)
     metrics = [
         _metric(name, class_name, arguments, _bounds(config, name))
         for name, (class_name, arguments) in _chosen(config, task, classes).items()
     ]
-    return _assemble(config, label, task, metrics)
+    rows = _row_counts(task, classes, min_rows_per_class if bounded else 0)
+    return _assemble(config, label, task, [*rows, *metrics])
 
 
-def optimized_eval_config(config: EvaluationConfig, label: str, task: Task, max_quality_drop: float) -> tfma.EvalConfig:
-    """The second Evaluator's: the optimized model may lose `max_quality_drop` in the main metric, and nothing else.
+def optimized_eval_config(
+    config: EvaluationConfig,
+    label: str,
+    task: Task,
+    allowed_drops: Mapping[str, float],
+    min_rows_per_class: int = 0,
+) -> tfma.EvalConfig:
+    """The second Evaluator's: how much worse than the trained model the optimized one may be.
 
-    As the optimizer means it: a difference where more is better, a share of the value for losses and errors.
+    Args:
+        config: Slices.
+        label: The label's column.
+        task: `binary`, `multiclass` or `regression`.
+        allowed_drops: By metric, as the optimizer means it: a difference where more is better, a share of the value for
+            losses and errors.
+        min_rows_per_class: As in `eval_config`.
     """
-    main = config.main(task)
-    bound = tfma.PerSliceMetricThreshold(
-        slicing_specs=[tfma.SlicingSpec()],
-        threshold=tfma.MetricThreshold(change_threshold=_quality_drop(main, max_quality_drop)),
-    )
     metrics = [
-        _metric(name, class_name, arguments, [bound] if name == main else [])
+        _metric(name, class_name, arguments, _dropping(name, allowed_drops))
         for name, (class_name, arguments) in METRICS[task].items()
     ]
-    return _assemble(config, label, task, metrics)
+    return _assemble(config, label, task, [*_row_counts(task, (), min_rows_per_class), *metrics])
+
+
+def _dropping(name: str, allowed_drops: Mapping[str, float]) -> list[tfma.PerSliceMetricThreshold]:
+    if name not in allowed_drops:
+        return []
+    threshold = tfma.MetricThreshold(change_threshold=_quality_drop(name, allowed_drops[name]))
+    return [tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)]
+
+
+def _row_counts(task: Task, classes: Sequence[str], fewest: int) -> list[tfma.MetricConfig]:
+    """The rows of each class. Where the class with the fewest has too few, the model is not blessed."""
+    bounds = [_per_slice(Threshold(min=fewest), ())] if fewest else []
+    made = [
+        _metric(name, class_name, arguments, bounds if name == JUDGED_ROWS else [])
+        for name, (class_name, arguments) in ROW_COUNTS[task].items()
+    ]
+    if task == "multiclass" and len(classes) <= MOST_CLASSES:
+        class_name = f"{OWN}.ClassMetric"
+        for index, name in enumerate(classes):
+            made.append(_metric(f"rows[{name}]", class_name, {"kind": "rows", "index": index}, []))
+    return made
 
 
 def _quality_drop(main: str, allowed: float) -> tfma.GenericChangeThreshold:

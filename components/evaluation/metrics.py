@@ -11,11 +11,15 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from numpy.typing import NDArray
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
-Floats = NDArray[np.float64]
+from components.measures.areas import Floats, area_under_roc, ratio
+from components.measures.counts import ScoreCounts
+
 _SUMS = "_taxiway_class_sums"  # TFMA keeps names that begin so to itself
+_MOST_SCORES = 4_000_000
+"""Distinct scores of all classes together that are told apart exactly."""
+_PENDING = 4096
 
 
 class RSquared(metric_types.Metric):
@@ -28,13 +32,21 @@ class RSquared(metric_types.Metric):
         super().__init__(metric_util.merge_per_key_computations(_r_squared), name=name)
 
 
+class RowCount(metric_types.Metric):
+    """Rows with a label and a prediction."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(metric_util.merge_per_key_computations(_row_count), name=name)
+
+
 class ClassMetric(metric_types.Metric):
     """Precision, recall, F1 or the area under the ROC curve of one class against the others, or their macro average.
 
     Args:
         name: Under which it is reported.
-        kind: `precision`, `recall`, `f1` or `auc`.
-        index: Of the class; -1 for the mean over the classes that occur among a slice's labels.
+        kind: `precision`, `recall`, `f1`, `auc` or `rows`.
+        index: Of the class; -1 for the mean over the classes that occur among a slice's labels, or for `rows` the
+            fewest that a class has.
     """
 
     def __init__(self, name: str, kind: str, index: int = -1) -> None:
@@ -54,6 +66,13 @@ def _r_squared(
     return [metric_types.MetricComputation(keys=[key], preprocessors=None, combiner=_Squares(key, eval_config))]
 
 
+def _row_count(
+    name: str, eval_config: Any = None, model_name: str = "", output_name: str = "", example_weighted: bool = False
+) -> metric_types.MetricComputations:
+    key = _key(name, model_name, output_name, example_weighted)
+    return [metric_types.MetricComputation(keys=[key], preprocessors=None, combiner=_Rows(key, eval_config))]
+
+
 def _class_metric(
     name: str,
     kind: str,
@@ -68,7 +87,9 @@ def _class_metric(
 
     def result(metrics: dict[metric_types.MetricKey, Any]) -> dict[metric_types.MetricKey, float]:
         values = CLASS_METRICS[kind](metrics[sums])
-        return {key: float(values[index]) if 0 <= index < len(values) else _macro(values, metrics[sums], index)}
+        if 0 <= index < len(values):
+            return {key: float(values[index])}
+        return {key: _least(values) if kind == "rows" else _macro(values, metrics[sums], index)}
 
     return [
         metric_types.MetricComputation(keys=[sums], preprocessors=None, combiner=_Classes(sums, eval_config)),
@@ -141,81 +162,110 @@ class _Moments:
         return 1 - self.error / self.deviation if self.deviation > 0 else float("nan")
 
 
+class _Rows(_Combiner):
+    def add_input(self, accumulator: Any, inputs: metric_types.StandardMetricInputs) -> Any:
+        return (accumulator or 0) + sum(1 for _ in self._rows(inputs))
+
+    def extract_output(self, accumulator: Any) -> dict[metric_types.MetricKey, float]:
+        return {self._key: float(accumulator or 0)}
+
+
+class ClassSums:
+    """What the metrics of a slice's classes derive from; weights are 1 where rows have none.
+
+    Attributes:
+        own: float64 `[classes]`: rows of each class.
+        decided: float64 `[classes]`: rows decided for it.
+        hits: float64 `[classes]`: both.
+        scores: For each class its own rows and the others by the score that the class got.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.own, self.decided, self.hits = np.zeros(classes), np.zeros(classes), np.zeros(classes)
+        most = max(_MOST_SCORES // max(classes, 1), 20_000)
+        self.scores = [ScoreCounts(most) for _ in range(classes)]
+        self._pending: list[tuple[int, Floats, float]] = []
+
+    def add(self, label: int, scores: Floats, weight: float) -> None:
+        self._pending.append((label, scores, weight))
+        if len(self._pending) >= _PENDING:
+            self.fold()
+
+    def fold(self) -> ClassSums:
+        """Takes the rows that were only noted into the sums."""
+        if self._pending:
+            labels = np.array([label for label, _, _ in self._pending])
+            scores = np.stack([scores for _, scores, _ in self._pending])
+            weights = np.array([weight for _, _, weight in self._pending])
+            self._pending = []
+            decided = scores.argmax(axis=1)
+            for index, counts in enumerate(self.scores):
+                own = np.where(labels == index, weights, 0.0)
+                self.own[index] += own.sum()
+                self.decided[index] += weights[decided == index].sum()
+                self.hits[index] += own[decided == index].sum()
+                counts.add(scores[:, index], own, np.where(labels == index, 0.0, weights))
+        return self
+
+    def __add__(self, other: ClassSums) -> ClassSums:
+        self.fold()
+        other.fold()
+        for index, counts in enumerate(other.scores):
+            self.scores[index].merge(counts)
+        self.own, self.decided, self.hits = self.own + other.own, self.decided + other.decided, self.hits + other.hits
+        return self
+
+
 class _Classes(_Combiner):
-    """float64 `[classes, 3 + 2 * bins]`: rows of the class, rows decided for it, both; then two histograms of its
-    score, over rows of the class and over the others."""
+    """`ClassSums` of the rows."""
 
     def add_input(self, accumulator: Any, inputs: metric_types.StandardMetricInputs) -> Any:
         for label, scores, weight in self._rows(inputs):
-            classes, actual = len(scores), int(label[0])
-            bins = _bins(classes)
-            if accumulator is None:
-                accumulator = np.zeros((classes, 3 + 2 * bins))
-            decided = int(np.argmax(scores))
-            accumulator[actual, 0] += weight
-            accumulator[decided, 1] += weight
-            accumulator[decided, 2] += weight * (actual == decided)
-            column = 3 + np.clip((scores * bins).astype(np.int64), 0, bins - 1)
-            column[np.arange(classes) != actual] += bins
-            accumulator[np.arange(classes), column] += weight
+            accumulator = ClassSums(len(scores)) if accumulator is None else accumulator
+            accumulator.add(int(label[0]), np.asarray(scores, np.float64), weight)
         return accumulator
 
+    def compact(self, accumulator: Any) -> Any:
+        return accumulator if accumulator is None else accumulator.fold()
+
     def extract_output(self, accumulator: Any) -> dict[metric_types.MetricKey, Any]:
-        return {self._key: np.zeros((0, 3)) if accumulator is None else accumulator}
+        return {self._key: ClassSums(0) if accumulator is None else accumulator.fold()}
 
 
-def _bins(classes: int) -> int:
-    """Bins of each class's scores: an AUC's error is below 1 / bins; many classes share the memory."""
-    return int(np.clip(20_000 // classes, 100, 2_000))
-
-
-def _macro(values: Floats, sums: Floats, index: int) -> float:
+def _macro(values: Floats, sums: ClassSums, index: int) -> float:
     """The mean over the classes that occur; NaN for a class that the model does not have."""
-    known = values[(sums[:, 0] > 0) & np.isfinite(values)] if index < 0 else values[:0]
+    known = values[(sums.own > 0) & np.isfinite(values)] if index < 0 else values[:0]
     return float(np.mean(known)) if len(known) else float("nan")
 
 
-def _precision(sums: Floats) -> Floats:
+def _least(values: Floats) -> float:
+    return float(values.min()) if len(values) else 0.0
+
+
+def _precision(sums: ClassSums) -> Floats:
     """0 for a class that is never decided for, as in scikit-learn; NaN where it does not occur either."""
-    values = _ratio(sums[:, 2], sums[:, 1])
-    return np.where((sums[:, 1] == 0) & (sums[:, 0] > 0), 0.0, values)
+    values = ratio(sums.hits, sums.decided)
+    return np.where((sums.decided == 0) & (sums.own > 0), 0.0, values)
 
 
-def _recall(sums: Floats) -> Floats:
-    return _ratio(sums[:, 2], sums[:, 0])
+def _recall(sums: ClassSums) -> Floats:
+    return ratio(sums.hits, sums.own)
 
 
-def _f1(sums: Floats) -> Floats:
-    return _ratio(2 * sums[:, 2], sums[:, 0] + sums[:, 1])
+def _f1(sums: ClassSums) -> Floats:
+    return ratio(2 * sums.hits, sums.own + sums.decided)
 
 
-def _auc(sums: Floats) -> Floats:
-    own, others = np.split(sums[:, 3:], 2, axis=1)
-    return area_under_roc(own, others)
+def _auc(sums: ClassSums) -> Floats:
+    """Of each class against the others, exact."""
+    return np.array([float(area_under_roc(counts.own, counts.others)) for counts in sums.scores])
 
 
-def area_under_roc(own: Floats, others: Floats) -> Floats:
-    """Mann and Whitney's statistic along the last axis: the chance that a row of the class scores above another one.
-
-    Args:
-        own: Rows of the class by ascending score or bin.
-        others: The other rows, likewise; those of the same score count half.
-
-    Returns:
-        NaN where one side has no row.
-    """
-    below = np.cumsum(others, axis=-1) - others
-    return _ratio((own * (below + others / 2)).sum(axis=-1), own.sum(axis=-1) * others.sum(axis=-1))
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
-
-
-CLASS_METRICS: dict[str, Callable[[Floats], Floats]] = {
+CLASS_METRICS: dict[str, Callable[[ClassSums], Floats]] = {
     "precision": _precision,
     "recall": _recall,
     "f1": _f1,
     "auc": _auc,
+    "rows": lambda sums: sums.own,
 }
-"""From the sums of `_Classes` to one value a class."""
+"""From the sums of a slice to one value a class."""

@@ -34,10 +34,13 @@ class SkewConfig(Distances):
 
 
 class GatesConfig(Section):
-    """Conditions on the data, judged before Transform."""
+    """Conditions on the data, judged before Transform; and on how many rows a verdict on a model rests."""
 
     min_rows: int = Field(10, ge=1)
     """Fewest rows that each split must hold."""
+    min_rows_per_class: int = Field(20, ge=0)
+    """Fewest evaluation rows of each class (of a regression: fewest rows) on which a model is judged. With fewer
+    nothing is proved: the model is not pushed unless `--force` says so. 0: no such gate."""
     allow_anomalies: tuple[str, ...] = ()
     """Anomaly types of TFDV that are reported but do not stop the run, such as `ENUM_TYPE_UNEXPECTED_STRING_VALUES`."""
     drift: DriftConfig = DriftConfig()

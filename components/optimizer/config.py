@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from components.configuration import Section
+from components.contract import Task
 from components.errors import ConfigError, close_matches
 
 Objective = Literal["latency", "size", "throughput"]
@@ -94,6 +95,13 @@ def check_variant(variant: str) -> None:
         )
 
 
+LOSS: dict[Task, str] = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
+"""What must be kept beside the main metric: a rank or a decision stays while every probability moves."""
+SAME_OUTPUTS = 1e-5
+"""Largest difference of a score (of a regression: as a share of the largest) by which a variant still gives the
+reference's answers: what the order of float32 sums does."""
+
+
 class Constraints(Section):
     """What a variant must keep to be chosen. They bind the reference too, but where nothing else keeps them it stays:
     a pipeline that pushes no model at all is worse than one that says which bound the model misses."""
@@ -101,12 +109,23 @@ class Constraints(Section):
     max_quality_drop: float = Field(0.002, ge=0)
     """How far the main metric may get worse, judged at the bad end of the 95 % interval of the paired difference. In
     the metric's unit for auc, pr_auc and accuracy; a share of the reference's value for log_loss, mae, mse and rmse."""
+    max_loss_rise: float = Field(0.02, ge=0)
+    """How far the log loss, of a regression the RMSE, may rise, as a share of the reference's, judged in the same way.
+    A rank such as auc does not see that every probability has moved; this does."""
+    min_quality_rows: int = Field(200, ge=0)
+    """A variant whose answers differ from the reference's is not chosen on fewer evaluation rows: they prove too
+    little."""
     max_slice_quality_drop: dict[str, float] = Field(default_factory=dict)
-    """The same within every slice of a column, by column."""
+    """As `max_quality_drop`, within every slice of a column, by column. Slices with fewer than 10 rows of a class (of a
+    regression: 20 rows) are not judged."""
     max_size_mb: float | None = Field(None, gt=0)
     """Size of the servable on disk, in 10^6 bytes."""
     max_p99_ms: float | None = Field(None, gt=0)
     """99th percentile of the whole path's latency at the batch size that decides, in milliseconds."""
+
+    def allowed_drops(self, task: Task, main: str) -> dict[str, float]:
+        """By metric: how much worse than the reference's it may be; the main metric first."""
+        return {main: self.max_quality_drop} | {name: self.max_loss_rise for name in (LOSS[task],) if name != main}
 
 
 class FineTuning(Section):
@@ -202,8 +221,8 @@ class OptimizationConfig(Section):
     """Most variants made, the reference not counted."""
     quality_rows: int = Field(20_000, ge=100)
     """Most rows of the evaluation split on which quality is measured."""
-    bootstrap_samples: int = Field(400, ge=100)
-    """Resamples behind every interval."""
+    bootstrap_samples: int = Field(1000, ge=100)
+    """Resamples behind the intervals that no formula gives: of log loss, pr_auc and a regression's errors."""
     min_slice_rows: int = Field(50, ge=2)
     """Slices with fewer rows are left out: their figures are noise."""
     seed: int = 20_130_101

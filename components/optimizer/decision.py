@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from components.contract import LOWER_IS_BETTER
 from components.optimizer.config import REFERENCE, OptimizationConfig, pushable
 from components.optimizer.report import Decision, Estimate, Latency, Variant
 
@@ -29,13 +30,26 @@ def quality_rejections(variant: Variant, config: OptimizationConfig) -> list[str
     found: list[str] = []
     if quality is None:
         return found
+    if variant.name != REFERENCE and _differs(variant) and quality.rows < limits.min_quality_rows:
+        found.append(
+            f"its answers differ, and {quality.rows} evaluation rows are too few to prove that as good: "
+            f"min_quality_rows is {limits.min_quality_rows}"
+        )
     if not _keeps(quality.drop, limits.max_quality_drop):
-        found.append(_too_far(quality.metric, quality.drop, limits.max_quality_drop))
+        found.append(_too_far(quality.metric, quality.drop, limits.max_quality_drop, "max_quality_drop", quality.few))
+    for more in quality.also:
+        if not _keeps(more.drop, limits.max_loss_rise):
+            found.append(_too_far(more.metric, more.drop, limits.max_loss_rise, "max_loss_rise", quality.few))
     for part in quality.slices:
         limit = limits.max_slice_quality_drop.get(part.column)
-        if limit is not None and not _keeps(part.drop, limit):
-            found.append(f"in the slice {part.column} = {part.value}: {_too_far(quality.metric, part.drop, limit)}")
+        if limit is not None and part.drop.high is not None and part.drop.high > limit:
+            too_far = _too_far(quality.metric, part.drop, limit, "max_slice_quality_drop")
+            found.append(f"in the slice {part.column} = {part.value}: {too_far}")
     return found
+
+
+def _differs(variant: Variant) -> bool:
+    return variant.output_error is None or not variant.output_error.same
 
 
 def _keeps(drop: Estimate, limit: float) -> bool:
@@ -43,10 +57,13 @@ def _keeps(drop: Estimate, limit: float) -> bool:
     return drop.high is not None and drop.high <= limit
 
 
-def _too_far(metric: str, drop: Estimate, limit: float) -> str:
-    if drop.high is None:
+def _too_far(metric: str, drop: Estimate, limit: float, key: str, few: str = "") -> str:
+    if drop.value is None:
         return f"{metric} is not defined on these rows"
-    return f"{metric} may be worse by {drop.high:.5f} (measured {drop.value:.5f}), max_quality_drop is {limit:g}"
+    if drop.high is None:
+        return f"how much worse {metric} may be is not known: {f'only {few}' if few else 'no resample differs'}"
+    share = " of the reference's" if metric in LOWER_IS_BETTER else ""
+    return f"{metric} may be worse by {drop.high:.5f}{share} (measured {drop.value:.5f}), {key} is {limit:g}"
 
 
 def decide(variants: Sequence[Variant], config: OptimizationConfig) -> Decision:
@@ -111,7 +128,17 @@ def _kept_text(variant: Variant) -> str:
     quality = variant.quality
     if quality is None or quality.drop.high is None:
         return "Its quality was not measured."
-    return f"Its {quality.metric} is worse by at most {max(quality.drop.high, 0.0):.5f}."
+    error = variant.output_error
+    if error and error.same:
+        return f"It gives the same answers on all {error.rows} rows (largest difference {error.max:.1e})."
+    kept = [(quality.metric, quality.drop), *((more.metric, more.drop) for more in quality.also)]
+    words = [f"its {metric} is worse by at most {_at_most(metric, drop)}" for metric, drop in kept]
+    return f"By the 95 % intervals on {quality.rows} rows {' and '.join(words)}."
+
+
+def _at_most(metric: str, drop: Estimate) -> str:
+    high = max(drop.high or 0.0, 0.0)
+    return f"{high:.2%} of the reference's" if metric in LOWER_IS_BETTER else f"{high:.5f}"
 
 
 def _why_not(variant: Variant, config: OptimizationConfig) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.measures.intervals import Interval
 from components.optimizer.config import REFERENCE, MeasuringConfig
-from components.optimizer.quality import Interval, interval
 
 Call = Callable[[Any], Any]
 Samples = dict[str, list[list[float]]]
@@ -104,4 +104,5 @@ def speedup(reference: NDArray[np.float64], variant: NDArray[np.float64], resamp
     """
     ratios = np.median(reference, axis=1) / np.median(variant, axis=1)
     drawn = np.random.default_rng(seed).integers(0, len(ratios), size=(resamples, len(ratios)))
-    return interval(float(np.median(ratios)), np.median(ratios[drawn], axis=1))
+    low, high = np.percentile(np.median(ratios[drawn], axis=1), [2.5, 97.5])
+    return Interval(float(np.median(ratios)), float(low), float(high))

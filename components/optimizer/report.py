@@ -82,6 +82,15 @@ class SliceQuality(Part):
     drop: Estimate
 
 
+class MetricQuality(Part):
+    """A further metric that must be kept, on the same rows as the main one."""
+
+    metric: str
+    value: Estimate
+    reference: float | None
+    drop: Estimate
+
+
 class Quality(Part):
     """Quality on the labelled evaluation split, against the reference on the same rows."""
 
@@ -91,6 +100,10 @@ class Quality(Part):
     reference: float | None
     drop: Estimate
     """How much worse than the reference; of the paired difference."""
+    few: str = ""
+    """Why there are no intervals, such as `3 rows of class 1`; empty where there are."""
+    also: list[MetricQuality] = Field(default_factory=list)
+    """The log loss or RMSE, where it is not the main metric."""
     slices: list[SliceQuality] = Field(default_factory=list)
 
 
@@ -103,6 +116,8 @@ class OutputError(Part):
     decisions_flipped: int | None
     """Rows that are decided for another class; null for a regression."""
     rows: int
+    same: bool = False
+    """Whether the differences are no larger than what the order of float32 sums makes: the same answers."""
 
 
 class Start(Part):

@@ -15,6 +15,7 @@ from typing import Any
 
 from components import progress
 from components.errors import OptimizationError
+from components.measures.intervals import Interval
 from components.optimizer import findings, handover, isolation, judging, plot, quality, report, sizes, slim, work
 from components.optimizer.combinations import combinations, in_time, no_combination
 from components.optimizer.config import REFERENCE, techniques_of
@@ -175,7 +176,7 @@ def _not_tried(name: str, reason: str) -> Variant:
 
 
 def _latency(record: dict[str, Any]) -> Latency:
-    speedup = judging.estimate(quality.Interval(*(record[f"speedup{end}"] for end in ("", "_low", "_high"))))
+    speedup = judging.estimate(Interval(*(record[f"speedup{end}"] for end in ("", "_low", "_high"))))
     fields = ("path", "batch_size", "samples", "p50_ms", "p95_ms", "p99_ms", "rows_per_second")
     return Latency(**{key: record[key] for key in fields}, speedup=speedup)
 

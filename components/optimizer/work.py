@@ -127,8 +127,9 @@ def _judged(job: OptimizerJob, folder: str, scores: Any) -> dict[str, Any]:
     labels, columns = data.load_columns(folder)
     slices = list(judging.slices_of(columns, job.slices, job.config.min_slice_rows))
     reference = np.load(Path(folder, f"{REFERENCE}.npy"))
-    quality = judging.quality(job.metric, labels, scores, reference, slices, job.config)
     error = judging.output_error(job.task, scores, reference)
+    kept = list(job.config.constraints.allowed_drops(job.task, job.metric))
+    quality = judging.quality(kept, labels, scores, reference, slices, job.config, same=error.same)
     return {"quality": quality.model_dump(), "output_error": error.model_dump()}
 
 

@@ -8,10 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from components.contract import HIGHER_IS_BETTER, Task
+from components.measures.areas import area_under_roc, average_precision
 from components.training.losses import RowLoss
 
 BINS = 8192
-"""Bins of the scores from which AUC is computed: its error is far below 1 / BINS."""
+"""Bins of the scores from which the areas are computed while training: what a replica can add up. Their error is far
+below 1 / BINS, and scores in one bin are ties; the Evaluator's areas, by the same formulas, are of the exact scores."""
 
 
 def batch_sums(
@@ -88,18 +90,13 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> float:
 
 
 def areas(positives: np.ndarray, negatives: np.ndarray) -> tuple[float, float]:
-    """Areas under the ROC curve and under the precision-recall curve, from histograms over rising scores `[BINS]`.
+    """The area under the ROC curve and the average precision, from histograms over rising scores `[BINS]`.
 
     Rows in one bin count as ties. 0.5 and the share of positives where a class is absent.
     """
-    above = np.cumsum(positives[::-1]), np.cumsum(negatives[::-1])
-    all_positives, all_negatives = above[0][-1], above[1][-1]
-    if not all_positives or not all_negatives:
-        return 0.5, float(all_positives > 0)
-    recall, false = above[0] / all_positives, above[1] / all_negatives
-    roc = np.trapz(np.concatenate([[0.0], recall]), np.concatenate([[0.0], false]))
-    precision = above[0] / np.maximum(above[0] + above[1], 1e-12)
-    return float(roc), float(np.sum(np.diff(np.concatenate([[0.0], recall])) * precision))
+    if not positives.any() or not negatives.any():
+        return 0.5, float(positives.any())
+    return float(area_under_roc(positives, negatives)), float(average_precision(positives, negatives))
 
 
 def better(name: str, value: float, than: float | None, min_delta: float = 0.0) -> bool:

@@ -25,7 +25,11 @@ def run(
     to_node: Annotated[str | None, typer.Option("--to", help="Stop after this node.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every node, whatever was done before.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Run and push even if nothing changed, or a rollback took the model back.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Run and push even if nothing changed, a rollback took the model back, or too few rows judged it.",
+        ),
     ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Refuse when another run holds the root.")] = False,
     orchestrator: Annotated[

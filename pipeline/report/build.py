@@ -18,7 +18,7 @@ from markupsafe import Markup
 from components.errors import StoreError, TaxiwayError
 from pipeline.layout import Root
 from pipeline.lineage import page
-from pipeline.report import sections
+from pipeline.report import sections, statistics
 from pipeline.report.sources import RunSources
 
 ASSETS = Path(__file__).parent / "assets"
@@ -85,8 +85,8 @@ def _section(maker: Callable[[], sections.Section]) -> sections.Section:
     """A section whose source cannot be read says so; the others stand."""
     try:
         return maker()
-    except (TaxiwayError, OSError, ValueError, KeyError) as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+    except (TaxiwayError, OSError, AttributeError, *statistics.ODD) as error:
+        return {"error": statistics.describe(error)}
 
 
 def packed_plotly() -> str:

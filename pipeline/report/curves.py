@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from components.contract import Task
+from components.measures.areas import area_under_roc, count_by_score
+from components.measures.intervals import few_rows
+from components.measures.ranks import auc_interval
 
-BOOTSTRAPS = 300
 CURVE_POINTS = 201
 CALIBRATION_BINS = 12
 HISTOGRAM_BINS = 25
@@ -17,17 +19,12 @@ THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 
 def binary(labels: np.ndarray, values: np.ndarray) -> dict[str, Any]:
-    """ROC, precision-recall, calibration, histograms, a table by threshold; the AUC with its bootstrap interval."""
+    """ROC, precision-recall, calibration, histograms, a table by threshold; the AUC with its interval if any."""
     positive, score = labels.astype(bool), values.reshape(len(labels)).astype(np.float64)
     false_rate, true_rate, precision = rates(positive, score)
-    random = np.random.default_rng(1)
-    drawn = [
-        auc(positive[i], score[i]) for i in (random.integers(0, len(score), len(score)) for _ in range(BOOTSTRAPS))
-    ]
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
     kept = np.unique(np.linspace(0, len(false_rate) - 1, CURVE_POINTS).astype(int))
     return {
-        "auc": [auc(positive, score), float(low), float(high)],
+        "auc": [auc(positive, score), *_auc_limits(labels, score)],
         "roc": {"x": _rounded(false_rate[kept]), "y": _rounded(true_rate[kept])},
         "pr": {"x": _rounded(true_rate[kept][1:]), "y": _rounded(precision[kept][1:])},
         "calibration": calibration(positive, score),
@@ -50,10 +47,15 @@ def rates(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def auc(positive: np.ndarray, score: np.ndarray) -> float:
     """Area under the ROC curve, ties counted half; NaN where one class is missing."""
-    if positive.all() or not positive.any():
-        return float("nan")
-    false_rate, true_rate, _ = rates(positive, score)
-    return float(np.trapz(true_rate, false_rate))
+    return float(area_under_roc(*count_by_score(positive, score)))
+
+
+def _auc_limits(labels: np.ndarray, score: np.ndarray) -> tuple[float, ...]:
+    """Low and high; empty where the rows are too few for an interval, or it is not known."""
+    if few_rows("auc", labels, score):
+        return ()
+    ends = auc_interval(labels > 0.5, score)
+    return ends if np.isfinite(ends).all() else ()
 
 
 def calibration(positive: np.ndarray, score: np.ndarray) -> list[dict[str, float]]:

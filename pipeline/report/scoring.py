@@ -21,7 +21,7 @@ from components.contract import Task
 from pipeline.record import OVERALL
 from pipeline.report import curves, intervals
 
-VERSION = 2
+VERSION = 3
 SCORES_FILE = "scores.json"
 MOST_ROWS = 20_000
 BATCH = 1024

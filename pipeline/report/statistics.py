@@ -5,13 +5,15 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 FILE = "FeatureStats.pb"
 BARS = 20
+ODD = (ArithmeticError, ValueError, LookupError, TypeError)
+"""What odd values of one column may raise wherever they are computed with; one column ends no report."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Column:
         unique: Strings only: distinct values.
         values: Strings only: value to its share of the rows that have one, the most frequent first.
         cdf: Numbers only: points `(x, share of the values up to x)`, both ascending, between which it is linear.
+        trouble: Why nothing more is known of it; empty where its statistics could be read.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Column:
     unique: int | None = None
     values: tuple[tuple[str, float], ...] = ()
     cdf: tuple[tuple[float, float], ...] = ()
+    trouble: str = ""
 
     @property
     def missing_share(self) -> float:
@@ -69,12 +73,25 @@ def _split(content: bytes) -> Split:
     if not datasets:
         return Split(0, {})
     rows = int(datasets[0].num_examples)
-    columns = (_column(feature, rows) for feature in datasets[0].features)
+    columns = (_readable(feature, rows) for feature in datasets[0].features)
     return Split(rows, {column.name: column for column in columns})
 
 
-def _column(feature: Any, rows: int) -> Column:
+def _readable(feature: Any, rows: int) -> Column:
+    """A column; one that cannot be read says so and ends nothing."""
     name = feature.name or "/".join(feature.path.step)
+    try:
+        return _column(name, feature, rows)
+    except ODD as error:
+        return Column(name, "other", rows, 0, trouble=describe(error))
+
+
+def describe(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}"
+
+
+def _column(name: str, feature: Any, rows: int) -> Column:
     kind = {0: "int", 1: "float", 2: "string", 3: "bytes"}.get(feature.type, "other")
     which = feature.WhichOneof("stats")
     common = getattr(feature, which).common_stats if which else None
@@ -96,6 +113,7 @@ def _cdf(histograms: list[list[Any]], *, whole: bool) -> tuple[tuple[float, floa
     where many values are the same; both together say what each leaves out."""
     points = []
     for buckets in histograms:
+        buckets = [bucket for bucket in buckets if math.isfinite(bucket.low_value) and math.isfinite(bucket.high_value)]
         total, below = sum(bucket.sample_count for bucket in buckets) or 1.0, 0.0
         narrow = whole and all(bucket.high_value - bucket.low_value <= 1 for bucket in buckets)
         for bucket in buckets:
@@ -118,11 +136,18 @@ def edges(column: Column) -> tuple[float, ...]:
     if not column.cdf or column.low is None or column.high is None or column.low == column.high:
         return ()
     if column.kind == "int" and column.high - column.low < BARS + 10:
-        return tuple(column.low - 0.5 + step for step in range(int(column.high - column.low) + 2))
+        return _apart(column.low - 0.5 + step for step in range(int(column.high - column.low) + 2))
     low, high = (_quantile(column.cdf, share) for share in (0.005, 0.995))
     if low == high:
         low, high = column.low, column.high
-    return tuple(low + (high - low) * step / BARS for step in range(BARS + 1))
+    return _apart(low * (1 - step / BARS) + high * (step / BARS) for step in range(BARS + 1))  # low - high may overflow
+
+
+def _apart(edges: Iterable[float]) -> tuple[float, ...]:
+    """The edges; none where they are not apart: beyond 2^53 floating-point numbers are wider than a bar."""
+    made = tuple(edges)
+    fine = all(math.isfinite(edge) for edge in made) and all(a < b for a, b in itertools.pairwise(made))
+    return made if fine and math.isfinite(made[-1] - made[0]) else ()
 
 
 def shares(column: Column, edges: Sequence[float]) -> list[float]:
@@ -138,7 +163,7 @@ def _share(cdf: Sequence[tuple[float, float]], x: float) -> float:
     if at in (0, len(cdf)):
         return 0.0 if at == 0 else 1.0
     (x0, y0), (x1, y1) = cdf[at - 1], cdf[at]
-    return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+    return y1 if x1 <= x0 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)
 
 
 def _quantile(cdf: Sequence[tuple[float, float]], share: float) -> float:
@@ -168,6 +193,7 @@ def drift(before: Column, after: Column) -> tuple[float, str]:
         measure = "largest change of a share"
     elif before.mean is not None and after.mean is not None:
         moved = abs(after.mean - before.mean) / (before.std or 1.0)
+        moved = moved if math.isfinite(moved) else 0.0
         measure = "shift of the mean in standard deviations"
     else:
         return missing, "share of missing values"

@@ -85,6 +85,43 @@ def failure(name, value, *, lower=None, upper=None, change=None):
     return found
 
 
+def test_rows_are_counted_and_are_no_metrics(evaluation):
+    [overall] = evaluation(
+        metrics(auc=0.9, example_count=50, positives=9, judged_rows=9, baseline__positives=9, baseline__judged_rows=9)
+    )
+    assert (overall.rows, overall.positives, overall.judged_rows) == (50, 9, 9)
+    assert (overall.candidate, overall.baseline) == ({"auc": 0.9}, {})
+    assert overall.too_few
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        ({"positives": 2, "judged_rows": 2, "example_count": 90}, " of the positive class of 'fraud'"),
+        ({"positives": 88, "judged_rows": 2, "example_count": 90}, " of the negative class of 'fraud'"),
+        ({"judged_rows": 2, "rows[a]": 88, "rows[x]": 2, "example_count": 90}, " of class x"),
+        ({"judged_rows": 2, "example_count": 90}, " of the rarest class"),
+        ({"judged_rows": 2, "example_count": 2}, ""),
+    ],
+)
+def test_too_few_rows_prove_nothing_and_that_is_said_first(tmp_path, evaluation, values, where):
+    evaluation(metrics(auc=0.61, **values))
+    config = {"evalConfig": {"modelSpecs": [{"labelKey": "fraud"}]}}
+    (tmp_path / "eval_config.json").write_text(json.dumps(config))
+    result = validation_result_pb2.ValidationResult()
+    result.validation_details.slicing_details.add(num_matching_slices=1)
+    overall = result.metric_validations_per_slice.add()
+    overall.failures.append(failure("auc", 0.61, lower=0.7))
+    overall.failures.append(failure("judged_rows", 2.0, lower=20))
+    write_records(tmp_path / "validations.tfrecord", result)
+    first, second = results.threshold_failures(str(tmp_path))
+    assert first == (
+        f"nothing was proved: 2 evaluation rows{where}, at least 20 wanted (gates.min_rows_per_class); "
+        "to push it all the same: --force"
+    )
+    assert second.startswith("auc is 0.6100")
+
+
 def test_missed_thresholds_are_sentences_with_numbers(tmp_path):
     result = validation_result_pb2.ValidationResult()
     result.validation_details.slicing_details.add(num_matching_slices=2)

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from pipeline import summary
-from pipeline.record import GateRecord, RunRecord, VariantRecord
+from pipeline.record import GateRecord, MetricValues, RunRecord, VariantRecord
 
 
 def printed(part) -> str:
@@ -68,3 +68,29 @@ def test_what_a_gate_found_and_let_pass_is_said():
     many = GateRecord(gate="DataGate", passed=True, numbers={"findings": findings[:1] * 20})
     assert "and 12 more notes" in printed(summary.notes(run().model_copy(update={"gates": (many,)})))
     assert summary.notes(run()) is None
+
+
+def test_slices_show_rows_and_positives_and_too_few_is_said():
+    values = (
+        MetricValues(
+            slice="overall", rows=900, positives=90, judged_rows=90, candidate={"auc": 0.9}, baseline={"auc": 0.5}
+        ),
+        MetricValues(
+            slice="day=1", rows=300, positives=1, judged_rows=1, candidate={"auc": 0.067}, baseline={"auc": 0.5}
+        ),
+    )
+    record = RunRecord(run_id="r", state="live", started=0.0, main_metric="auc", metrics={"Evaluator": values})
+    text = printed(summary.metrics(record)[0])
+    overall, day = [line.split() for line in text.splitlines() if line.strip()][-2:]
+    assert "positives" in text
+    assert overall == ["overall", "900", "90", "0.9000", "(+0.4000)"]
+    assert day == ["day=1", "300", "1", "0.0670", "(too", "few)"]
+
+
+def test_rows_of_each_class_are_whole_numbers():
+    classes = {"a": {"rows": 80.0, "recall": 0.5}, "b": {"rows": 12.0, "recall": 0.25}}
+    values = MetricValues(slice="overall", rows=92, judged_rows=12, candidate={"accuracy": 0.9}, classes=classes)
+    record = RunRecord(run_id="r", state="live", started=0.0, main_metric="accuracy", metrics={"Evaluator": (values,)})
+    whole, each = (printed(table) for table in summary.metrics(record))
+    assert "rarest class" in whole and "12" in whole
+    assert ["b", "12", "0.2500"] in [line.split() for line in each.splitlines()]

@@ -10,7 +10,7 @@ from pipeline.report import compare, statistics
 from pipeline.report.sections.common import Section, short
 from pipeline.report.sources import RunSources, changes
 
-MOST_COLUMNS, TOP_VALUES = 60, 8
+MOST_COLUMNS, TOP_VALUES, LONGEST_TEXT = 60, 8, 200
 
 
 def data(sources: RunSources, previous: RunSources | None) -> Section:
@@ -40,7 +40,20 @@ def _columns(splits: Mapping[str, statistics.Split], previous: Mapping[str, stat
     evaluation = splits.get("eval", statistics.Split(0, {}))
     before = previous.get("train", statistics.Split(0, {}))
     names = list(train.columns)[:MOST_COLUMNS]
-    return [_column(train.columns[name], evaluation.columns.get(name), before.columns.get(name)) for name in names]
+    return [_shown(train.columns[name], evaluation.columns.get(name), before.columns.get(name)) for name in names]
+
+
+def _shown(
+    train: statistics.Column, other: statistics.Column | None, before: statistics.Column | None
+) -> dict[str, Any]:
+    """A column; one whose values cannot be drawn says so in its place."""
+    try:
+        if train.trouble:
+            raise ValueError(train.trouble)
+        return _column(train, other, before)
+    except statistics.ODD as error:
+        facts = f"cannot be shown: {statistics.describe(error)}"
+        return {"name": train.name, "kind": train.kind, "facts": facts, "missing": {}, "values": [], "bins": {}}
 
 
 def _column(
@@ -76,9 +89,13 @@ def _values(sides: Mapping[str, statistics.Column]) -> list[dict[str, Any]]:
     """The most frequent values of train, with their shares everywhere."""
     shares = {name: dict(column.values) for name, column in sides.items()}
     return [
-        {"value": value, **{name: shares[name].get(value, 0.0) for name in sides}}
+        {"value": _cut(value), **{name: shares[name].get(value, 0.0) for name in sides}}
         for value, _ in sides["train"].values[:TOP_VALUES]
     ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
 
 
 def _bins(sides: Mapping[str, statistics.Column]) -> dict[str, list[tuple[float, float, float]]]:

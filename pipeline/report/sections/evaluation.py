@@ -11,7 +11,7 @@ from pipeline import output, record, results
 from pipeline.report import charts, scoring
 from pipeline.report.sections.common import MOST_SLICES, Section, overall
 from pipeline.report.sources import RunSources
-from pipeline.summary import NO_CHANGE
+from pipeline.summary import NO_CHANGE, of_class, row_counts
 
 
 def evaluation(sources: RunSources) -> Section:
@@ -46,16 +46,24 @@ def _metrics(
     node: str, values: tuple[record.MetricValues, ...], main: str, limits: Mapping[str, Any]
 ) -> dict[str, Any]:
     names = sorted(values[0].candidate, key=lambda name: (name != main, name))
+    counts = list(row_counts(values[0]))
     rows = [
         {
             "slice": v.slice,
-            "rows": v.rows,
+            "counts": [row_counts(v).get(count) for count in counts],
             "cells": [_cell(name, v, limits.get(v.slice, {}).get(name, {})) for name in names],
         }
         for v in values[: MOST_SLICES + 1]
     ]
     hidden = max(len(values) - len(rows), 0)
-    return {"node": node, "names": names, "rows": rows, "hidden": hidden, "classes": _classes(values[0], limits)}
+    return {
+        "node": node,
+        "counts": counts,
+        "names": names,
+        "rows": rows,
+        "hidden": hidden,
+        "classes": _classes(values[0], limits),
+    }
 
 
 def _classes(overall: record.MetricValues, limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,8 +81,8 @@ def _classes(overall: record.MetricValues, limits: Mapping[str, Any]) -> dict[st
 
 
 def _of_class(kind: str, name: str, value: float | None, between: Mapping[str, Any]) -> dict[str, str]:
-    limits = between.get(f"{kind}[{name}]", {}).get("value")
-    return {"value": output.number(value), "limits": _between(limits, "")}
+    limits = between.get(f"{kind}[{name}]", {})
+    return {"value": of_class(kind, value), "limits": _few(limits) or _between(limits.get("value"), "")}
 
 
 def _cell(name: str, values: record.MetricValues, limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,6 +96,9 @@ def _cell(name: str, values: record.MetricValues, limits: Mapping[str, Any]) -> 
     sure = change is not None and abs(change) >= NO_CHANGE and min(low * change, high * change) > 0
     better = change is not None and (change > 0) == (name not in LOWER_IS_BETTER)
     same = change is not None and max(abs(change), abs(low), abs(high)) < NO_CHANGE
+    few = _few(limits) or ("too few rows" if values.too_few else "")
+    if few:
+        return {"value": output.number(mine), "limits": few, "change": "", "change_limits": "", "kind": ""}
     return {
         "value": output.number(mine),
         "limits": _between(limits.get("value"), ""),
@@ -95,6 +106,10 @@ def _cell(name: str, values: record.MetricValues, limits: Mapping[str, Any]) -> 
         "change_limits": "" if change is None or same else _between(limits.get("change"), "+"),
         "kind": "" if not judged or not sure else "good" if better else "bad",
     }
+
+
+def _few(limits: Mapping[str, Any]) -> str:
+    return f"too few: {limits['few']}" if limits.get("few") else ""
 
 
 def _between(limits: Any, sign: str) -> str:
@@ -153,8 +168,10 @@ def _slices(sources: RunSources) -> dict[str, Any]:
 def _curves(scored: Mapping[str, Any]) -> list[charts.Figure]:
     figures = []
     if "roc" in scored:
-        area, low, high = scored["auc"]
-        title = f"ROC: area {area:.4f} [{low:.4f}, {high:.4f}]"
+        area, *ends = scored["auc"]
+        title = f"ROC: area {area:.4f} " + (
+            f"[{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "(no interval: too few rows)"
+        )
         figures.append(
             charts.curve(
                 title, **scored["roc"], x_title="false-positive rate", y_title="true-positive rate", diagonal=True

@@ -1,5 +1,7 @@
 """From thresholds to TFMA's configuration, and TFMA's own opinion of it."""
 
+import json
+
 import pytest
 
 from components.errors import ConfigError
@@ -41,11 +43,48 @@ def test_many_classes_are_measured_where_a_threshold_asks():
 def test_the_optimized_model_may_lose_a_share_of_an_error():
     from components.evaluation.eval_config import optimized_eval_config
 
-    made = optimized_eval_config(EvaluationConfig(), "y", "regression", 0.002)
+    made = optimized_eval_config(EvaluationConfig(), "y", "regression", {"rmse": 0.002})
     (rmse,) = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
     change = rmse.per_slice_thresholds[0].threshold.change_threshold
     assert change.relative.value == pytest.approx(0.002)
     assert not change.HasField("absolute")
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_verdict_rests_on_enough_rows_of_each_class(task):
+    from components.evaluation.eval_config import eval_config, optimized_eval_config
+
+    main = EvaluationConfig().main(task)
+    config = EvaluationConfig.model_validate({"thresholds": {main: {"min": 0.1}}})
+    for made in (
+        eval_config(config, "y", task, min_rows_per_class=20),
+        optimized_eval_config(config, "y", task, {main: 0.1}, 20),
+    ):
+        assert bounds(made)["judged_rows"] == 20
+    assert bounds(eval_config(config, "y", task))["judged_rows"] is None
+    # Without a threshold on a metric TFMA would bless whatever has the rows.
+    assert bounds(eval_config(EvaluationConfig(), "y", task, min_rows_per_class=20))["judged_rows"] is None
+
+
+def bounds(made):
+    """Lower bound over all rows by metric; None where there is none."""
+    found = {}
+    for metric in made.metrics_specs[0].metrics:
+        first = next(iter(metric.per_slice_thresholds), None)
+        name = json.loads(metric.config)["name"]
+        found[name] = first.threshold.value_threshold.lower_bound.value if first else None
+    return found
+
+
+def test_the_optimized_model_is_bound_in_loss_too():
+    from components.evaluation.eval_config import optimized_eval_config
+    from components.optimizer.config import Constraints
+
+    allowed = Constraints().allowed_drops("binary", "auc")
+    made = optimized_eval_config(EvaluationConfig(), "y", "binary", allowed)
+    bounded = {json.loads(m.config)["name"] for m in made.metrics_specs[0].metrics if m.per_slice_thresholds}
+    assert bounded == {"auc", "log_loss"}
+    assert list(Constraints().allowed_drops("regression", "rmse")) == ["rmse"]
 
 
 def test_a_metric_is_better_one_way():
@@ -88,6 +127,6 @@ def eval_metrics(task):
 def test_an_equal_model_passes_a_tolerance_of_zero():
     from components.evaluation.eval_config import optimized_eval_config
 
-    made = optimized_eval_config(EvaluationConfig(), "y", "binary", 0.0)
+    made = optimized_eval_config(EvaluationConfig(), "y", "binary", {"auc": 0.0})
     (auc,) = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
     assert auc.per_slice_thresholds[0].threshold.change_threshold.absolute.value < 0

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 from components.optimizer.config import REFERENCE, OptimizationConfig
 from components.optimizer.decision import decide, pareto, rejections
-from components.optimizer.report import Estimate, Latency, Quality, Size, SliceQuality, Variant
+from components.optimizer.report import (
+    Estimate,
+    Latency,
+    MetricQuality,
+    OutputError,
+    Quality,
+    Size,
+    SliceQuality,
+    Variant,
+)
 
 
 def variant(name: str, speed: float = 1.0, low: float | None = None, drop: float = 0.0, size: int = 1000) -> Variant:
@@ -31,7 +40,7 @@ def variant(name: str, speed: float = 1.0, low: float | None = None, drop: float
 def quality(drop: float, slices: list[SliceQuality] | None = None) -> Quality:
     interval = Estimate(value=drop, low=drop - 0.0005, high=drop + 0.0005)
     value = Estimate(value=0.8 - drop, low=0.7, high=0.9)
-    return Quality(metric="auc", rows=100, value=value, reference=0.8, drop=interval, slices=slices or [])
+    return Quality(metric="auc", rows=1000, value=value, reference=0.8, drop=interval, slices=slices or [])
 
 
 def judged(variants: list[Variant], config: OptimizationConfig) -> list[Variant]:
@@ -57,6 +66,40 @@ def test_the_reference_wins_when_nothing_is_surely_better():
 
 def test_quality_is_judged_at_the_intervals_bad_end():
     assert chosen([variant("a", 2, drop=0.0016)]) == REFERENCE  # 0.0016 keeps 0.002, its bad end 0.0021 does not
+
+
+def test_the_loss_is_bound_beside_the_rank():
+    entry = variant("a", 2.0)
+    loss = Estimate(value=0.015, low=0.01, high=0.03)
+    entry.quality = quality(0.0)
+    entry.quality.also = [MetricQuality(metric="log_loss", value=loss, reference=0.4, drop=loss)]
+    assert chosen([entry]) == REFERENCE  # 0.015 keeps 0.02, its bad end does not
+    assert "log_loss may be worse by 0.03000 of the reference's" in entry.rejected[0]
+    assert chosen([entry], constraints={"max_loss_rise": 0.05}) == "a"
+
+
+def test_answers_that_differ_need_rows():
+    entry = variant("a", 2.0)
+    entry.quality.rows = 199
+    assert chosen([entry]) == REFERENCE
+    assert "199 evaluation rows are too few" in entry.rejected[0]
+    entry.output_error = OutputError(max=1e-7, mean=0.0, p99=0.0, decisions_flipped=0, rows=199, same=True)
+    assert chosen([entry]) == "a"
+    entry.output_error = None
+    assert chosen([entry], constraints={"min_quality_rows": 100}) == "a"
+
+
+def test_too_few_rows_of_a_class_are_said():
+    entry = variant("a", 2)
+    entry.quality.drop, entry.quality.few = Estimate(value=0.0, low=None, high=None), "3 rows of class 1"
+    assert chosen([entry]) == REFERENCE
+    assert "how much worse auc may be is not known: only 3 rows of class 1" in entry.rejected[0]
+
+
+def test_a_slice_of_too_few_rows_is_no_gate():
+    entry, unknown = variant("a", 2.0), Estimate(value=0.1, low=None, high=None)
+    entry.quality.slices = [SliceQuality(column="hour", value="3", rows=60, metric=unknown, drop=unknown)]
+    assert chosen([entry], constraints={"max_slice_quality_drop": {"hour": 0.05}}) == "a"
 
 
 def test_a_slice_with_a_bound_must_keep_it_too():

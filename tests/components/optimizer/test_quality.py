@@ -5,7 +5,9 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from components.errors import ConfigError
-from components.optimizer import quality
+from components.measures.weighted import decisions, weigh
+from components.optimizer import judging, quality
+from components.optimizer.config import OptimizationConfig
 
 
 def binary(rows: int = 500, ties: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -17,7 +19,7 @@ def binary(rows: int = 500, ties: bool = True) -> tuple[np.ndarray, np.ndarray]:
 
 def value(metric: str, labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
     weights = np.ones(len(labels)) if weights is None else weights
-    return float(quality.METRICS[metric](labels, scores)(weights[None])[0])
+    return float(weigh(metric, labels, scores)(weights[None])[0])
 
 
 @pytest.mark.parametrize("ties", [True, False])
@@ -49,45 +51,70 @@ def test_metrics_of_the_other_tasks():
     assert value("mae", labels, predicted) == pytest.approx(0.5)
 
 
+def compared(metric, labels, scores, reference, resamples=200, seed=0):
+    return quality.compare([metric], labels, scores, reference, resamples, seed)[metric]
+
+
 def test_one_class_only_is_not_defined_and_does_not_warn():
-    labels, scores = np.zeros(10), np.linspace(0, 1, 10)[:, None]
-    compared = quality.compare("auc", labels, scores, scores, 50, 0)
-    assert np.isnan(compared.value.value)
-    assert np.isnan(compared.drop.high)
+    labels, scores = np.zeros(30), np.linspace(0, 1, 30)[:, None]
+    found = compared("auc", labels, scores, scores)
+    assert np.isnan(found.value.value)
+    assert np.isnan(found.drop.high)
+    assert found.few == "0 rows of class 1"
 
 
 def test_the_paired_interval_is_much_tighter_than_the_metric_s_own():
     labels, scores = binary(2000, ties=False)
     noisy = scores + np.random.default_rng(5).normal(0, 0.01, scores.shape)
-    compared = quality.compare("auc", labels, noisy, scores, 300, 0)
-    own = compared.value.high - compared.value.low
-    assert compared.drop.high - compared.drop.low < own / 5
-    assert compared.drop.low <= compared.drop.value <= compared.drop.high
-
-
-def test_the_interval_holds_the_true_value_about_95_times_of_100():
-    random, hits = np.random.default_rng(7), 0
-    for seed in range(100):
-        errors = random.normal(0, 1, 120)
-        compared = quality.compare("mse", np.zeros(120), errors[:, None], np.ones((120, 1)), 200, seed)
-        hits += compared.value.low <= 1.0 <= compared.value.high
-    assert 85 <= hits <= 100
+    found = compared("auc", labels, noisy, scores)
+    own = found.value.high - found.value.low
+    assert found.drop.high - found.drop.low < own / 5
+    assert found.drop.low <= found.drop.value <= found.drop.high
 
 
 def test_drop_is_positive_where_the_variant_is_worse():
     labels, scores = binary(1000)
-    worse = quality.compare("auc", labels, 1 - scores, scores, 100, 0)
-    assert worse.drop.value > 0
-    errors = quality.compare("rmse", np.zeros(50), np.full((50, 1), 1.1), np.ones((50, 1)), 100, 0)
+    worse = compared("auc", labels, 1 - scores, scores)
+    assert worse.drop.value > 0 and worse.drop.low < worse.drop.value < worse.drop.high
+    errors = compared("rmse", np.zeros(50), np.full((50, 1), 1.1), np.ones((50, 1)))
     assert errors.drop.value == pytest.approx(0.1)  # a share of the reference's error
 
 
-def test_weights_count_how_often_a_row_was_drawn_and_chunks_do_not_matter():
-    whole = np.concatenate(list(quality.resampled_weights(50, 20, 3)))
-    assert whole.shape == (20, 50)
-    assert (whole.sum(axis=1) == 50).all()
-    chunked = np.concatenate(list(quality.resampled_weights(50, 20, 3, cells=120)))
-    np.testing.assert_array_equal(whole, chunked)
+def test_ten_rows_prove_nothing():
+    """A variant that moves every probability by 15 points was `worse by at most 0.00000` on ten rows."""
+    labels = np.array([0, 1] * 5, float)
+    reference = (0.2 + 0.6 * labels)[:, None]
+    found = quality.compare(["auc", "log_loss"], labels, reference + 0.15, reference, 200, 0)
+    assert all(np.isnan(each.drop.high) and each.few == "5 rows of class 0" for each in found.values())
+
+
+@pytest.mark.parametrize("metric", ["auc", "accuracy"])
+def test_where_no_rank_and_no_decision_changes_the_drop_is_still_not_sure(metric):
+    labels = np.array([0, 1] * 100, float)
+    reference = (0.2 + 0.6 * labels)[:, None]
+    found = compared(metric, labels, reference + 0.05, reference)
+    assert found.drop.value == 0.0
+    assert found.drop.high > 0.0
+
+
+def test_answers_that_all_move_are_seen_by_the_loss():
+    labels, scores = binary(2000)
+    found = quality.compare(["auc", "log_loss"], labels, scores**0.5, scores, 200, 0)
+    assert found["auc"].drop.high < 0.002
+    assert found["log_loss"].drop.low > 0.02
+
+
+def test_the_same_answers_lose_nothing_whatever_the_rows():
+    labels, scores = binary(300, ties=False)
+    config = OptimizationConfig()
+    nearly = scores + 1e-7
+    error = judging.output_error("binary", nearly, scores)
+    assert error.same
+    found = judging.quality(["accuracy", "log_loss"], labels, nearly, scores, [], config, same=error.same)
+    assert found.drop.high == found.drop.value == 0.0
+    assert found.also[0].metric == "log_loss" and found.also[0].drop.high < 1e-4
+    assert not judging.output_error("binary", scores + 1e-3, scores).same
+    assert judging.output_error("regression", scores * 1e6 + 1e-2, scores * 1e6).same
 
 
 def test_an_unknown_metric_is_refused_with_close_matches():
@@ -96,5 +123,5 @@ def test_an_unknown_metric_is_refused_with_close_matches():
 
 
 def test_decisions():
-    assert quality.decisions(np.array([[0.5], [0.6]])).tolist() == [0, 1]
-    assert quality.decisions(np.array([[0.2, 0.5, 0.3]])).tolist() == [1]
+    assert decisions(np.array([[0.5], [0.6]])).tolist() == [0, 1]
+    assert decisions(np.array([[0.2, 0.5, 0.3]])).tolist() == [1]

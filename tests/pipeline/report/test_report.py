@@ -114,7 +114,7 @@ def column(kind, low, high, *histograms):
         histogram = made.num_stats.histograms.add(type=number)
         for a, b, count in buckets:
             histogram.buckets.add(low_value=a, high_value=b, sample_count=count)
-    return statistics._column(made, 100)
+    return statistics._readable(made, 100)
 
 
 def test_an_outlier_hides_no_distribution():

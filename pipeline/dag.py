@@ -16,6 +16,7 @@ from tfx.types import BaseChannel
 
 from components.baseline.component import Baseline
 from components.evaluation.eval_config import eval_config, optimized_eval_config
+from components.evaluation.extractors import MODULE as EXTRACTORS
 from components.example_gen.component import TabularExampleGen
 from components.gates import statistics
 from components.gates.component import CuratedSchema, DataGate
@@ -119,6 +120,7 @@ def create_pipeline(
             baseline_model=baseline.outputs["model"],
             eval_config=eval_config(config.evaluation, label, task, config.label.classes),
             example_splits=["eval"],
+            module_path=EXTRACTORS,
         )
         nodes += [transform, baseline, trainer, evaluator]
 
@@ -175,6 +177,7 @@ def _to_serving(
             config.evaluation, label, task, config.optimization.constraints.max_quality_drop
         ),
         example_splits=["eval"],
+        module_path=EXTRACTORS,
     ).with_id("OptimizedEvaluator")
     validator = ServingValidator(
         model=optimizer.outputs["model"],

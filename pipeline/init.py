@@ -15,6 +15,7 @@ from components.errors import UsageError
 from components.example_gen.config import DataConfig
 from components.example_gen.dialect import sniff
 from components.example_gen.profile import Profile, look
+from components.shown import visible
 from components.tables.bad_rows import check_allowed
 from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, CsvConfig
 from components.tables.files import is_remote, list_files
@@ -132,12 +133,19 @@ def show(written: Written) -> None:
     label = profile.label.config
     console.print(f"{profile.rows:,} rows, {len(profile.columns)} columns beside the label; task: {label.task}")
     rows = [
-        (c.name, c.kind, f"{c.distinct:,}", f"{c.missing / c.rows:.0%}", f"{c.alone:.3f}", left_out.get(c.name, "used"))
+        (
+            visible(c.name),
+            c.kind,
+            f"{c.distinct:,}",
+            f"{c.missing / c.rows:.0%}",
+            f"{c.alone:.3f}",
+            visible(left_out.get(c.name, "used")),
+        )
         for c in sorted(profile.columns.values(), key=lambda c: -c.alone)
     ]
     score = {"binary": "AUC alone", "multiclass": "accuracy alone", "regression": "R2 alone"}[label.task]
     heads = ("column", "kind", "different", "missing", score, "")
     console.print(output.table("", heads, rows, right=("different", "missing", score)), markup=False)
     for name in (*profile.unsupported, *profile.empty):
-        console.print(f"{name}: left out of the examples", markup=False)
+        console.print(f"{visible(name)}: left out of the examples", markup=False)
     console.print(f"\nWritten: {written.file}. Read it, then: taxiway run {written.file}", markup=False)

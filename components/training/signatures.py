@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import keyword
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,17 +15,26 @@ import tensorflow as tf
 MISSING: Mapping[str, Any] = {"string": "", "int64": -(2**63), "float32": -3.4028234663852886e38}
 """The value that stands for a missing one in a dense tensor: JSON knows no NaN. It is the signature's default too."""
 
+_ALLOWED = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,199}")
+_RESERVED = frozenset({"self", "b64"})
+"""`self` is no argument of a TensorFlow function; `{"b64": ...}` is a string of bytes in TensorFlow Serving's JSON."""
+_HASH_DIGITS = 10
+_HASHED = re.compile(rf"__[0-9a-f]{{{_HASH_DIGITS}}}$")
+_LONGEST = 40
+"""Characters of a column's name that stand before its hash."""
+
 
 @dataclass(frozen=True)
 class RawInput:
     """One input of the raw signature.
 
     Attributes:
-        tensor: Name of the tensor: lower case letters, digits, underscores.
+        tensor: Name of the tensor: see `input_name`.
         column: The raw column.
         dtype: `string`, `int64` or `float32`.
         shape: Without the batch dimension; `()` for one value a row.
-        optional: Whether it may be left out. A missing value is written as `MISSING[dtype]`.
+        optional: Whether it may be left out. A missing value is written as `MISSING[dtype]`; a number that is not
+            finite is missing too.
     """
 
     tensor: str
@@ -49,7 +60,10 @@ class RawInput:
         if not self.optional:
             return values
         values = tf.broadcast_to(values, [batch])
-        present = tf.where(tf.not_equal(values, tf.constant(self.default, self.dtype)))
+        known = tf.not_equal(values, tf.constant(self.default, self.dtype))
+        if values.dtype.is_floating:
+            known = tf.logical_and(known, tf.math.is_finite(values))
+        present = tf.where(known)
         shape = tf.stack([tf.cast(batch, tf.int64), tf.constant(1, tf.int64)])
         indices = tf.concat([present, tf.zeros_like(present)], axis=1)
         return tf.SparseTensor(indices, tf.gather_nd(values, present), shape)
@@ -64,7 +78,7 @@ def raw_inputs(spec: Mapping[str, Any], without: Iterable[str]) -> list[RawInput
     """
     left_out = set(without)
     columns = sorted(name for name in spec if name not in left_out)
-    inputs = [_raw_input(name, tensor, spec[name]) for name, tensor in safe_names(columns).items()]
+    inputs = [_raw_input(name, input_name(name), spec[name]) for name in columns]
     return sorted(inputs, key=lambda i: i.optional)
 
 
@@ -74,17 +88,17 @@ def _raw_input(column: str, tensor: str, feature: Any) -> RawInput:
     return RawInput(tensor, column, feature.dtype.name, shape, optional=not fixed)
 
 
-def safe_names(columns: Iterable[str]) -> dict[str, str]:
-    """A tensor name for each column: what TensorFlow and Python both accept, unique, in lower case (TensorFlow lowers
-    it anyhow)."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for column in columns:
-        plain = re.sub(r"[^a-z0-9_]+", "_", column.lower()).strip("_") or "column"
-        plain = f"c_{plain}" if plain[0].isdigit() or keyword.iskeyword(plain) else plain
-        name, again = plain, 2
-        while name in taken:
-            name, again = f"{plain}_{again}", again + 1
-        taken.add(name)
-        names[column] = name
-    return names
+def input_name(column: str) -> str:
+    """The tensor's name of a column. It depends on the column alone, whatever other columns there are.
+
+    The column's own name where TensorFlow and Python allow it: ASCII letters, digits and underscores, a letter first.
+    Else what is left of it in ASCII, two underscores and ten hex digits of its hash. A column that looks like such a
+    name gets one too, so that no two columns share a name.
+    """
+    if _ALLOWED.fullmatch(column) and not (column in _RESERVED or keyword.iskeyword(column) or _HASHED.search(column)):
+        return column
+    plain = "".join(c for c in unicodedata.normalize("NFKD", column.lower()) if not unicodedata.combining(c))
+    readable = re.sub(r"[^a-z0-9]+", "_", plain)[:_LONGEST].strip("_") or "column"
+    readable = readable if readable[0].isalpha() else f"c_{readable}"
+    digest = hashlib.sha256(column.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{readable}__{digest[:_HASH_DIGITS]}"

@@ -16,6 +16,8 @@ from tensorflow_transform import schema_inference
 from components.transform.columns import Columns, choose
 from components.transform.config import FeaturesConfig, PreprocessingConfig
 
+OWN_PREFIX = "taxiway_"
+"""The names of our features begin with it: the label, handed through under its column's name, must not be one."""
 MISSING_TEXT = "__missing__"
 VOCABULARY = "categories"
 """Name of the vocabulary's file; a line is a column's position among the categorical ones, a colon, and a value."""
@@ -30,21 +32,48 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
             `schema_categorical`, the integer columns that the schema calls categorical.
 
     Returns:
-        `numeric` float32 `[batch, n]`: z-scores, 0 where the value is missing; `missing` float32 `[batch, n]`: 1 where
-        it is; `buckets` int64 `[batch, n]`: quantile bucket, the last one where it is missing; `categories` int64
-        `[batch, m]`: word of the vocabulary; and the label, int64 `[batch]` or float32 for a regression. Ids of
-        different columns differ, so that one table serves all positions.
+        `taxiway_numeric` float32 `[batch, n]`: z-scores, 0 where the value is missing; `taxiway_missing` float32
+        `[batch, n]`: 1 where it is; `taxiway_buckets` int64 `[batch, n]`: quantile bucket, the last one where it is
+        missing; `taxiway_categories` int64 `[batch, m]`: word of the vocabulary; and the label under its own name,
+        int64 `[batch]` or float32 for a regression. Ids of different columns differ, so that one table serves all
+        positions. A number that is not finite is missing.
     """
     preprocessing = PreprocessingConfig.model_validate(custom_config["preprocessing"])
     columns = columns_of(inputs, custom_config)
-    outputs: dict[str, tf.Tensor] = {}
+    features: dict[str, tf.Tensor] = {}
     if columns.categorical:
-        outputs["categories"] = _categories([inputs[name] for name in columns.categorical], preprocessing)
+        features["categories"] = _categories([finite(inputs[n]) for n in columns.categorical], preprocessing)
     if columns.numeric:
-        outputs.update(_numeric_features([inputs[name] for name in columns.numeric], preprocessing))
+        features.update(_numeric_features([finite(inputs[n]) for n in columns.numeric], preprocessing))
+    outputs = {own_prefix(columns.label) + name: feature for name, feature in features.items()}
     label_dtype = tf.float32 if custom_config["task"] == "regression" else tf.int64
     outputs[columns.label] = tf.cast(_dense(inputs[columns.label], 0), label_dtype)
     return outputs
+
+
+def own_prefix(label: str) -> str:
+    """What the names of our features begin with, and the label's does not: underscores are added until it is so."""
+    prefix = OWN_PREFIX
+    while label.lower().startswith(prefix):  # in any case: TensorFlow's names of operations know none
+        prefix += "_"
+    return prefix
+
+
+def finite(column: Any) -> Any:
+    """A column without its numbers that are not finite as float32, which is what a request holds.
+
+    In the graph, so that NaN, infinity and 1e39 are missing when they are served as well as when they were learned.
+
+    Args:
+        column: `tf.SparseTensor`: their cells become empty; `tf.Tensor`: they become NaN. Others stay as they are.
+    """
+    if not isinstance(column, tf.SparseTensor | tf.Tensor) or not column.dtype.is_floating:
+        return column
+    values = column.values if isinstance(column, tf.SparseTensor) else column
+    known = tf.math.is_finite(tf.cast(values, tf.float32))
+    if isinstance(column, tf.SparseTensor):
+        return tf.sparse.retain(column, known)
+    return tf.where(known, column, tf.constant(float("nan"), column.dtype))
 
 
 def columns_of(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]) -> Columns:

@@ -125,7 +125,9 @@ def create_pipeline(
         nodes += [transform, baseline, trainer, evaluator]
 
         with Cond(evaluator.outputs["blessing"].future()[0].custom_property("blessed") == 1):
-            nodes += _to_serving(config, root, run_id, force, example_gen, schema, transform, trainer, evaluator)
+            nodes += _to_serving(
+                config, root, run_id, force, example_gen, schema, transform, baseline, trainer, evaluator
+            )
 
     return Pipeline(
         pipeline_name=config.name,
@@ -151,6 +153,7 @@ def _to_serving(
     example_gen: base_node.BaseNode,
     schema: BaseChannel,
     transform: base_node.BaseNode,
+    baseline: base_node.BaseNode,
     trainer: base_node.BaseNode,
     evaluator: base_node.BaseNode,
 ) -> list[base_node.BaseNode]:
@@ -182,6 +185,7 @@ def _to_serving(
     validator = ServingValidator(
         model=optimizer.outputs["model"],
         trained_model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
         examples=example_gen.outputs["examples"],
         schema=schema,
         optimization_report=optimizer.outputs["report"],

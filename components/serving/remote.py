@@ -11,6 +11,7 @@ import numpy as np
 
 from components.contract import PREDICTIONS, PROBABILITIES, SERVING_RAW
 from components.errors import DataError
+from components.input_names import input_name
 from components.serving.client import RestClient, as_arrays
 from components.serving.predict import Scored
 from components.serving.rows import answers_by_row, check_any_known, convert, unknown_columns
@@ -82,13 +83,13 @@ def _default(proto: Mapping[str, Any] | None, dtype: str) -> Any:
 
 
 def _by_tensor(row: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with the tensors' names: the exporter writes `Fare (USD)` as `fare_usd`."""
+    """The row with the tensors' names: the exporter writes `Fare (USD)` as `fare_usd` and a hash."""
     return {column if column in inputs else _safe(column, inputs): value for column, value in row.items()}
 
 
 def _safe(column: str, inputs: Mapping[str, Any]) -> str:
-    plain = re.sub(r"[^a-z0-9_]+", "_", column.lower()).strip("_")
-    return next((name for name in (plain, f"c_{plain}") if name in inputs), column)
+    plain = re.sub(r"[^a-z0-9_]+", "_", column.lower()).strip("_")  # as versions of before have it, without a hash
+    return next((name for name in (input_name(column), plain, f"c_{plain}") if name in inputs), column)
 
 
 def _parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import keyword
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
+from components.input_names import input_name
+
 MISSING: Mapping[str, Any] = {"string": "", "int64": -(2**63), "float32": -3.4028234663852886e38}
 """The value that stands for a missing one in a dense tensor: JSON knows no NaN. It is the signature's default too."""
-
-_ALLOWED = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,199}")
-_RESERVED = frozenset({"self", "b64"})
-"""`self` is no argument of a TensorFlow function; `{"b64": ...}` is a string of bytes in TensorFlow Serving's JSON."""
-_HASH_DIGITS = 10
-_HASHED = re.compile(rf"__[0-9a-f]{{{_HASH_DIGITS}}}$")
-_LONGEST = 40
-"""Characters of a column's name that stand before its hash."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +19,11 @@ class RawInput:
     """One input of the raw signature.
 
     Attributes:
-        tensor: Name of the tensor: see `input_name`.
+        tensor: Name of the tensor: see `components.input_names`.
         column: The raw column.
         dtype: `string`, `int64` or `float32`.
         shape: Without the batch dimension; `()` for one value a row.
-        optional: Whether it may be left out. A missing value is written as `MISSING[dtype]`; a number that is not
-            finite is missing too.
+        optional: Whether it may be left out. A missing value is written as `MISSING[dtype]`.
     """
 
     tensor: str
@@ -60,10 +49,7 @@ class RawInput:
         if not self.optional:
             return values
         values = tf.broadcast_to(values, [batch])
-        known = tf.not_equal(values, tf.constant(self.default, self.dtype))
-        if values.dtype.is_floating:
-            known = tf.logical_and(known, tf.math.is_finite(values))
-        present = tf.where(known)
+        present = tf.where(tf.not_equal(values, tf.constant(self.default, self.dtype)))
         shape = tf.stack([tf.cast(batch, tf.int64), tf.constant(1, tf.int64)])
         indices = tf.concat([present, tf.zeros_like(present)], axis=1)
         return tf.SparseTensor(indices, tf.gather_nd(values, present), shape)
@@ -86,19 +72,3 @@ def _raw_input(column: str, tensor: str, feature: Any) -> RawInput:
     fixed = isinstance(feature, tf.io.FixedLenFeature)
     shape = tuple(feature.shape) if fixed else ()
     return RawInput(tensor, column, feature.dtype.name, shape, optional=not fixed)
-
-
-def input_name(column: str) -> str:
-    """The tensor's name of a column. It depends on the column alone, whatever other columns there are.
-
-    The column's own name where TensorFlow and Python allow it: ASCII letters, digits and underscores, a letter first.
-    Else what is left of it in ASCII, two underscores and ten hex digits of its hash. A column that looks like such a
-    name gets one too, so that no two columns share a name.
-    """
-    if _ALLOWED.fullmatch(column) and not (column in _RESERVED or keyword.iskeyword(column) or _HASHED.search(column)):
-        return column
-    plain = "".join(c for c in unicodedata.normalize("NFKD", column.lower()) if not unicodedata.combining(c))
-    readable = re.sub(r"[^a-z0-9]+", "_", plain)[:_LONGEST].strip("_") or "column"
-    readable = readable if readable[0].isalpha() else f"c_{readable}"
-    digest = hashlib.sha256(column.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{readable}__{digest[:_HASH_DIGITS]}"

@@ -42,9 +42,9 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
     columns = columns_of(inputs, custom_config)
     features: dict[str, tf.Tensor] = {}
     if columns.categorical:
-        features["categories"] = _categories([finite(inputs[n]) for n in columns.categorical], preprocessing)
+        features["categories"] = _categories([inputs[name] for name in columns.categorical], preprocessing)
     if columns.numeric:
-        features.update(_numeric_features([finite(inputs[n]) for n in columns.numeric], preprocessing))
+        features.update(_numeric_features([inputs[name] for name in columns.numeric], preprocessing))
     outputs = {own_prefix(columns.label) + name: feature for name, feature in features.items()}
     label_dtype = tf.float32 if custom_config["task"] == "regression" else tf.int64
     outputs[columns.label] = tf.cast(_dense(inputs[columns.label], 0), label_dtype)
@@ -61,8 +61,6 @@ def own_prefix(label: str) -> str:
 
 def finite(column: Any) -> Any:
     """A column without its numbers that are not finite as float32, which is what a request holds.
-
-    In the graph, so that NaN, infinity and 1e39 are missing when they are served as well as when they were learned.
 
     Args:
         column: `tf.SparseTensor`: their cells become empty; `tf.Tensor`: they become NaN. Others stay as they are.
@@ -99,7 +97,10 @@ def _dense(column: Any, default: Any) -> tf.Tensor:
 def _numeric_features(raw: list[Any], preprocessing: PreprocessingConfig) -> dict[str, tf.Tensor]:
     values = tf.stack([_as_float_with_nan(column) for column in raw], axis=1)
     values.set_shape([None, len(raw)])
-    missing = tf.math.is_nan(values)
+    # As float32, which is what a request holds: NaN, infinity and 1e39 are missing when they are served, too. Here and
+    # not column by column: one operation for all, and the optimizer knows how sparse columns become dense.
+    missing = tf.logical_not(tf.math.is_finite(tf.cast(values, tf.float32)))
+    values = tf.where(missing, tf.constant(float("nan"), values.dtype), values)
     outputs = {"numeric": _z_scores(values, missing), "missing": tf.cast(missing, tf.float32)}
     if preprocessing.quantile_buckets > 1:
         outputs["buckets"] = _quantile_buckets(values, missing, preprocessing.quantile_buckets)
@@ -169,6 +170,7 @@ def _categories(raw: list[Any], preprocessing: PreprocessingConfig) -> tf.Tensor
 
 def _text(column: Any) -> tf.Tensor:
     """string `[batch]`."""
+    column = finite(column)
     if column.dtype == tf.string:
         return _dense(column, MISSING_TEXT)
     if isinstance(column, tf.SparseTensor):

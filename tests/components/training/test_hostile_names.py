@@ -15,10 +15,11 @@ import pytest
 import tensorflow as tf
 
 from components import contract
+from components.input_names import input_name
 from components.training import ModelConfig, TrainingJob
 from components.training.export import save_servable
 from components.training.model import build_model
-from components.training.signatures import MISSING, input_name
+from components.training.signatures import MISSING
 from components.transform.preprocessing import preprocessing_fn
 
 LABEL = "taxiway_numeric"
@@ -41,7 +42,7 @@ WRITTEN_ODDLY += [
     "new\nline",
     "\x1b[31m",
 ]
-WRITTEN_ODDLY += ["back\\slash", "<b>x</b>", "x" * 250, "長" * 250, input_name("город")]
+WRITTEN_ODDLY += ["new\nline", "back\\slash", "<b>x</b>", "x" * 250, "長" * 250, input_name("город")]
 NAMES = sorted({*OURS, *SIGNATURES, *PYTHON, *LIBRARIES, *WRITTEN_ODDLY} - {LABEL})
 DTYPES = (tf.float32, tf.string, tf.int64)
 DTYPE = {name: DTYPES[i % len(DTYPES)] for i, name in enumerate(NAMES)}

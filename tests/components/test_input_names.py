@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.training.signatures import input_name
+from components.input_names import input_name
 
 LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 

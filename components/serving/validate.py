@@ -1,9 +1,9 @@
 """Tries a candidate as a server would run it, in a process of its own (`trying`).
 
-The job: `candidate`, `trained` and `live` (folders of SavedModels; `live` empty where none is), `files` (TFRecords of raw
-evaluation examples), `label`, `task`, `model_name`, `allowed_error`, `config` (a `ServingConfig` as JSON), `extra_files`
-(a folder that takes the warm-up requests). The result is a `ServingReport` as JSON. A candidate that fails is a verdict,
-not an error; an error is a job that cannot be judged: no rows, no trained model.
+The job: `candidate`, `trained` and `live` (folders of SavedModels; `live` empty where none is), `files` (TFRecords of
+raw evaluation examples), `label`, `task`, `model_name`, `allowed_error`, `config` (a `ServingConfig` as JSON) and
+`extra_files` (a folder that takes the warm-up requests). The result is a `ServingReport` as JSON. A candidate that
+fails is a verdict, not an error; an error is a job that cannot be judged: no rows, no trained model.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ One small graph for all names: TFT analyzes a few rows, a model with fresh weigh
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from components.input_names import input_name
 from components.training import ModelConfig, TrainingJob
 from components.training.export import save_servable
 from components.training.model import build_model
+from components.training.schema import transformed_features
 from components.training.signatures import MISSING
 from components.transform.preprocessing import preprocessing_fn
 
@@ -72,12 +73,12 @@ def transform_graph(tmp_path_factory: pytest.TempPathFactory) -> str:
     rows = [{n: [row[n]] if n in row else [] for n in NAMES} | {LABEL: [i % 2]} for i, row in enumerate(make_rows(20))]
     folder = tmp_path_factory.mktemp("graph")
     with tft_beam.Context(temp_dir=str(tmp_path_factory.mktemp("tft"))):
-        (data, _), transform_fn = (rows, metadata) | tft_beam.AnalyzeAndTransformDataset(
-            lambda inputs: preprocessing_fn(inputs, config)
-        )
+        transform_fn = (rows, metadata) | tft_beam.AnalyzeDataset(lambda inputs: preprocessing_fn(inputs, config))
         _ = transform_fn | tft_beam.WriteTransformFn(str(folder))
     metadata_io.write_metadata(metadata, str(folder / "metadata"))
-    assert [row[LABEL] for row in data] == [i % 2 for i in range(20)], "the label is nobody else's"
+    written = {feature.name: feature for feature in transformed_features(str(folder))}
+    assert (written[LABEL].dtype, written[LABEL].shape) == ("int64", ()), "the label is nobody else's"
+    assert len(written) == 5
     return str(folder)
 
 
@@ -90,12 +91,12 @@ def exported(transform_graph: str, tmp_path_factory: pytest.TempPathFactory) -> 
         label=LABEL,
         task="binary",
         class_labels=("no", "yes"),
-        model=ModelConfig(hidden_units=(4,), embedding_dim=2, linear=False),
+        model=ModelConfig(hidden_units=(4,), embedding_dim=2, activation="tanh"),
     )
     folder = tmp_path_factory.mktemp("export") / "model"
     model = build_model(job)
     for variable in model.weights:  # zeros would hide a column that is mixed up with another
-        variable.assign(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.3))
+        variable.assign(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.1))
     save_servable(model, job, str(folder))
     return folder
 
@@ -112,20 +113,28 @@ def example(row: Row) -> bytes:
     return made.SerializeToString()
 
 
-def answers(folder: Path, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+Answers = Callable[[Sequence[Row]], tuple[np.ndarray, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def answers(exported: Path) -> Iterator[Answers]:
     """Probabilities by `serving_default` and by `serving_raw`, called as TensorFlow Serving calls them."""
-    inputs = inputs_of(folder)
+    inputs = inputs_of(exported)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        signatures = tf.compat.v1.saved_model.load(session, ["serve"], str(folder)).signature_def
+        signatures = tf.compat.v1.saved_model.load(session, ["serve"], str(exported)).signature_def
         default, raw = signatures[contract.SERVING_DEFAULT], signatures[contract.SERVING_RAW]
         output = contract.PROBABILITIES
-        feed = {default.inputs[contract.EXAMPLES_INPUT].name: [example(row) for row in rows]}
-        first = session.run(default.outputs[output].name, feed)
-        feed = {
-            info.name: [row.get(inputs[name]["column"], inputs[name]["default"]) for row in rows]
-            for name, info in raw.inputs.items()
-        }
-        return first, session.run(raw.outputs[output].name, feed)
+
+        def ask(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+            feed = {default.inputs[contract.EXAMPLES_INPUT].name: [example(row) for row in rows]}
+            first = session.run(default.outputs[output].name, feed)
+            feed = {
+                info.name: [row.get(inputs[name]["column"], inputs[name]["default"]) for row in rows]
+                for name, info in raw.inputs.items()
+            }
+            return first, session.run(raw.outputs[output].name, feed)
+
+        yield ask
 
 
 def test_every_column_has_an_input_of_its_own(exported: Path) -> None:
@@ -136,29 +145,29 @@ def test_every_column_has_an_input_of_its_own(exported: Path) -> None:
     assert set(loaded.structured_input_signature[1]) == set(columns)
 
 
-def test_both_signatures_answer_alike(exported: Path) -> None:
-    by_default, raw = answers(exported, make_rows(12, seed=7))
+def test_both_signatures_answer_alike(answers: Answers) -> None:
+    by_default, raw = answers(make_rows(12, seed=7))
     np.testing.assert_array_equal(by_default, raw)
     assert len(np.unique(raw)) == 12
 
 
-def test_every_column_is_heard(exported: Path) -> None:
+def test_every_column_is_heard(answers: Answers) -> None:
     """An input that another column's tensor had taken would change nothing."""
     other = {tf.float32: 2.5, tf.string: "a", tf.int64: 8}
     whole = {n: {tf.float32: -1.0, tf.string: "b", tf.int64: 1}[DTYPE[n]] for n in NAMES}
     rows = [whole, *({**whole, name: other[DTYPE[name]]} for name in NAMES)]
-    by_default, raw = answers(exported, rows)
+    by_default, raw = answers(rows)
     np.testing.assert_array_equal(by_default, raw)
     deaf = [name for name, value in zip(NAMES, raw[1:, 0], strict=True) if value == raw[0, 0]]
     assert not deaf
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), np.float32("1e39"), MISSING["float32"]])
-def test_not_finite_is_missing(exported: Path, value: float) -> None:
+def test_not_finite_is_missing(answers: Answers, value: float) -> None:
     whole = make_rows(1, seed=9)[0]
     columns = [name for name in NAMES if DTYPE[name] == tf.float32]
     missing = {name: cell for name, cell in whole.items() if name not in columns}
-    by_default, raw = answers(exported, [missing, missing | dict.fromkeys(columns, value)])
+    by_default, raw = answers([missing, missing | dict.fromkeys(columns, value)])
     assert raw[1] == raw[0]
     if value != MISSING["float32"]:  # in a `tf.Example` a missing value is no value
         assert by_default[1] == by_default[0] == raw[0]

@@ -56,10 +56,11 @@ def test_numbers_that_are_not_finite_are_missing_for_a_user_s_function_too(mine)
         "features": {"leave_out": {}},
         "label": "y",
     }
-    mine.function = dict
+    mine.function = lambda inputs: dict(inputs)
     values = [1.0, float("inf"), float("nan"), 1e39]
-    sparse = tf.SparseTensor([[i, 0] for i in range(4)], tf.constant(values, tf.float64), [4, 1])
-    given = {"a": sparse, "b": tf.constant(values), "n": tf.constant([1]), "y": tf.constant(values)}
+    dense = tf.constant(values, tf.float64)
+    sparse = tf.SparseTensor([[i, 0] for i in range(4)], dense, [4, 1])
+    given = {"a": sparse, "b": dense, "n": tf.constant([1]), "y": dense}
     outputs = preprocessing_fn(given, config)
     assert outputs["a"].indices.numpy().tolist() == [[0, 0]]
     assert tf.math.is_nan(outputs["b"]).numpy().tolist() == [False, True, True, True]

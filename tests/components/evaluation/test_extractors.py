@@ -13,7 +13,7 @@ from components.contract import EXAMPLES_INPUT, SERVING_DEFAULT
 from components.evaluation.extractors import custom_extractors, rename_key
 
 CONFIG = """
-model_specs { signature_name: "serving_default" label_key: "examples_input" prediction_key: "probabilities" }
+model_specs { model_type: "tf_generic" signature_name: "serving_default" label_key: "examples_input" prediction_key: "probabilities" }
 slicing_specs { }
 slicing_specs { feature_keys: "examples" }
 metrics_specs { metrics { class_name: "BinaryAccuracy" } metrics { class_name: "ExampleCount" } }
@@ -46,7 +46,7 @@ def write_rows(file: Path) -> str:
 
 def test_a_column_called_examples_is_evaluated_and_sliced(tmp_path: Path) -> None:
     config = text_format.Parse(CONFIG, tfma.EvalConfig())
-    model = tfma.default_eval_shared_model(write_model(tmp_path / "model"), eval_config=config, model_type="tf_generic")
+    model = tfma.default_eval_shared_model(write_model(tmp_path / "model"), eval_config=config)
     result = tfma.run_model_analysis(
         eval_shared_model=model,
         eval_config=config,

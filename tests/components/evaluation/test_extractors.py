@@ -13,7 +13,10 @@ from components.contract import EXAMPLES_INPUT, SERVING_DEFAULT
 from components.evaluation.extractors import custom_extractors, rename_key
 
 CONFIG = """
-model_specs { model_type: "tf_generic" signature_name: "serving_default" label_key: "examples_input" prediction_key: "probabilities" }
+model_specs {
+  model_type: "tf_generic" signature_name: "serving_default"
+  label_key: "examples_input" prediction_key: "probabilities"
+}
 slicing_specs { }
 slicing_specs { feature_keys: "examples" }
 metrics_specs { metrics { class_name: "BinaryAccuracy" } metrics { class_name: "ExampleCount" } }

@@ -77,11 +77,13 @@ def run(arguments: Sequence[str]) -> int:
 
 def complain(message: str) -> None:
     """One red paragraph on standard error."""
-    from rich.console import Console
     from rich.text import Text
 
-    text = Text("error: ", style="bold red").append(message, style="default")
-    Console(stderr=True, highlight=False).print(text, soft_wrap=True)  # paths stay whole, to be copied
+    from components.shown import visible_lines
+    from pipeline import output
+
+    text = Text("error: ", style="bold red").append(visible_lines(message), style="default")
+    output.Console(stderr=True).print(text, soft_wrap=True)  # paths stay whole, to be copied
 
 
 def _summary(error: Exception) -> str:

@@ -16,6 +16,7 @@ from tfx.types import BaseChannel
 
 from components.baseline.component import Baseline
 from components.evaluation.eval_config import eval_config, optimized_eval_config
+from components.evaluation.extractors import MODULE as EXTRACTORS
 from components.example_gen.component import TabularExampleGen
 from components.gates import statistics
 from components.gates.component import CuratedSchema, DataGate
@@ -123,11 +124,14 @@ def create_pipeline(
             baseline_model=baseline.outputs["model"],
             eval_config=eval_config(config.evaluation, label, task, config.label.classes, fewest),
             example_splits=["eval"],
+            module_path=EXTRACTORS,
         )
         nodes += [transform, baseline, trainer, evaluator]
 
         with Cond(evaluator.outputs["blessing"].future()[0].custom_property("blessed") == 1):
-            nodes += _to_serving(config, root, run_id, force, example_gen, schema, transform, trainer, evaluator)
+            nodes += _to_serving(
+                config, root, run_id, force, example_gen, schema, transform, baseline, trainer, evaluator
+            )
 
     return Pipeline(
         pipeline_name=config.name,
@@ -153,6 +157,7 @@ def _to_serving(
     example_gen: base_node.BaseNode,
     schema: BaseChannel,
     transform: base_node.BaseNode,
+    baseline: base_node.BaseNode,
     trainer: base_node.BaseNode,
     evaluator: base_node.BaseNode,
 ) -> list[base_node.BaseNode]:
@@ -181,10 +186,12 @@ def _to_serving(
             config.evaluation, label, task, config.optimization.constraints.allowed_drops(task, main), fewest
         ),
         example_splits=["eval"],
+        module_path=EXTRACTORS,
     ).with_id("OptimizedEvaluator")
     validator = ServingValidator(
         model=optimizer.outputs["model"],
         trained_model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
         examples=example_gen.outputs["examples"],
         schema=schema,
         optimization_report=optimizer.outputs["report"],

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from pipeline import output
@@ -77,7 +76,7 @@ class PlainDisplay:
         self._console.print(node_line(record), soft_wrap=True)
 
     def say(self, text: str) -> None:
-        self._console.print(escape(text), soft_wrap=True)
+        self._console.print(output.plain_lines(text), soft_wrap=True)
 
     def close(self) -> None:
         """Nothing to take down."""
@@ -110,14 +109,14 @@ class LiveDisplay:
     def message(self, node: str, text: str, fraction: float | None) -> None:
         if self._task is not None and node == self._node:
             share = {} if fraction is None else {"total": 1.0, "completed": min(fraction, 1.0)}
-            self._progress.update(self._task, description=escape(text), **share)  # type: ignore[arg-type]
+            self._progress.update(self._task, description=output.plain(text), **share)  # type: ignore[arg-type]
 
     def ended(self, record: NodeRecord) -> None:
         self._clear()
         self._progress.console.print(node_line(record))
 
     def say(self, text: str) -> None:
-        self._progress.console.print(escape(text))
+        self._progress.console.print(output.plain_lines(text))
 
     def close(self) -> None:
         self._clear()
@@ -135,7 +134,8 @@ def node_line(record: NodeRecord) -> str:
     mark, colour = BLOCKED if blocks else MARKS.get(record.state, ("?", "white"))
     seconds = output.seconds(record.seconds) if record.seconds is not None and record.state != "skipped" else ""
     state = "" if record.state == "done" else record.state
-    words = f"{state}: {escape(record.reason)}" if state and record.reason else state or escape(record.reason)
+    reason = output.plain_lines(record.reason)
+    words = f"{state}: {reason}" if state and reason else state or reason
     style = "dim" if colour in ("green", "cyan") else colour
     return f"[{colour}]{mark}[/] {record.node:<{NODE_WIDTH}} {seconds:>10}  [{style}]{words}[/]"
 
@@ -197,7 +197,7 @@ def _restore(kept: Sequence[int]) -> None:
 
 
 def _console(stream: TextIO) -> Console:
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else output.PLAIN_WIDTH)
+    return output.Console(file=stream, width=None if stream.isatty() else output.PLAIN_WIDTH)
 
 
 class Follower:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from rich.markup import escape
 from rich.table import Table
 
 from components.configuration import Section
@@ -70,7 +69,7 @@ def examine(root: str | Path) -> list[Finding]:
 
 def table(findings: Iterable[Finding]) -> Table:
     """The findings as a table."""
-    rows = [(_mark(finding), finding.name, escape(finding.detail)) for finding in findings]
+    rows = [(_mark(finding), finding.name, output.plain_lines(finding.detail)) for finding in findings]
     return output.table("", ("", "what", "found"), rows)
 
 

@@ -16,7 +16,11 @@ from pathlib import Path
 
 OUR_PACKAGES = ("components", "data", "pipeline")
 CALLED_BY_STOCK = {
-    "tfx.components.evaluator.executor.Executor": ("components.evaluation.binary", "components.evaluation.metrics")
+    "tfx.components.evaluator.executor.Executor": (
+        "components.evaluation.binary",
+        "components.evaluation.extractors",
+        "components.evaluation.metrics",
+    )
 }
 """Modules of ours that an installed package's executor is told to call."""
 _HOME = Path(__file__).parent.parent

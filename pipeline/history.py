@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import psutil
-from rich.markup import escape
 from rich.table import Table
 
 from components.errors import StoreError, UsageError, close_matches
@@ -133,7 +132,10 @@ def artifacts(root: Root, run: RunRecord) -> list[dict[str, Any]]:
 
 def artifacts_table(found: Iterable[dict[str, Any]], root: Root) -> Table:
     """The artifacts as a table; what lies under the root is named from there."""
-    rows = [(each["node"], each["output"], each["type"], each["id"], escape(_below(each, root))) for each in found]
+    rows = [
+        (each["node"], each["output"], each["type"], each["id"], output.plain_lines(_below(each, root)))
+        for each in found
+    ]
     return output.table("Artifacts", ("node", "output", "type", "id", "where"), rows, right=("id",))
 
 
@@ -149,15 +151,15 @@ def runs_table(found: Iterable[RunRecord]) -> Table:
     columns = ("run", "state", "began", "time", "gates", "metric", "variant", "version", "why")
     rows = [
         (
-            short(run.run_id),
+            output.plain(short(run.run_id)),
             f"[{COLOURS[run.state]}]{run.state}[/]",
             output.moment(run.started),
             output.seconds(run.seconds),
             _gates(run),
             _metric(run),
-            next((variant.variant for variant in run.variants if variant.chosen), None),
+            next((output.plain(variant.variant) for variant in run.variants if variant.chosen), None),
             run.push.version if run.push and run.push.pushed else None,
-            escape(_short(run.reason)),
+            output.plain_lines(_short(run.reason)),
         )
         for run in found
     ]

@@ -15,6 +15,7 @@ from components.errors import UsageError, close_matches
 from components.example_gen.config import DataConfig
 from components.example_gen.dialect import sniff
 from components.example_gen.profile import Profile, look
+from components.shown import visible
 from components.tables.addresses import check_address
 from components.tables.bad_rows import check_allowed
 from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, CsvConfig, Format
@@ -174,16 +175,23 @@ def show(written: Written) -> None:
     label = profile.label.config
     console.print(f"{profile.rows:,} rows, {len(profile.columns)} columns beside the label; task: {label.task}")
     for note in written.proposal.comments.get("label.positive", ()):
-        console.print(f"positive class: {note} [label.positive]", markup=False, highlight=False)
+        console.print(f"positive class: {visible(note)} [label.positive]", markup=False, highlight=False)
     rows = [
-        (c.name, c.kind, f"{c.distinct:,}", f"{c.missing / c.rows:.0%}", f"{c.alone:.3f}", left_out.get(c.name, "used"))
+        (
+            visible(c.name),
+            c.kind,
+            f"{c.distinct:,}",
+            f"{c.missing / c.rows:.0%}",
+            f"{c.alone:.3f}",
+            visible(left_out.get(c.name, "used")),
+        )
         for c in sorted(profile.columns.values(), key=lambda c: -c.alone)
     ]
     score = {"binary": "AUC alone", "multiclass": "accuracy alone", "regression": "R2 alone"}[label.task]
     heads = ("column", "kind", "different", "missing", score, "")
     console.print(output.table("", heads, rows, right=("different", "missing", score)), markup=False)
     for name, reason in {**profile.unsupported, **dict.fromkeys(profile.empty, "holds no value in any row")}.items():
-        console.print(f"{name}: left out of the examples: it {reason}", markup=False)
+        console.print(f"{visible(name)}: left out of the examples: it {visible(reason)}", markup=False)
     _show_odd(written)
     console.print(f"\nWritten: {written.file}. Read it, then: taxiway run {written.file}", markup=False)
 
@@ -195,6 +203,6 @@ def _show_odd(written: Written) -> None:
         return
     console.print("\nLooked odd; the key in brackets changes it:", markup=False)
     for key, text in odd[:MOST_ODD]:
-        console.print(f"- {text} [{key}]", markup=False, highlight=False)
+        console.print(f"- {visible(text)} [{key}]", markup=False, highlight=False)
     if len(odd) > MOST_ODD:
         console.print(f"- and {len(odd) - MOST_ODD} more, which the file names", markup=False)

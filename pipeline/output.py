@@ -8,17 +8,47 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console
+import rich.console
+from rich.console import ConsoleOptions, RenderableType
+from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
+
+from components.shown import visible, visible_lines
 
 PLAIN_WIDTH = 140
 """Columns where the output is no terminal: a file or a pipe has no width, and cut cells help nobody."""
 
 
+class Console(rich.console.Console):
+    """A console that shows what it prints: no control character of a name or a value reaches the terminal.
+
+    What is printed through it may still hold rich's markup: `plain` is for texts that must not.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(highlight=False, emoji=False, **settings)  # `:car:` is a name, not a picture
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Rich's own, with all text made visible; movements of the cursor are segments of their own."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible_lines(segment.text), segment.style)
+
+
 def console(stderr: bool = False) -> Console:
     """A console on a standard stream; wide where it is no terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PLAIN_WIDTH)
+    return Console(stderr=stderr, width=None if stream.isatty() else PLAIN_WIDTH)
+
+
+def plain(text: object) -> str:
+    """A name, a value, a path or a message as rich prints it in one line: no markup, no control characters."""
+    return escape(visible(str(text)))
+
+
+def plain_lines(text: object) -> str:
+    """The same for a text whose line ends stay."""
+    return escape(visible_lines(str(text)))
 
 
 def print_json(value: Any) -> None:
@@ -42,18 +72,25 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], rig
     """A plain table.
 
     Args:
-        title: Above it, left.
-        columns: Headings.
-        rows: Cells; None is shown as an en dash.
+        title: Above it, left; no markup.
+        columns: Headings; no markup.
+        rows: Cells; None is shown as an en dash. Markup is obeyed: `plain` is for what comes from data.
         right: Headings of the columns that are aligned right: numbers.
     """
     made = Table(
-        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+        title=plain(title) or None,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
     )
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", header_style="dim", overflow="fold")
+        made.add_column(
+            plain(column), justify="right" if column in right else "left", header_style="dim", overflow="fold"
+        )
     for row in rows:
-        made.add_row(*("–" if cell is None else cell if isinstance(cell, str) else str(cell) for cell in row))
+        made.add_row(*("–" if cell is None else visible_lines(str(cell)) for cell in row))
     return made
 
 

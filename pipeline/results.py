@@ -76,7 +76,9 @@ def _infra(node: str, artifact: ArtifactRecord, others: Mapping[str, ArtifactRec
     report = read_json(others["taxiway.ServingReport"].uri) if "taxiway.ServingReport" in others else {}
     passed = artifact.properties.get("blessed") == 1
     reason = "" if passed else str(report.get("reason") or artifact.properties.get("reason") or "not blessed")
-    return GateRecord(gate=node, passed=passed, reason=reason, numbers=_plain_numbers(report))
+    changes = report.get("figures", {}).get("input_changes")
+    numbers = _plain_numbers(report) | ({"input_changes": "; ".join(changes)} if changes else {})
+    return GateRecord(gate=node, passed=passed, reason=reason, numbers=numbers)
 
 
 def _plain_numbers(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,8 +112,10 @@ def execute(request: Request) -> int:
             if died:
                 console.print(f"[yellow]An earlier run died in {', '.join(died)}; what it had completed is reused.[/]")
             for damage in damaged:
-                console.print(f"[yellow]{damage.uri} is {damage.what}; what wrote it runs again.[/]", soft_wrap=True)
-            console.print(f"[dim]run {run.run_id}, log {folder / record.LOG_FILE}[/]", soft_wrap=True)
+                console.print(
+                    f"[yellow]{output.plain(damage.uri)} is {damage.what}; what wrote it runs again.[/]", soft_wrap=True
+                )
+            console.print(f"[dim]run {run.run_id}, log {output.plain(folder / record.LOG_FILE)}[/]", soft_wrap=True)
             run = _with_report(root, _run(request, config, root, run, console, stop))
             console.print(summary.at_the_end(run))
         if request.json:
@@ -130,7 +132,8 @@ def _nothing_to_do(request: Request, live: Version, run: RunRecord) -> int:
     console = output.console()
     console.print(f"[bold green]Live already: {run.model} version {live.number}[/] is from the same inputs.")
     console.print(
-        f"Data, configuration and code are those of run {run.run_id}; --force runs all the same.\n{live.path}"
+        f"Data, configuration and code are those of run {run.run_id}; --force runs all the same.\n"
+        f"{output.plain(live.path)}"
     )
     return EXIT_LIVE
 

@@ -39,8 +39,9 @@ def start(
         kind=kind,
     )
     console = output.console(stderr=True)
-    console.print(f"Serving {base.name} from {base} with {command.description}.", soft_wrap=True)
-    console.print(f"REST: http://{host}:{rest_port}/v1/models/{base.name}:predict   gRPC: {host}:{grpc_port}")
+    console.print(f"Serving {base.name} from {base} with {command.description}.", soft_wrap=True, markup=False)
+    words = f"REST: http://{host}:{rest_port}/v1/models/{base.name}:predict   gRPC: {host}:{grpc_port}"
+    console.print(words, soft_wrap=True, markup=False)
     sys.stderr.flush()
     try:
         os.execvpe(command.argv[0], list(command.argv), {**os.environ, **command.environment})

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from components import servables
@@ -86,11 +85,11 @@ def table(found: Iterable[Version]) -> Table:
         (
             str(version.number),
             _standing(version),
-            ", ".join(version.labels),
+            output.plain(", ".join(version.labels)),
             output.moment(version.pushed_at),
             output.size(version.total_bytes),
-            version.provenance.get("variant"),
-            _quality(version.provenance),
+            output.plain(version.provenance.get("variant") or "–"),
+            output.plain(_quality(version.provenance) or "–"),
             _origin(version.provenance),
             version.digest.removeprefix("sha256:")[:12],
         )
@@ -114,8 +113,8 @@ def _quality(provenance: Mapping[str, Any]) -> str | None:
 
 def _origin(provenance: Mapping[str, Any]) -> str | None:
     if provenance.get("rollback_of"):
-        return f"rollback of {provenance['rollback_of']}"
-    return escape(f"run {provenance['run_id']}") if provenance.get("run_id") else None
+        return output.plain(f"rollback of {provenance['rollback_of']}")
+    return output.plain_lines(f"run {provenance['run_id']}") if provenance.get("run_id") else None
 
 
 def rollback(root: str | Path, model: str | None, version: int | None, reason: str) -> dict[str, Any]:
@@ -162,9 +161,9 @@ def verified_text(folder: Path, found: Verified) -> str:
     """What `taxiway verify` prints."""
     if found.ok:
         against = "every byte as it was pushed" if found.has_manifest else "no manifest, so only its operations"
-        return f"[green]ok[/] {escape(str(folder))}: {against}\ndigest {found.digest}"
-    problems = "\n".join(f"  {escape(problem)}" for problem in found.problems)
-    return f"[red]bad[/] {escape(str(folder))}:\n{problems}"
+        return f"[green]ok[/] {output.plain_lines(str(folder))}: {against}\ndigest {found.digest}"
+    problems = "\n".join(f"  {output.plain_lines(problem)}" for problem in found.problems)
+    return f"[red]bad[/] {output.plain_lines(str(folder))}:\n{problems}"
 
 
 def predict(root: str | Path, model: str | None, version: int | None, file: Path | None, limit: int | None) -> Scored:
@@ -241,11 +240,12 @@ def answers_table(scored: Scored) -> Table:
     lines = [(number, *(_cell(answer[c]) for c in columns)) for number, answer in enumerate(scored.answers, start=1)]
     made = output.table(f"version {scored.version}", ("row", *columns), lines, right=("row", *columns))
     if scored.ignored:
-        made.caption, made.caption_justify = f"not used by the model: {', '.join(scored.ignored)}", "left"
+        made.caption = output.plain(f"not used by the model: {', '.join(scored.ignored)}")
+        made.caption_justify = "left"
     return made
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return _cell(value[0]) if len(value) == 1 else " ".join(_cell(part) for part in value)
-    return f"{value:.6g}" if isinstance(value, float) else escape(str(value))
+    return f"{value:.6g}" if isinstance(value, float) else output.plain(value)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from components.contract import HIGHER_IS_BETTER, LOWER_IS_BETTER
+from components.shown import visible, visible_lines
 from pipeline import output
 from pipeline.record import GateRecord, MetricValues, RunRecord, VariantRecord
 
@@ -59,7 +59,7 @@ def nodes(run: RunRecord) -> Table | None:
             node.state,
             output.seconds(node.seconds) if node.seconds is not None else None,
             None if node.peak_memory_mb is None or node.state == "skipped" else f"{node.peak_memory_mb:.0f} MB",
-            escape(node.reason) if node.state in ("skipped", "failed", "interrupted") else "",
+            output.plain_lines(node.reason) if node.state in ("skipped", "failed", "interrupted") else "",
         )
         for node in run.nodes
     ]
@@ -68,7 +68,10 @@ def nodes(run: RunRecord) -> Table | None:
 
 def gates(run: RunRecord) -> Table | None:
     """What each gate decided, with its numbers."""
-    rows = [(gate.gate, "passed" if gate.passed else "[yellow]blocks[/]", escape(_numbers(gate))) for gate in run.gates]
+    rows = [
+        (gate.gate, "passed" if gate.passed else "[yellow]blocks[/]", output.plain(_numbers(gate)))
+        for gate in run.gates
+    ]
     return output.table("Gates", ("gate", "verdict", "numbers"), rows) if rows else None
 
 
@@ -108,7 +111,7 @@ def _classes(node: str, overall: MetricValues) -> Table:
     """Each class of a multiclass model, over all rows."""
     kinds = list(next(iter(overall.classes.values())))
     rows = [
-        (escape(name), *(of_class(kind, values.get(kind)) for kind in kinds))
+        (output.plain(name), *(of_class(kind, values.get(kind)) for kind in kinds))
         for name, values in overall.classes.items()
     ]
     return output.table(f"{node}: each class against the others", ("class", *kinds), rows, right=tuple(kinds))
@@ -132,7 +135,7 @@ def _metrics(node: str, values: tuple[MetricValues, ...], main: str) -> Table:
     title = f"{node}: candidate (against the baseline)"
     counts = list(row_counts(values[0]))
     rows = [
-        (escape(v.slice), *(row_counts(v).get(count) for count in counts), *(_change(name, v) for name in names))
+        (output.plain(v.slice), *(row_counts(v).get(count) for count in counts), *(_change(name, v) for name in names))
         for v in values[: SLICES_SHOWN + 1]
     ]
     hidden = len(values) - len(rows)
@@ -174,7 +177,7 @@ def variants(run: RunRecord) -> Table | None:
 
 
 def _names(variants: Sequence[VariantRecord]) -> str:
-    return escape(", ".join(variant.variant for variant in variants))
+    return output.plain_lines(", ".join(variant.variant for variant in variants))
 
 
 def _variant(variant: VariantRecord) -> tuple[str, ...]:
@@ -183,31 +186,31 @@ def _variant(variant: VariantRecord) -> tuple[str, ...]:
         interval = f" [dim]\\[{variant.speedup_low:.2f}, {variant.speedup_high:.2f}][/]"
     return (
         "[green]→[/]" if variant.chosen else "",
-        f"[bold]{variant.variant}[/]" if variant.chosen else variant.variant,
+        f"[bold]{output.plain(variant.variant)}[/]" if variant.chosen else output.plain(variant.variant),
         output.size(variant.size_bytes),
         "–" if variant.p50_ms is None else f"{variant.p50_ms:.3f} ms",
         "–" if variant.p99_ms is None else f"{variant.p99_ms:.3f} ms",
         "–" if variant.speedup is None else f"{variant.speedup:.2f}x{interval}",
         output.number(variant.quality),
         "–" if variant.output_error is None else f"{variant.output_error:.1e}",
-        "chosen" if variant.chosen else escape(variant.reason or variant.status),
+        "chosen" if variant.chosen else output.plain_lines(variant.reason or variant.status),
     )
 
 
 def verdict(run: RunRecord) -> Text:
     """How it ended, where the model is, where the log is."""
     text = Text()
-    text.append(_headline(run), style=f"bold {COLOURS[run.state]}")
+    text.append(visible(_headline(run)), style=f"bold {COLOURS[run.state]}")
     text.append(f"  in {output.seconds(run.seconds)}\n" if run.seconds is not None else "\n")
     if run.reason:
-        text.append(f"{run.reason}\n")
+        text.append(visible_lines(f"{run.reason}\n"))
     if run.push and (run.push.pushed or run.push.already_live):
-        text.append(f"{run.push.path}\n")
+        text.append(visible(str(run.push.path)) + "\n")
     if run.resume:
-        text.append(f"Go on with: {run.resume}\n")
+        text.append(f"Go on with: {visible(run.resume)}\n")
     if run.report:
-        text.append(f"report: {run.report}\n")
-    return text.append(f"log: {run.log}", style="dim") if run.log else text
+        text.append(f"report: {visible(run.report)}\n")
+    return text.append(f"log: {visible(run.log)}", style="dim") if run.log else text
 
 
 def _headline(run: RunRecord) -> str:

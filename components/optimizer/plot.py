@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.optimizer.report import Latency, Report, Variant
+from components.shown import chart_label
 
 PLOT_FILE = "plot.html"
 _COLOURS = {"chosen": "#1a7f37", "kept": "#0969da", "rejected": "#cf222e"}
@@ -36,7 +37,7 @@ def figure(report: Report) -> Any:
             y=[_quality(v) for v in group],
             error_y={"type": "data", "array": [_spread(v) for v in group], "thickness": 1},
             mode="markers+text",
-            text=[v.name for v in group],
+            text=[chart_label(v.name) for v in group],
             hovertext=[_hover(v, report) for v in group],
             hoverinfo="text",
             textposition="top center",
@@ -48,7 +49,8 @@ def figure(report: Report) -> Any:
             name=kind,
         )
     plot.update_layout(
-        title=f"{report.label}: {report.metric} against time a call of {report.decision.batch_size} rows; area is size",
+        title=f"{chart_label(report.label)}: {report.metric} against time a call of {report.decision.batch_size} rows; "
+        "area is size",
         xaxis_title="milliseconds, relative to the reference measured beside each variant",
         yaxis_title=report.metric,
         template="plotly_white",
@@ -97,9 +99,9 @@ def _kind(variant: Variant, report: Report) -> str:
 
 def _hover(variant: Variant, report: Report) -> str:
     latency = _latency(variant, report)
-    lines = [f"<b>{variant.name}</b>"]
+    lines = [f"<b>{chart_label(variant.name)}</b>"]
     if latency and latency.speedup.value:
         lines.append(f"{latency.speedup.value:.2f} times as fast ({latency.path} path)")
     if variant.size:
         lines.append(f"{variant.size.bytes / 1e6:.3f} MB, {variant.size.ratio or 0:.2f} times smaller")
-    return "<br>".join([*lines, *variant.rejected])
+    return "<br>".join([*lines, *map(chart_label, variant.rejected)])

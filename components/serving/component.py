@@ -16,7 +16,7 @@ _CHANNEL, _PARAMETER = component_spec.ChannelParameter, component_spec.Execution
 
 
 class ServingValidatorSpec(component_spec.ComponentSpec):
-    """In: candidate, trained model, examples, the optimizer's report. Out: blessing and report."""
+    """In: candidate, trained model, live model, examples, the optimizer's report. Out: blessing and report."""
 
     PARAMETERS = {
         "config": _PARAMETER(type=str),
@@ -28,6 +28,7 @@ class ServingValidatorSpec(component_spec.ComponentSpec):
     INPUTS = {
         "model": _CHANNEL(type=standard_artifacts.Model),
         "trained_model": _CHANNEL(type=standard_artifacts.Model),
+        "baseline_model": _CHANNEL(type=standard_artifacts.Model, optional=True),
         "examples": _CHANNEL(type=standard_artifacts.Examples),
         "schema": _CHANNEL(type=standard_artifacts.Schema, optional=True),
         "optimization_report": _CHANNEL(type=artifacts.OptimizationReport, optional=True),
@@ -54,6 +55,7 @@ class ServingValidator(base_component.BaseComponent):
         task: str,
         config: str,
         model_name: str,
+        baseline_model: types.BaseChannel | None = None,
         schema: types.BaseChannel | None = None,
         optimization_report: types.BaseChannel | None = None,
         split: str = "eval",
@@ -66,6 +68,7 @@ class ServingValidator(base_component.BaseComponent):
         task: `binary`, `multiclass` or `regression`.
         config: `ServingConfig` as JSON.
         model_name: Under which the server knows the model.
+        baseline_model: The live model, whose clients must find their inputs again; the naive one has none.
         schema: For the lineage only.
         optimization_report: The optimizer's, with the chosen variant's stated error.
         split: Of the examples, from which requests are made.
@@ -74,6 +77,7 @@ class ServingValidator(base_component.BaseComponent):
         spec = ServingValidatorSpec(
             model=model,
             trained_model=trained_model,
+            baseline_model=baseline_model,
             examples=examples,
             schema=schema,
             optimization_report=optimization_report,

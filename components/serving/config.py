@@ -44,6 +44,9 @@ class ServingConfig(Section):
     """Longest time from reading the files to the first answer that the validation accepts."""
     max_memory_mb: float | None = Field(None, gt=0)
     """Most memory that loading and serving the candidate may add to a server."""
+    input_changes: Literal["report", "block"] = "report"
+    """What it means that an input of the live version's `serving_raw` is gone, takes another column, is of another type
+    or has become required: it is reported, or a verdict against the candidate."""
     validate_over: Literal["network", "process", "container"] = "network"
     """`network`: real gRPC and REST connections to the embedded server; `process`: direct calls, no sockets;
     `container`: gRPC and REST against the `tensorflow/serving` image through docker or podman."""

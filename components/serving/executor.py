@@ -52,14 +52,22 @@ class ServingValidatorExecutor(base_executor.BaseExecutor):
         )
         Path(written.uri, REPORT_FILE).write_text(json.dumps(report, indent=2), encoding="utf-8")
         _bless(blessing, report)
-        progress.report("ServingValidator", "blessed" if report["blessed"] else f"refused: {report['reason']}", 1.0)
+        progress.report("ServingValidator", _words(report), 1.0)
+
+
+def _words(report: dict[str, Any]) -> str:
+    if not report["blessed"]:
+        return f"refused: {report['reason']}"
+    return "; ".join(["blessed", *report["figures"].get("input_changes", ())])
 
 
 def _job(inputs: Artifacts, properties: dict[str, Any], config: ServingConfig, blessing: Artifact) -> dict[str, Any]:
     split = artifact_utils.get_split_uri(inputs["examples"], properties["split"])
+    live = _one(inputs, "baseline_model")
     return {
         "candidate": serving_model_dir(artifact_utils.get_single_uri(inputs["model"])),
         "trained": serving_model_dir(artifact_utils.get_single_uri(inputs["trained_model"])),
+        "live": serving_model_dir(live.uri) if live else "",
         "files": sorted(str(file) for file in Path(split).iterdir() if file.is_file()),
         "label": properties["label"],
         "task": properties["task"],

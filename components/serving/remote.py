@@ -15,6 +15,7 @@ import pyarrow as pa
 from components import servables
 from components.contract import PREDICTIONS, PROBABILITIES, SERVING_RAW, SIGNATURE_INPUTS_FILE
 from components.errors import DataError
+from components.input_names import input_name
 from components.serving.client import RestClient, as_arrays
 from components.serving.predict import Scored, as_source, without_rules
 from components.serving.rows import answers_by_row
@@ -141,8 +142,8 @@ def _default(proto: Mapping[str, Any] | None, dtype: str) -> Any:
 
 
 def _safe(column: str, inputs: Mapping[str, Any]) -> str:
-    plain = re.sub(r"[^a-z0-9_]+", "_", column.lower()).strip("_")
-    return next((name for name in (plain, f"c_{plain}") if name in inputs), column)
+    plain = re.sub(r"[^a-z0-9_]+", "_", column.lower()).strip("_")  # as versions of before have it, without a hash
+    return next((name for name in (input_name(column), plain, f"c_{plain}") if name in inputs), column)
 
 
 def _parts(columns: Mapping[str, pa.Array], rows: int) -> Iterator[dict[str, list[Any]]]:

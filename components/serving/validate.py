@@ -1,9 +1,9 @@
 """Tries a candidate as a server would run it, in a process of its own (`trying`).
 
-The job: `candidate` and `trained` (folders of SavedModels), `files` (TFRecords of raw evaluation examples), `label`,
-`task`, `model_name`, `allowed_error`, `config` (a `ServingConfig` as JSON), `extra_files` (a folder that takes the
-warm-up requests). The result is a `ServingReport` as JSON. A candidate that fails is a verdict, not an error; an error
-is a job that cannot be judged: no rows, no trained model.
+The job: `candidate`, `trained` and `live` (folders of SavedModels; `live` empty where none is), `files` (TFRecords of
+raw evaluation examples), `label`, `task`, `model_name`, `allowed_error`, `config` (a `ServingConfig` as JSON) and
+`extra_files` (a folder that takes the warm-up requests). The result is a `ServingReport` as JSON. A candidate that
+fails is a verdict, not an error; an error is a job that cannot be judged: no rows, no trained model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from components.contract import SERVING_DEFAULT, SERVING_RAW, Task, score_output
 from components.errors import ServingError
-from components.serving import client, malformed, manifest, ops, requests, warmup
+from components.serving import client, inputs, malformed, manifest, ops, requests, warmup
 from components.serving.api_errors import ApiError
 from components.serving.config import ServingConfig
 from components.serving.requests import RequestMaker
@@ -42,6 +42,7 @@ def validate(job: dict[str, Any]) -> dict[str, Any]:
     config = ServingConfig.model_validate_json(job["config"])
     examples = requests.read_examples(job["files"], config.validation_rows)
     report = ServingReport(manifest.digest_folder(job["candidate"]), figures={"rows": len(examples)})
+    _compare_inputs(job, config, report)
     try:
         problems = ops.check_folder(job["candidate"], config.allowed_ops)
         report.findings += [Finding("program", False, problem) for problem in problems]
@@ -50,6 +51,15 @@ def validate(job: dict[str, Any]) -> dict[str, Any]:
     except (ServingError, ApiError, tf.errors.OpError, KeyError, ValueError) as error:
         report.findings.append(Finding("serving", False, f"the candidate does not serve: {first_line(error)}"))
     return report.to_json()
+
+
+def _compare_inputs(job: dict[str, Any], config: ServingConfig, report: ServingReport) -> None:
+    live = inputs.read_inputs(job["live"]) if job.get("live") else {}
+    candidate, block = inputs.read_inputs(job["candidate"]), config.input_changes == "block"
+    findings, changes = inputs.judge_inputs(live, candidate, block=block)
+    report.findings += findings
+    if changes:
+        report.figures["input_changes"] = changes
 
 
 def _try_candidate(

@@ -15,6 +15,7 @@ from tensorflow_transform.saved import saved_transform_io_v2
 
 from components import contract
 from components.training.job import TrainingJob
+from components.training.names import exact_names
 from components.training.signatures import RawInput, raw_inputs
 from components.training.tracing import keep_keras_unconverted
 
@@ -34,7 +35,8 @@ def save_servable(keras_model: Any, job: TrainingJob, export_dir: str) -> list[R
     """
     module = servable_module(keras_model, job)
     signatures = {contract.SERVING_DEFAULT: module.serving_default, contract.SERVING_RAW: module.serving_raw}
-    tf.saved_model.save(module, export_dir, signatures=signatures)
+    with exact_names(i.tensor for i in module.raw_inputs):
+        tf.saved_model.save(module, export_dir, signatures=signatures)
     _write_inputs(module.raw_inputs, export_dir)
     return module.raw_inputs
 

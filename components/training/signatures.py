@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import keyword
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
+
+from components.input_names import input_name
 
 MISSING: Mapping[str, Any] = {"string": "", "int64": -(2**63), "float32": -3.4028234663852886e38}
 """The value that stands for a missing one in a dense tensor: JSON knows no NaN. It is the signature's default too."""
@@ -19,7 +19,7 @@ class RawInput:
     """One input of the raw signature.
 
     Attributes:
-        tensor: Name of the tensor: lower case letters, digits, underscores.
+        tensor: Name of the tensor: see `components.input_names`.
         column: The raw column.
         dtype: `string`, `int64` or `float32`.
         shape: Without the batch dimension; `()` for one value a row.
@@ -64,7 +64,7 @@ def raw_inputs(spec: Mapping[str, Any], without: Iterable[str]) -> list[RawInput
     """
     left_out = set(without)
     columns = sorted(name for name in spec if name not in left_out)
-    inputs = [_raw_input(name, tensor, spec[name]) for name, tensor in safe_names(columns).items()]
+    inputs = [_raw_input(name, input_name(name), spec[name]) for name in columns]
     return sorted(inputs, key=lambda i: i.optional)
 
 
@@ -72,19 +72,3 @@ def _raw_input(column: str, tensor: str, feature: Any) -> RawInput:
     fixed = isinstance(feature, tf.io.FixedLenFeature)
     shape = tuple(feature.shape) if fixed else ()
     return RawInput(tensor, column, feature.dtype.name, shape, optional=not fixed)
-
-
-def safe_names(columns: Iterable[str]) -> dict[str, str]:
-    """A tensor name for each column: what TensorFlow and Python both accept, unique, in lower case (TensorFlow lowers
-    it anyhow)."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for column in columns:
-        plain = re.sub(r"[^a-z0-9_]+", "_", column.lower()).strip("_") or "column"
-        plain = f"c_{plain}" if plain[0].isdigit() or keyword.iskeyword(plain) else plain
-        name, again = plain, 2
-        while name in taken:
-            name, again = f"{plain}_{again}", again + 1
-        taken.add(name)
-        names[column] = name
-    return names

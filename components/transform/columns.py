@@ -17,8 +17,8 @@ class Columns:
     """The raw columns by use.
 
     Attributes:
-        numeric: Columns behind the positions of `numeric`, `missing` and `buckets`, in this order.
-        categorical: Columns behind the positions of `categories`, in this order.
+        numeric: Columns behind the positions of our numeric features, in this order.
+        categorical: Columns behind the positions of the feature of categories, in this order.
         label: The label's column.
     """
 

@@ -16,6 +16,8 @@ from tensorflow_transform import schema_inference
 from components.transform.columns import Columns, choose
 from components.transform.config import FeaturesConfig, PreprocessingConfig
 
+OWN_PREFIX = "taxiway_"
+"""The names of our features begin with it: the label, handed through under its column's name, must not be one."""
 MISSING_TEXT = "__missing__"
 VOCABULARY = "categories"
 """Name of the vocabulary's file; a line is a column's position among the categorical ones, a colon, and a value."""
@@ -30,21 +32,46 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
             `schema_categorical`, the integer columns that the schema calls categorical.
 
     Returns:
-        `numeric` float32 `[batch, n]`: z-scores, 0 where the value is missing; `missing` float32 `[batch, n]`: 1 where
-        it is; `buckets` int64 `[batch, n]`: quantile bucket, the last one where it is missing; `categories` int64
-        `[batch, m]`: word of the vocabulary; and the label, int64 `[batch]` or float32 for a regression. Ids of
-        different columns differ, so that one table serves all positions.
+        `taxiway_numeric` float32 `[batch, n]`: z-scores, 0 where the value is missing; `taxiway_missing` float32
+        `[batch, n]`: 1 where it is; `taxiway_buckets` int64 `[batch, n]`: quantile bucket, the last one where it is
+        missing; `taxiway_categories` int64 `[batch, m]`: word of the vocabulary; and the label under its own name,
+        int64 `[batch]` or float32 for a regression. Ids of different columns differ, so that one table serves all
+        positions. A number that is not finite is missing.
     """
     preprocessing = PreprocessingConfig.model_validate(custom_config["preprocessing"])
     columns = columns_of(inputs, custom_config)
-    outputs: dict[str, tf.Tensor] = {}
+    features: dict[str, tf.Tensor] = {}
     if columns.categorical:
-        outputs["categories"] = _categories([inputs[name] for name in columns.categorical], preprocessing)
+        features["categories"] = _categories([inputs[name] for name in columns.categorical], preprocessing)
     if columns.numeric:
-        outputs.update(_numeric_features([inputs[name] for name in columns.numeric], preprocessing))
+        features.update(_numeric_features([inputs[name] for name in columns.numeric], preprocessing))
+    outputs = {own_prefix(columns.label) + name: feature for name, feature in features.items()}
     label_dtype = tf.float32 if custom_config["task"] == "regression" else tf.int64
     outputs[columns.label] = tf.cast(_dense(inputs[columns.label], 0), label_dtype)
     return outputs
+
+
+def own_prefix(label: str) -> str:
+    """What the names of our features begin with, and the label's does not: underscores are added until it is so."""
+    prefix = OWN_PREFIX
+    while label.lower().startswith(prefix):  # in any case: TensorFlow's names of operations know none
+        prefix += "_"
+    return prefix
+
+
+def finite(column: Any) -> Any:
+    """A column without its numbers that are not finite as float32, which is what a request holds.
+
+    Args:
+        column: `tf.SparseTensor`: their cells become empty; `tf.Tensor`: they become NaN. Others stay as they are.
+    """
+    if not isinstance(column, tf.SparseTensor | tf.Tensor) or not column.dtype.is_floating:
+        return column
+    values = column.values if isinstance(column, tf.SparseTensor) else column
+    known = tf.math.is_finite(tf.cast(values, tf.float32))
+    if isinstance(column, tf.SparseTensor):
+        return tf.sparse.retain(column, known)
+    return tf.where(known, column, tf.constant(float("nan"), column.dtype))
 
 
 def columns_of(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]) -> Columns:
@@ -70,7 +97,10 @@ def _dense(column: Any, default: Any) -> tf.Tensor:
 def _numeric_features(raw: list[Any], preprocessing: PreprocessingConfig) -> dict[str, tf.Tensor]:
     values = tf.stack([_as_float_with_nan(column) for column in raw], axis=1)
     values.set_shape([None, len(raw)])
-    missing = tf.math.is_nan(values)
+    # As float32, which is what a request holds: NaN, infinity and 1e39 are missing when they are served, too. Here and
+    # not column by column: one operation for all, and the optimizer knows how sparse columns become dense.
+    missing = tf.logical_not(tf.math.is_finite(tf.cast(values, tf.float32)))
+    values = tf.where(missing, tf.constant(float("nan"), values.dtype), values)
     outputs = {"numeric": _z_scores(values, missing), "missing": tf.cast(missing, tf.float32)}
     if preprocessing.quantile_buckets > 1:
         outputs["buckets"] = _quantile_buckets(values, missing, preprocessing.quantile_buckets)
@@ -140,6 +170,7 @@ def _categories(raw: list[Any], preprocessing: PreprocessingConfig) -> tf.Tensor
 
 def _text(column: Any) -> tf.Tensor:
     """string `[batch]`."""
+    column = finite(column)
     if column.dtype == tf.string:
         return _dense(column, MISSING_TEXT)
     if isinstance(column, tf.SparseTensor):

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.dotted import imported
 from components.errors import ConfigError
+from components.transform.preprocessing import finite
 
 
 def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]) -> dict[str, Any]:
@@ -15,7 +16,8 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
 
     Args:
         inputs: Raw columns. Those in `features.leave_out` are kept from the function: the served model does not ask for
-            them, so that what it needs of them would be missing in every request.
+            them, so that what it needs of them would be missing in every request. Numbers that are not finite are
+            missing, as for the built-in function: empty in a sparse column, NaN in a dense one.
         custom_config: As for the built-in function; handed on where the function takes it.
 
     Raises:
@@ -23,13 +25,14 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
     """
     path = custom_config["preprocessing"]["function"]
     function = imported(path, "preprocessing.function")
-    given = {name: value for name, value in inputs.items() if name not in custom_config["features"]["leave_out"]}
+    label, left_out = custom_config["label"], custom_config["features"]["leave_out"]
+    given = {name: value if name == label else finite(value) for name, value in inputs.items() if name not in left_out}
     settings = [custom_config] if len(inspect.signature(function).parameters) > 1 else []
     outputs = function(given, *settings)
-    if not isinstance(outputs, Mapping) or custom_config["label"] not in outputs:
+    if not isinstance(outputs, Mapping) or label not in outputs:
         raise ConfigError(
             f"preprocessing.function {path!r} returned {_what(outputs)}.",
-            f"Return a dict of tensors, the label {custom_config['label']!r} among them.",
+            f"Return a dict of tensors, the label {label!r} among them.",
         )
     return dict(outputs)
 

@@ -78,10 +78,11 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
 ) -> None:
     """Writes one self-contained HTML page about a run: verdict, data, training, evaluation, serving, lineage."""
+    from pipeline import output
     from pipeline import report as reporting
 
     path = reporting.write(root, run, out)
-    print(path)
+    output.console().print(output.plain(path), soft_wrap=True)
     if open_:
         typer.launch(str(path))
 

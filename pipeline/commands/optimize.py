@@ -27,9 +27,9 @@ def optimize(
     from pipeline import output
 
     console = output.console()
-    with console.status(f"making {variant} again"):
+    with console.status(f"making {output.plain(variant)} again"):
         made = reproduce(report, variant, out)
-    console.print(f"{variant} is in {made.folder}", soft_wrap=True)
+    console.print(f"{variant} is in {made.folder}", soft_wrap=True, markup=False)
     for difference in made.differences:
-        console.print(f"  {difference}", soft_wrap=True)
+        console.print(f"  {difference}", soft_wrap=True, markup=False)
     return 0

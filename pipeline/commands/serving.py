@@ -50,9 +50,11 @@ def rollback(
     if json:
         output.print_json(made)
     else:
-        output.console().print(f"Live: version {made['version']}, {made['reason']}\n{made['path']}", soft_wrap=True)
+        words = f"Live: version {made['version']}, {made['reason']}\n{made['path']}"
+        output.console().print(words, soft_wrap=True, markup=False)
     if made["not_recorded"]:
-        output.console(stderr=True).print(f"Not recorded in ML Metadata: {made['not_recorded']}", soft_wrap=True)
+        words = f"Not recorded in ML Metadata: {made['not_recorded']}"
+        output.console(stderr=True).print(words, soft_wrap=True, markup=False)
 
 
 def promote(
@@ -65,7 +67,7 @@ def promote(
     from pipeline import output, served
 
     served.promote(root, model, version, label)
-    output.console().print(f"{label}: version {version}")
+    output.console().print(f"{label}: version {version}", markup=False)
 
 
 def verify(

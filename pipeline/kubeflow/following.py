@@ -48,7 +48,7 @@ def submit(request: Request) -> int:
             request.revision,
         )
     )
-    shown.print(f"Run {run_id}: {server.host}/#/runs/details/{run_id}")
+    shown.print(f"Run {run_id}: {server.host}/#/runs/details/{run_id}", markup=False)
     state = server.wait(run_id, lambda new: shown.print(new.lower())) if request.wait else "SUBMITTED"
     failed = server.failed_tasks(run_id) if state == "FAILED" else []
     logs = {task.name: _log(server, run_id, task) for task in failed}

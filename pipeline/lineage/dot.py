@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from components.shown import visible, visible_lines
 from pipeline.lineage.graph import LineageGraph
 from pipeline.lineage.nodes import Node
 
@@ -18,7 +19,7 @@ def render(graph: LineageGraph) -> str:
 
 
 def _attributes(node: Node, focused: bool) -> str:
-    label = f"{node.name}\n#{node.id}" if node.id else node.name
+    label = f"{visible(node.name)}\n#{node.id}" if node.id else visible(node.name)
     shown = {"label": label, "shape": SHAPES[node.kind], "fillcolor": FILLS[node.kind], "tooltip": node.uri or node.key}
     if focused:
         shown["penwidth"] = "3"
@@ -26,5 +27,5 @@ def _attributes(node: Node, focused: bool) -> str:
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    escaped = visible_lines(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

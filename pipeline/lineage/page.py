@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from components.shown import visible_lines
 from pipeline import output
 from pipeline.lineage import layout
 from pipeline.lineage.graph import LineageGraph
@@ -53,14 +54,32 @@ def asset(name: str) -> str:
 
 def script_json(value: Any) -> Markup:
     """JSON for a script element: nothing in it can end the element."""
-    text = json.dumps(value, ensure_ascii=False, default=str, separators=(",", ":"))
+    text = json.dumps(_shown(value), ensure_ascii=False, default=str, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
 
 
-def _environment() -> jinja2.Environment:
+def _shown(value: Any) -> Any:
+    """The same with every text made visible, keys too."""
+    if isinstance(value, str):
+        return visible_lines(value)
+    if isinstance(value, dict):
+        return {visible_lines(str(key)): _shown(inner) for key, inner in value.items()}
+    return [_shown(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def environment(folder: Path, **settings: Any) -> jinja2.Environment:
+    """Of the templates in a folder: what they are given is text, never HTML, and none of its characters is obeyed."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        finalize=lambda value: visible_lines(value) if type(value) is str else value,  # Markup is our own
+        trim_blocks=True,
+        **settings,
     )
+
+
+def _environment() -> jinja2.Environment:
+    return environment(ASSETS, undefined=jinja2.StrictUndefined)
 
 
 def _drawing(graph: LineageGraph) -> dict[str, Any]:

@@ -41,15 +41,13 @@ def deliver(what: RenderableType, out: Path | None) -> None:
         structured = isinstance(what, str) and what.startswith(("{", "digraph", "<!doctype"))
         sys.stdout.write(str(what)) if structured else output.print_table(what)
         return
-    from rich.console import Console
-
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", encoding="utf-8") as file:
         if isinstance(what, str):
             file.write(what)
         else:
-            Console(file=file, width=output.PLAIN_WIDTH, highlight=False).print(what)
-    print(out)
+            output.Console(file=file, width=output.PLAIN_WIDTH).print(what)
+    output.console().print(output.plain(out), soft_wrap=True)
 
 
 def _json(value: object) -> str:

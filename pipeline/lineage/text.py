@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.markup import escape
 from rich.tree import Tree
 
 from pipeline import output
@@ -39,7 +38,7 @@ def _asked(graph: LineageGraph) -> str:
     """What was asked for: a run by its name, anything else by its first names."""
     focus = [graph.nodes[key] for key in graph.focus]
     if len(focus) > 1 and len({node.run for node in focus}) == 1 and focus[0].run:
-        return f"run {escape(focus[0].run)}"
+        return f"run {output.plain(focus[0].run)}"
     more = f" and {len(focus) - 3} more" if len(focus) > 3 else ""
     return f"{', '.join(map(_name, focus[:3]))}{more}" if focus else "everything"
 
@@ -47,39 +46,40 @@ def _asked(graph: LineageGraph) -> str:
 def why(answer: Why) -> str:
     """The paragraph and its numbers."""
     lines = [
-        f"  [dim]{name}[/]  {escape(_value(name, value))}"
+        f"  [dim]{output.plain(name)}[/]  {output.plain(_value(name, value))}"
         for name, value in answer.numbers.items()
         if value not in (None, "", {})
     ]
-    return "\n".join([escape(answer.paragraph), "", *lines])
+    return "\n".join([output.plain_lines(answer.paragraph), "", *lines])
 
 
 def _branch(tree: Tree, step: Step) -> None:
     colour = COLOURS.get(step.state, "yellow")
     time = output.seconds(step.seconds) if step.seconds is not None else ""
-    head = f"[bold]{step.node}[/] [{colour}]{step.state.lower()}[/] {time}"
-    branch = tree.add(f"{head} [dim]{output.moment(step.started)}  run {escape(step.run or '?')}  #{step.execution}[/]")
+    head = f"[bold]{output.plain(step.node)}[/] [{colour}]{step.state.lower()}[/] {time}"
+    branch = tree.add(
+        f"{head} [dim]{output.moment(step.started)}  run {output.plain(step.run or '?')}  #{step.execution}[/]"
+    )
     for name, value in step.facts.items():
-        branch.add(f"[dim]{name}[/] {escape(_value(name, value))}")
+        branch.add(f"[dim]{output.plain(name)}[/] {output.plain(_value(name, value))}")
     if step.outputs:
-        branch.add(f"[dim]wrote {', '.join(step.outputs)}[/]")
+        branch.add(f"[dim]wrote {output.plain(', '.join(step.outputs))}[/]")
 
 
 def _version(tree: Tree, node: Node, *, told: bool) -> None:
     """A version; where nothing else is known, with what its own provenance tells."""
-    labels = f" [cyan]{escape(', '.join(node.properties.get('labels', ())))}[/]"
-    state = VERSIONS.get(node.type, node.type)
-    head = (
-        f"[bold]version {escape(node.name)}[/] {state}{labels} [dim]{output.moment(node.time)}  {escape(node.uri)}[/]"
-    )
+    labels = f" [cyan]{output.plain(', '.join(node.properties.get('labels', ())))}[/]"
+    state = VERSIONS.get(node.type, output.plain(node.type))
+    place = f"[dim]{output.moment(node.time)}  {output.plain(node.uri)}[/]"
+    head = f"[bold]version {output.plain(node.name)}[/] {state}{labels} {place}"
     branch = tree.add(head)
     for name, value in node.properties.items() if told else ():
         if value not in (None, "", [], {}) and name not in ("version", "model_version"):
-            branch.add(f"[dim]{name.replace('_', ' ')}[/] {escape(_value(name, value))}")
+            branch.add(f"[dim]{output.plain(name.replace('_', ' '))}[/] {output.plain(_value(name, value))}")
 
 
 def _name(node: Node) -> str:
-    return f"{escape(node.name)} [dim]#{node.id}[/]" if node.id else escape(node.name)
+    return f"{output.plain(node.name)} [dim]#{node.id}[/]" if node.id else output.plain(node.name)
 
 
 def _value(name: str, value: Any) -> str:

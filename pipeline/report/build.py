@@ -101,9 +101,7 @@ def packed_plotly() -> str:
 
 
 def _environment() -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    made = page.environment(ASSETS, lstrip_blocks=True)
     made.filters["figure"] = page.script_json
     made.filters["number"] = _number
     made.filters["percent"] = lambda share: f"{100 * share:.1f} %" if share else "0 %"

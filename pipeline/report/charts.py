@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from components.contract import HIGHER_IS_BETTER
+from components.shown import chart_label
 
 Figure = dict[str, Any]
 INK, ACCENT, SECOND, GOOD, BAD, SOFT = "$ink", "$accent", "$second", "$good", "$bad", "$soft"
-"""Colours by name: the page puts its light or dark ones in their place."""
+"""Colours by name: the page puts its light or dark ones in their place, under keys `color` and nowhere else."""
 
 
 def lines(
@@ -24,7 +25,13 @@ def lines(
     """Several series over one axis."""
     colours = (ACCENT, SECOND, GOOD, BAD, SOFT)
     traces = [
-        {"x": list(x), "y": list(y), "name": name, "mode": "lines+markers", "line": {"color": colour, "width": 2}}
+        {
+            "x": list(x),
+            "y": list(y),
+            "name": chart_label(name),
+            "mode": "lines+markers",
+            "line": {"color": colour, "width": 2},
+        }
         for (name, y), colour in zip(series.items(), colours, strict=False)
     ]
     return _figure(title, traces, x_title, y_title, {"yaxis": {"type": "log"}} if log else {})
@@ -61,7 +68,7 @@ def bars(title: str, x: Sequence[Any], series: Mapping[str, Sequence[float]], x_
     """Bars side by side."""
     colours = (ACCENT, SECOND)
     traces = [
-        {"type": "bar", "x": list(x), "y": list(y), "name": name, "marker": {"color": colour}}
+        {"type": "bar", "x": _labels(x), "y": list(y), "name": chart_label(name), "marker": {"color": colour}}
         for (name, y), colour in zip(series.items(), colours, strict=False)
     ]
     return _figure(title, traces, x_title, y_title, {"barmode": "group", "bargap": 0.15})
@@ -77,7 +84,7 @@ def scatter(title: str, x: Sequence[float], y: Sequence[float], x_title: str, y_
 
 def slices(metric: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
     """A metric by slice: candidate and baseline, the whole split on top."""
-    names = [row["slice"] for row in rows][::-1]
+    names = _labels([row["slice"] for row in rows])[::-1]
     values = {side: [row[side] for row in rows][::-1] for side in ("candidate", "baseline")}
     marks: tuple[tuple[str, Figure], ...] = (
         ("baseline", {"size": 15, "color": SOFT, "symbol": "line-ns-open", "line": {"width": 2.5, "color": SOFT}}),
@@ -110,7 +117,7 @@ def pareto(points: Sequence[Mapping[str, Any]], metric: str, batch_size: int) ->
     dots = {
         "x": [point["p50"] for point in points],
         "y": [point["quality"] for point in points],
-        "text": [point["name"] if point["chosen"] or point["front"] else "" for point in points],
+        "text": [chart_label(point["name"]) if point["chosen"] or point["front"] else "" for point in points],
         "customdata": [point["words"] for point in points],
         "hovertemplate": "%{customdata}<extra></extra>",
         "mode": "markers+text",
@@ -138,11 +145,16 @@ def _beside(x: float, points: Sequence[Mapping[str, Any]]) -> str:
     return "top right" if x <= (min(places) + max(places)) / 2 else "top left"
 
 
+def _labels(values: Sequence[Any]) -> list[Any]:
+    """Places on an axis: texts as plotly must have them, numbers as they are."""
+    return [chart_label(value) if isinstance(value, str) else value for value in values]
+
+
 def _figure(title: str, traces: list[Figure], x_title: str, y_title: str, extra: Mapping[str, Any]) -> Figure:
     layout: Figure = {
-        "title": {"text": title},
-        "xaxis": {"title": {"text": x_title}},
-        "yaxis": {"title": {"text": y_title}},
+        "title": {"text": chart_label(title)},
+        "xaxis": {"title": {"text": chart_label(x_title)}},
+        "yaxis": {"title": {"text": chart_label(y_title)}},
     }
     for name, value in extra.items():
         known = layout.get(name)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.text import Text
 
 from pipeline import history, output, record
@@ -151,7 +150,9 @@ def rendered(comparison: Comparison) -> RenderableType:
     for title in ("outcome", "rows", "schema", "parameters", "code", "times"):
         rows = getattr(comparison, title)
         parts.append(_table(title, comparison, rows)) if rows else same.append(title)
-    moved = [(split, name, f"{value:.4f}", measure) for split, name, value, measure in comparison.drift[:SHOWN]]
+    moved = [
+        (split, output.plain(name), f"{value:.4f}", measure) for split, name, value, measure in comparison.drift[:SHOWN]
+    ]
     named = ("split", "column", "moved", "measure")
     parts.append(output.table("drift", named, moved, right=("moved",))) if moved else same.append("statistics")
     metrics = [_metric(row) for row in sorted(comparison.metrics, key=_importance)[:SHOWN]]
@@ -163,7 +164,9 @@ def rendered(comparison: Comparison) -> RenderableType:
 
 def _table(title: str, comparison: Comparison, rows: list[Change]) -> RenderableType:
     show = {"code": _digest, "times": _seconds}.get(title, _text)
-    shown = [(escape(name), *map(_seconds if name == "seconds" else show, sides)) for name, *sides in rows[:SHOWN]]
+    shown = [
+        (output.plain(name), *map(_seconds if name == "seconds" else show, sides)) for name, *sides in rows[:SHOWN]
+    ]
     if len(rows) > SHOWN:
         shown.append((f"and {len(rows) - SHOWN} more", "see --json", ""))
     return output.table(title, ("", *_names(comparison)), shown)
@@ -177,7 +180,7 @@ def _metric(row: tuple[str, str, str, float | None, float | None]) -> tuple[str,
     evaluator, slice_name, name, before, after = row
     change = None if before is None or after is None else after - before
     words = "–" if change is None else "0" if abs(change) < NO_CHANGE else f"{change:+.4f}"
-    return evaluator, escape(slice_name), name, output.number(before), output.number(after), words
+    return evaluator, output.plain(slice_name), output.plain(name), output.number(before), output.number(after), words
 
 
 def _importance(row: tuple[str, str, str, float | None, float | None]) -> tuple[bool, bool, float]:
@@ -198,4 +201,4 @@ def _seconds(value: Any) -> str:
 
 def _text(value: Any) -> str:
     text = "–" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)
-    return escape(text if len(text) <= 160 else text[:159] + "…")
+    return output.plain(text if len(text) <= 160 else text[:159] + "…")

@@ -4,10 +4,10 @@
   const root = document.documentElement;
   const style = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const named = () => ({ $ink: style("--ink"), $accent: style("--accent"), $second: style("--second"), $good: style("--good"), $bad: style("--bad"), $soft: style("--soft") });
-  const coloured = (value, colours) => {
-    if (typeof value === "string") return colours[value] || value;
-    if (Array.isArray(value)) return value.map((each) => coloured(each, colours));
-    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, coloured(inner, colours)]));
+  const coloured = (value, colours, key = "") => { // only what stands under the key `color` names one: a category may be called $ink
+    if (typeof value === "string") return key === "color" ? colours[value] || value : value;
+    if (Array.isArray(value)) return value.map((each) => coloured(each, colours, key));
+    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, coloured(inner, colours, name)]));
     return value;
   };
   function layout(own, colours) {

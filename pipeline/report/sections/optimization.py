@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from components.shown import chart_label
 from pipeline import output
 from pipeline.report import charts
 from pipeline.report.sections.common import Section
@@ -43,7 +44,7 @@ def _variant(entry: Mapping[str, Any], batch: int, decision: Mapping[str, Any]) 
     speed = latency.get("speedup") or {}
     low, high = quality.get("low"), quality.get("high")
     size = (entry.get("size") or {}).get("bytes")
-    words = f"{entry['name']}<br>{latency.get('p50_ms', 0):.3f} ms, {output.size(size)}"
+    words = f"{chart_label(entry['name'])}<br>{latency.get('p50_ms', 0):.3f} ms, {output.size(size)}"
     return {
         "name": entry["name"],
         "chosen": entry["name"] == decision.get("chosen"),

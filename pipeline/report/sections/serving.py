@@ -48,15 +48,18 @@ def _inputs(folder: Path | None) -> dict[str, Any]:
 def _requests(sources: RunSources, inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What to type, with a plausible row: means and most frequent values of the training split."""
     columns = sources.statistics.get("train", statistics.Split(0, {})).columns
-    row = {
-        name: _plausible(columns.get(facts.get("column", name)), str(facts.get("dtype")))
-        for name, facts in inputs.items()
-    }
+    row, by_column = {}, {}
+    for name, facts in inputs.items():
+        column = str(facts.get("column", name))
+        row[name] = by_column[column] = _plausible(columns.get(column), str(facts.get("dtype")))
     body = {"signature_name": "serving_raw", "instances": [row]}
     url = f"http://localhost:8501/v1/models/{sources.run.model}:predict"
     return [
         ("From a server (taxiway serve)", f"curl -s {url} -d {_quoted(body)}"),
-        ("Without a server", f"echo {_quoted(row)} | taxiway predict --root {shlex.quote(str(sources.root.path))}"),
+        (
+            "Without a server",
+            f"echo {_quoted(by_column)} | taxiway predict --root {shlex.quote(str(sources.root.path))}",
+        ),
     ]
 
 

@@ -49,12 +49,29 @@ def inputs(tmp_path: Path, taxi_model: Path) -> dict[str, list[Any]]:
     return {"model": [candidate], "trained_model": [trained], "examples": [examples], "optimization_report": [report]}
 
 
-def validate(inputs: dict[str, list[Any]], tmp_path: Path) -> tuple[Any, dict[str, Any]]:
+def validate(inputs: dict[str, list[Any]], tmp_path: Path, config: str = CONFIG) -> tuple[Any, dict[str, Any]]:
     blessing = artifact(standard_artifacts.InfraBlessing, tmp_path / "blessing")
     report = artifact(artifacts.ServingReport, tmp_path / "serving_report")
-    properties = {"config": CONFIG, "label": "tip", "task": "binary", "model_name": "taxi", "split": "eval"}
+    properties = {"config": config, "label": "tip", "task": "binary", "model_name": "taxi", "split": "eval"}
     ServingValidatorExecutor().Do(inputs, {"blessing": [blessing], "report": [report]}, properties)
     return blessing, json.loads(Path(report.uri, "report.json").read_text())
+
+
+@pytest.mark.parametrize("input_changes", ["report", "block"])
+def test_inputs_that_the_live_version_does_not_know_any_more(
+    inputs: dict[str, list[Any]], tmp_path: Path, taxi_model: Path, input_changes: Any
+) -> None:
+    live = artifact(standard_artifacts.Model, tmp_path / "live")
+    shutil.copytree(taxi_model, Path(live.uri, "Format-Serving"))
+    path = Path(live.uri, "Format-Serving", "assets.extra", "signature_inputs.json")
+    content = json.loads(path.read_text())
+    content["inputs"]["age"] = {"column": "Age", "dtype": "float32", "default": 0.0}
+    path.write_text(json.dumps(content))
+    config = ServingConfig(validate_over="process", validation_rows=40, input_changes=input_changes)
+    blessing, report = validate(inputs | {"baseline_model": [live]}, tmp_path, config.model_dump_json())
+    assert report["figures"]["input_changes"] == ["the input 'age' (column 'Age') is gone"]
+    assert blessing.get_int_custom_property("blessed") == int(input_changes == "report")
+    assert ("the input 'age' (column 'Age') is gone" in report["reason"]) == (input_changes == "block")
 
 
 def push(inputs: dict[str, list[Any]], tmp_path: Path, **properties: Any) -> Any:

@@ -40,7 +40,7 @@ def test_regression_answers_in_the_labels_own_unit(regression_data: Path, tmp_pa
     assert result.metrics["r2"] > 0.7
     assert 40 < result.metrics["mae"] < 100, "the noise alone is 40"
     signature = tf.saved_model.load(job.export_dir).signatures[contract.SERVING_RAW]
-    answer = signature(km=[0.0], fare_usd=[0.0], kind=["taxi"])
+    answer = signature(km=[0.0], fare_usd__acd7e4e779=[0.0], kind=["taxi"])
     assert list(answer) == ["predictions"]
     assert 300 < float(answer["predictions"][0, 0]) < 700
 
@@ -64,7 +64,9 @@ def test_both_signatures_answer_alike_and_as_the_keras_model_does(exported: Path
     served = loaded.signatures[contract.SERVING_DEFAULT](examples=tf.constant(examples))
     missing = np.float32(-3.4028234663852886e38)
     raw = loaded.signatures[contract.SERVING_RAW](
-        fare_usd=tf.constant([0.5, -1.0, missing]), km=tf.constant(kms), kind=tf.constant(["bus", "taxi", ""])
+        fare_usd__acd7e4e779=tf.constant([0.5, -1.0, missing]),
+        km=tf.constant(kms),
+        kind=tf.constant(["bus", "taxi", ""]),
     )
     np.testing.assert_array_equal(served["probabilities"], raw["probabilities"])
     trained = load_trained(str(exported))
@@ -95,7 +97,7 @@ def test_inputs_left_out_of_a_request_take_the_signatures_default(exported: Path
     folder = str(exported / "Format-Serving")
     names = json.loads(Path(folder, contract.SIGNATURE_INPUTS_FILE).read_text())["inputs"]
     assert {name: entry["column"] for name, entry in names.items()} == {
-        "fare_usd": "Fare (USD)",
+        "fare_usd__acd7e4e779": "Fare (USD)",
         "km": "km",
         "kind": "kind",
     }
@@ -103,7 +105,7 @@ def test_inputs_left_out_of_a_request_take_the_signatures_default(exported: Path
     with tf.compat.v1.Session(graph=tf.Graph()) as session:  # as TensorFlow Serving calls it
         meta = tf.compat.v1.saved_model.loader.load(session, ["serve"], folder)
         signature = meta.signature_def[contract.SERVING_RAW]
-        assert set(signature.defaults) == {"fare_usd", "kind"}
+        assert set(signature.defaults) == {"fare_usd__acd7e4e779", "kind"}
         output, km = signature.outputs["probabilities"].name, signature.inputs["km"].name
         assert session.run(output, {km: [0.1, 0.2]}).shape == (2, 1)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 FARES = [1.0, None, 3.0, 4.0, 10.0, None, 2.5, 7.0]
+ODD = [1.0, float("inf"), 3.0, 4.0, 10.0, float("nan"), 2.5, 7.0]  # the same, as far as numbers are finite
 SECONDS = [1_400_000_000 + i for i in range(8)]  # float32 cannot tell these apart
 NAMES = ["a", "b", None, "a", "a", "c", "b", "a"]
 ZIPS = [7, 7, 8, None, 7, 8, 9, 7]
@@ -19,6 +20,7 @@ def transformed(tmp_path_factory):
 
     spec = {
         "Fare (USD)": tf.io.VarLenFeature(tf.float32),
+        "Fare, not always finite": tf.io.VarLenFeature(tf.float32),
         "empty": tf.io.VarLenFeature(tf.float32),
         "seconds": tf.io.VarLenFeature(tf.int64),
         "größe": tf.io.VarLenFeature(tf.string),
@@ -28,6 +30,7 @@ def transformed(tmp_path_factory):
     rows = [
         {
             "Fare (USD)": [] if fare is None else [fare],
+            "Fare, not always finite": [ODD[i]],
             "empty": [],
             "seconds": [seconds],
             "größe": [] if name is None else [name],
@@ -53,32 +56,39 @@ def transformed(tmp_path_factory):
 def test_z_scores_are_those_of_the_present_values(transformed):
     present = np.array([v for v in FARES if v is not None])
     expected = [0 if v is None else (v - present.mean()) / present.std() for v in FARES]
-    np.testing.assert_allclose(transformed["numeric"][:, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(transformed["taxiway_numeric"][:, 0], expected, atol=1e-6)
 
 
 def test_unix_times_keep_their_seconds(transformed):
     seconds = np.array(SECONDS, np.float64)
-    np.testing.assert_allclose(transformed["numeric"][:, 2], (seconds - seconds.mean()) / seconds.std(), atol=1e-5)
+    np.testing.assert_allclose(
+        transformed["taxiway_numeric"][:, 3], (seconds - seconds.mean()) / seconds.std(), atol=1e-5
+    )
 
 
 def test_missing_is_said_and_a_column_without_values_is_zero(transformed):
-    np.testing.assert_array_equal(transformed["missing"][:, 0], [v is None for v in FARES])
-    np.testing.assert_array_equal(transformed["missing"][:, 1], np.ones(8))
-    np.testing.assert_array_equal(transformed["numeric"][:, 1], np.zeros(8))
+    np.testing.assert_array_equal(transformed["taxiway_missing"][:, 0], [v is None for v in FARES])
+    np.testing.assert_array_equal(transformed["taxiway_missing"][:, 2], np.ones(8))
+    np.testing.assert_array_equal(transformed["taxiway_numeric"][:, 2], np.zeros(8))
 
 
 def test_buckets_grow_with_the_value_and_the_last_is_for_missing(transformed):
-    buckets = transformed["buckets"][:, 0]
+    buckets = transformed["taxiway_buckets"][:, 0]
     assert [b for b, v in zip(buckets, FARES, strict=True) if v is None] == [4, 4]
     present = sorted((v, b) for v, b in zip(FARES, buckets, strict=True) if v is not None)
     assert [b for _, b in present] == sorted(b for _, b in present)
     assert present[0][1] == 0
     assert present[-1][1] == 3
-    assert set(transformed["buckets"][:, 1]) == {1 * 5 + 4}  # every column has five ids of its own
+    assert set(transformed["taxiway_buckets"][:, 2]) == {2 * 5 + 4}  # every column has five ids of its own
+
+
+def test_numbers_that_are_not_finite_are_missing(transformed):
+    for name, offset in (("taxiway_numeric", 0), ("taxiway_missing", 0), ("taxiway_buckets", 5)):
+        np.testing.assert_array_equal(transformed[name][:, 1], transformed[name][:, 0] + offset)
 
 
 def test_words_seen_often_enough_tell_values_apart_and_columns_never_share_an_id(transformed):
-    names, zips = transformed["categories"].T
+    names, zips = transformed["taxiway_categories"].T
     often = [(name, int(i)) for name, i in zip(NAMES, names, strict=True) if name in ("a", "b")]
     assert len(set(often)) == 2
     assert len({i for _, i in often}) == 2
@@ -88,7 +98,7 @@ def test_words_seen_often_enough_tell_values_apart_and_columns_never_share_an_id
 
 
 def test_rare_values_fall_into_their_own_column_s_hash_buckets(transformed):
-    names, zips = transformed["categories"].T
+    names, zips = transformed["taxiway_categories"].T
     assert all(0 <= names[row] < 3 for row in (2, 5))  # missing once, "c" once
     assert all(3 <= zips[row] < 6 for row in (3, 6))
 
@@ -96,3 +106,11 @@ def test_rare_values_fall_into_their_own_column_s_hash_buckets(transformed):
 def test_the_label_passes_through(transformed):
     assert transformed["y"].dtype == np.int64
     np.testing.assert_array_equal(transformed["y"], [i % 2 for i in range(8)])
+
+
+@pytest.mark.parametrize("label", ["y", "numeric", "taxiway_numeric", "TAXIWAY_", "taxiway__missing", "taxiway_____"])
+def test_no_label_is_one_of_our_features(label):
+    from components.transform.preprocessing import own_prefix
+
+    assert own_prefix(label).startswith("taxiway_")
+    assert not label.lower().startswith(own_prefix(label))

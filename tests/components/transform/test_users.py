@@ -46,3 +46,23 @@ def test_the_label_must_come_back(mine, returned, said):
 def test_a_function_that_is_not_there(mine):
     with pytest.raises(ConfigError, match=r"'preprocessing_of_a_user\.other' cannot be imported"):
         called(mine, lambda inputs: {}, name="other")
+
+
+def test_numbers_that_are_not_finite_are_missing_for_a_user_s_function_too(mine):
+    import tensorflow as tf
+
+    config = {
+        "preprocessing": {"function": f"{mine.__name__}.function"},
+        "features": {"leave_out": {}},
+        "label": "y",
+    }
+    mine.function = lambda inputs: dict(inputs)
+    values = [1.0, float("inf"), float("nan"), 1e39]
+    dense = tf.constant(values, tf.float64)
+    sparse = tf.SparseTensor([[i, 0] for i in range(4)], dense, [4, 1])
+    given = {"a": sparse, "b": dense, "n": tf.constant([1]), "y": dense}
+    outputs = preprocessing_fn(given, config)
+    assert outputs["a"].indices.numpy().tolist() == [[0, 0]]
+    assert tf.math.is_nan(outputs["b"]).numpy().tolist() == [False, True, True, True]
+    assert outputs["n"] is given["n"]
+    assert outputs["y"] is given["y"], "a label that is not finite is an error, not a missing one"

@@ -1,0 +1,46 @@
+"""Texts of others are seen, not obeyed."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.shown import chart_label, visible, visible_lines
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("größe 日本 שלום", "größe 日本 שלום"),
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("\x07\x08\x7f\x9b", r"\x07\x08\x7f\x9b"),
+        ("a\nb\tc\r", r"a\nb\tc\r"),
+        ("\u202egnp.exe\u2066", r"\u202egnp.exe\u2066"),
+        ("\ud800", r"\ud800"),
+        ("👩\u200d🔬", "👩\u200d🔬"),
+    ],
+)
+def test_what_would_be_obeyed_is_written_as_an_escape(text, shown):
+    assert visible(text) == shown
+
+
+def test_a_text_of_several_lines_keeps_them():
+    assert visible_lines("a\n\tb\x1b\r") == "a\n\tb\\x1b\\r"
+
+
+@given(st.text(st.characters()))
+def test_nothing_is_left_that_a_terminal_obeys(text):
+    assert not [c for c in visible(text) if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
+    assert visible(visible(text)) == visible(text)
+    assert set(visible_lines(text)) & {chr(i) for i in range(32)} <= {"\n", "\t"}
+
+
+@given(st.text(st.sampled_from('<>&$"a;#3')))
+def test_a_chart_label_holds_no_markup(text):
+    label = chart_label(text)
+    assert not set(label) & set('<>$"')
+
+
+def test_a_chart_label_is_read_as_what_it_was():
+    assert chart_label("<a href='x'>$ink</a>") == "&lt;a href=&#x27;x&#x27;&gt;&#36;ink&lt;/a&gt;"

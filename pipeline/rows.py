@@ -73,10 +73,11 @@ def _parse_csv(lines: Iterable[str], delimiter: str, name: str) -> list[dict[str
 
 def _read_parquet(path: Path) -> list[dict[str, Any]]:
     import pyarrow
-    from pyarrow import parquet
+
+    from components.tables import arrow_files
 
     try:
-        table = parquet.read_table(path)
+        table = arrow_files.read_table(path, str(path))
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} cannot be read: {error}", "Is it whole?") from error
     return [{name: value for name, value in row.items() if value is not None} for row in table.to_pylist()]

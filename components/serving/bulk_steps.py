@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
-import pyarrow.parquet
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import shared
 
@@ -20,6 +19,7 @@ from components.errors import DataError
 from components.serving import requests
 from components.serving.rows import check_any_known, convert
 from components.serving.servable import Servable, disable_xla
+from components.tables import arrow_files
 
 
 def read_tables(path: str, rows: int) -> Iterator[pa.Table]:
@@ -38,7 +38,7 @@ def _read(path: str) -> pa.Table:
     with FileSystems.open(path) as stream:
         try:
             if name.endswith(".parquet"):
-                return pyarrow.parquet.read_table(pa.BufferReader(stream.read()))
+                return arrow_files.read_table(pa.BufferReader(stream.read()), path)
             if name.endswith((".jsonl", ".json", ".ndjson")):
                 return pyarrow.json.read_json(pa.BufferReader(stream.read()))
             if name.endswith((".csv", ".tsv")):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import importlib.util
+import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from components.errors import DataError, close_matches
+from components.plain_files import check_is_file
 from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, TableConfig
 
 FORMATS = {
@@ -78,10 +81,35 @@ def _gfile() -> Any:
 
 
 def open_binary(path: str) -> IO[bytes]:
-    """Opens a local file or a URL for reading."""
+    """Opens a local file or a URL for reading.
+
+    Raises:
+        DataError: it is a named pipe, a device or a socket.
+    """
     if is_remote(path):
         return cast(IO[bytes], _gfile().GFile(path, "rb"))
+    check_is_file(path, DataError)
     return open(path, "rb")
+
+
+def open_archive(path: str) -> zipfile.ZipFile:
+    """A zip archive, its directory read once for all members."""
+    return _open_archive(path, _identity(path))
+
+
+def _identity(path: str) -> tuple[int, ...]:
+    if is_remote(path):
+        found = _gfile().stat(path)
+        return (int(found.length), int(found.mtime_nsec))
+    local = os.stat(path)
+    return (local.st_dev, local.st_ino, local.st_size, local.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _open_archive(path: str, identity: tuple[int, ...]) -> zipfile.ZipFile:
+    del identity  # of the file; another one under the same name is opened anew
+    check_is_file(path, DataError)
+    return zipfile.ZipFile(open_binary(path) if is_remote(path) else path)
 
 
 def list_files(data: TableConfig) -> list[SourceFile]:
@@ -251,8 +279,8 @@ def _members(file: SourceFile) -> list[SourceFile]:
     if file.compression != "zip":
         return [file]
     try:
-        with open_binary(file.path) as raw, zipfile.ZipFile(raw) as archive:
-            infos = [i for i in archive.infolist() if not i.is_dir() and not _is_hidden(i.filename)]
+        archive = open_archive(file.path)
+        infos = [i for i in archive.infolist() if not i.is_dir() and not _is_hidden(i.filename)]
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise DataError(f"{file.path} is not a readable zip archive: {error}.", "Make it again.") from error
     if any(info.flag_bits & 1 for info in infos):

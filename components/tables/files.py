@@ -130,6 +130,8 @@ def list_files(data: TableConfig) -> list[SourceFile]:
 
 def locate(path: str) -> str:
     """The path on this machine: `package://` names are looked up without importing the package."""
+    if is_remote(path):
+        _check_scheme(path)
     if not path.startswith(PACKAGE_PREFIX):
         return path if is_remote(path) else str(Path(path).expanduser())
     package, _, inner = path.removeprefix(PACKAGE_PREFIX).partition("/")
@@ -140,6 +142,18 @@ def locate(path: str) -> str:
             f"Install it (pip install {package}), or give the path of a file, a folder or a glob.",
         )
     return str(Path(next(iter(spec.submodule_search_locations))) / inner)
+
+
+READABLE_SCHEMES = ("gs", "s3", "hdfs", "viewfs", "file", "ram")
+
+
+def _check_scheme(path: str) -> None:
+    scheme = path.partition("://")[0].lower()
+    if scheme not in READABLE_SCHEMES:
+        raise DataError(
+            f"data.path: addresses of {scheme}:// are not read.",
+            "Fetch the data first and give the file's path, or put it where TensorFlow reads: gs://, s3://, hdfs://.",
+        )
 
 
 ROOT_MARK = ".run.lock"

@@ -11,9 +11,13 @@ _IN_ADDRESS = (
     # user:password@ or token@ before the first slash; then a password that holds a slash itself: no port looks so
     re.compile(rf"({_SCHEME})[^\s/?#]*@"),
     re.compile(rf"({_SCHEME})[^\s/?#:@]*:(?!\d{{1,5}}(?:[/?#\s]|$))\S*@"),
-    re.compile(rf"({_SCHEME}\S*?[?&;#](?:[^=&;\s]*[_.\-])?(?:[a-z]*(?:{_SECRET_WORDS})[a-z]*)=)(?!\*\*\*)[^&;\s'\"]+", re.I),
+    re.compile(
+        rf"({_SCHEME}\S*?[?&;#](?:[^=&;\s]*[_.\-])?(?:[a-z]*(?:{_SECRET_WORDS})[a-z]*)=)(?!\*\*\*)[^&;\s'\"]+", re.I
+    ),
 )
-_ASSIGNED = re.compile(r"(?<![\w.])((?:password|passwd|pwd|passphrase|secret|access_token|api_?key)=)[^\s&;'\"=]+", re.I)
+_ASSIGNED = re.compile(
+    r"(?<![\w.])((?:password|passwd|pwd|passphrase|secret|access_token|api_?key)=)[^\s&;'\"=]+", re.I
+)
 
 
 def redact(text: str) -> str:

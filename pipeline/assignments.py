@@ -31,7 +31,7 @@ def assignment(option: str, text: str, example: str, error: type[UsageError] = U
     except yaml.YAMLError as problem:
         raise error(
             f"{option} {name}: {value[:200]!r} is not a YAML value: {str(problem)[:200]}",
-            "Quote what holds colons or brackets."
+            "Quote what holds colons or brackets.",
         ) from problem
 
 

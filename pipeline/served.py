@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,14 @@ def verified_text(folder: Path, found: Verified) -> str:
     return f"[red]bad[/] {escape(str(folder))}:\n{problems}"
 
 
-def predict(root: str | Path, model: str | None, version: int | None, file: Path | None, limit: int | None) -> Scored:
+def predict(
+    root: str | Path,
+    model: str | None,
+    version: int | None,
+    file: Path | None,
+    limit: int | None,
+    allowed_ops: Sequence[str] = (),
+) -> Scored:
     """Scores rows with one version, in a process of its own.
 
     Args:
@@ -165,6 +172,7 @@ def predict(root: str | Path, model: str | None, version: int | None, file: Path
         version: None: the live one.
         file: Rows; None or `-`: JSON lines on standard input.
         limit: Most rows; None: all.
+        allowed_ops: TensorFlow ops allowed beside the list.
 
     Raises:
         UsageError: There is no such model.
@@ -172,7 +180,7 @@ def predict(root: str | Path, model: str | None, version: int | None, file: Path
         ServingError: There is no such version, or it cannot be loaded.
     """
     base = directory(root, model).base
-    return prediction.predict(base, read_rows(file, limit), version=version)
+    return prediction.predict(base, read_rows(file, limit), version=version, allowed_ops=allowed_ops)
 
 
 def predict_by_server(
@@ -197,7 +205,14 @@ def predict_by_server(
     return remote.predict(url, model or DEFAULT_MODEL, read_rows(file, limit), version=version, label=label)
 
 
-def score_files(root: str | Path, model: str | None, version: int | None, file: Path | None, to: Path) -> BulkResult:
+def score_files(
+    root: str | Path,
+    model: str | None,
+    version: int | None,
+    file: Path | None,
+    to: Path,
+    allowed_ops: Sequence[str] = (),
+) -> BulkResult:
     """Scores a file or a glob in bulk on Beam.
 
     Raises:
@@ -209,7 +224,7 @@ def score_files(root: str | Path, model: str | None, version: int | None, file: 
 
     if file is None or str(file) == "-":
         raise UsageError("Bulk scoring reads files, not standard input.", "Name a file, or a glob in quotes.")
-    return bulk.score_files(directory(root, model).base, str(file), to, version=version)
+    return bulk.score_files(directory(root, model).base, str(file), to, version=version, allowed_ops=allowed_ops)
 
 
 def read_rows(file: Path | None, limit: int | None) -> list[dict[str, Any]]:

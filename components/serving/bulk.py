@@ -39,6 +39,7 @@ def score_files(
     *,
     version: int | None = None,
     beam_args: Sequence[str] = (),
+    allowed_ops: Sequence[str] = (),
     timeout_seconds: float | None = None,
 ) -> BulkResult:
     """Scores every row of the files with one version, in a process of its own.
@@ -49,6 +50,7 @@ def score_files(
         target: Beginning of the output files' names; its suffix, `.parquet` or `.csv`, says their form.
         version: None: the live one.
         beam_args: Beam's own, such as `--runner=FlinkRunner`.
+        allowed_ops: TensorFlow ops allowed beside the list of `ops.ALLOWED`.
         timeout_seconds: None: as long as it takes.
 
     Raises:
@@ -63,7 +65,13 @@ def score_files(
         raise ServingError(f"{serving_directory} has {asked}.", f"Present: {present}.")
     if Path(target).suffix not in (".parquet", ".csv"):
         raise DataError(f"{target} ends in neither .parquet nor .csv.", "Name the output with one of them.")
-    job = {"model": str(folders[number]), "source": source, "target": str(target), "beam_args": list(beam_args)}
+    job: dict[str, Any] = {
+        "model": str(folders[number]),
+        "source": source,
+        "target": str(target),
+        "beam_args": list(beam_args),
+    }
+    job["ops"] = list(allowed_ops)
     with tempfile.NamedTemporaryFile(prefix="taxiway-bulk-", suffix=".log", delete=False) as log:
         pass
     outcome = subprocesses.run("components.serving.bulk", job, log.name, timeout_seconds=timeout_seconds)
@@ -79,8 +87,10 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from components.serving.checked import check_loadable
     from components.serving.bulk_steps import Score, output_schema, read_tables, write
 
+    check_loadable(job["model"], job.get("ops", ()))
     matched = [file.path for file in FileSystems.match([job["source"]])[0].metadata_list]
     if not matched:
         raise DataError(f"No file matches {job['source']}.", "Give a file or a glob, such as 'rows/*.csv'.")

@@ -37,6 +37,7 @@ def predict(
     rows: Sequence[Mapping[str, Any]],
     *,
     version: int | None = None,
+    allowed_ops: Sequence[str] = (),
     timeout_seconds: float = 600,
 ) -> Scored:
     """Scores rows of raw columns with a version in a serving directory.
@@ -45,6 +46,7 @@ def predict(
         serving_directory: `<root>/serving/<model>`.
         rows: JSON values by column. A missing column, None and an empty text mean a missing value.
         version: Its number; None: the live one.
+        allowed_ops: TensorFlow ops allowed beside the list of `ops.ALLOWED`.
         timeout_seconds: For loading and scoring.
 
     Raises:
@@ -61,7 +63,7 @@ def predict(
     if not rows:
         return Scored([], number, "", [])
     with tempfile.NamedTemporaryFile(prefix="taxiway-predict-", suffix=".log", delete=False) as log:
-        job = {"model": str(folders[number]), "rows": [dict(row) for row in rows]}
+        job = {"model": str(folders[number]), "rows": [dict(row) for row in rows], "ops": list(allowed_ops)}
     outcome = subprocesses.run("components.serving.predict", job, log.name, timeout_seconds=timeout_seconds)
     subprocesses.raise_again(outcome, ServingError)
     Path(log.name).unlink(missing_ok=True)  # kept only where it explains an error
@@ -71,9 +73,11 @@ def predict(
 
 def score(job: dict[str, Any]) -> dict[str, Any]:
     """The child: loads the model as a server does and answers all rows."""
+    from components.serving.checked import check_loadable
     from components.serving.rows import answers_by_row
     from components.serving.servable import Servable, disable_xla
 
+    check_loadable(job["model"], job.get("ops", ()))
     disable_xla()
     rows: list[dict[str, Any]] = job["rows"]
     signature, feeds, ignored = _feeds(job["model"], rows)

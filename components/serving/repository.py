@@ -10,7 +10,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -21,6 +21,7 @@ from components import servables
 from components.errors import ServingError
 from components.serving import warmup
 from components.serving.api_errors import ApiError, Code
+from components.serving.checked import check_loadable
 from components.serving.directory import ServingDirectory
 from components.serving.servable import Servable
 
@@ -65,6 +66,7 @@ class Repository:
         load_attempts: int = 6,
         retry_seconds: float = 60.0,
         threads: int = 0,
+        allowed_ops: Sequence[str] = (),
     ) -> None:
         """Args:
         name: Under which requests name the model.
@@ -74,13 +76,14 @@ class Repository:
         load_attempts: How often a failing version is tried: TensorFlow Serving retries 5 times.
         retry_seconds: Between two tries.
         threads: Of each version's session; 0: TensorFlow's choice.
+        allowed_ops: TensorFlow ops allowed beside the list of `ops.ALLOWED`.
         """
         self.name = name
         self._directory = ServingDirectory(base)
         self._versions_served = versions_served
         self._poll_seconds = poll_seconds
         self._load_attempts, self._retry_seconds = load_attempts, retry_seconds
-        self._threads = threads
+        self._threads, self._allowed_ops = threads, tuple(allowed_ops)
         self._lock = threading.Lock()
         self._versions: dict[int, Loaded] = {}
         self._labels: dict[str, int] = {}
@@ -201,6 +204,7 @@ class Repository:
     def _load(self, version: Loaded) -> None:
         version.status, version.attempts = Status.LOADING, version.attempts + 1
         try:
+            check_loadable(version.folder, self._allowed_ops)
             servable = Servable(version.folder, threads=self._threads)
             try:
                 warmup.replay(servable, version.folder)

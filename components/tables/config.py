@@ -70,7 +70,9 @@ class TableConfig(Section):
         if "\0" in path:
             raise ValueError("a path cannot hold a NUL character")
         if holds_password(path):
-            raise ValueError(f"an address with a password or a key in it would be kept with every run. {PASSWORD_REMEDY}")
+            raise ValueError(
+                f"an address with a password or a key in it would be kept with every run. {PASSWORD_REMEDY}"
+            )
         return path
 
     @field_validator("types")

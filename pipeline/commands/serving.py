@@ -12,6 +12,10 @@ from pipeline.commands import options
 from pipeline.layout import DEFAULT_ROOT
 
 PANEL = "The model that is served"
+AllowedOps = Annotated[
+    list[str] | None,
+    typer.Option("--allow-op", help="A TensorFlow op of your own layers that the model may hold. Repeatable."),
+]
 Kind = Literal["binary", "container", "embedded"]
 
 
@@ -93,12 +97,20 @@ def serve(
     kind: Annotated[
         Kind | None, typer.Option("--with", help="This server and no other.", show_default="the first at hand")
     ] = None,
+    allow_op: AllowedOps = None,
 ) -> None:
     """Serves the live version: tensorflow_model_server, its image, or the embedded server; the first at hand."""
     from pipeline import serve as server
 
     server.start(
-        root, model, host=host, rest_port=rest_port, grpc_port=grpc_port, max_request_mb=max_request_mb, kind=kind
+        root,
+        model,
+        host=host,
+        rest_port=rest_port,
+        grpc_port=grpc_port,
+        max_request_mb=max_request_mb,
+        kind=kind,
+        allowed_ops=allow_op or (),
     )
 
 
@@ -119,13 +131,14 @@ def predict(
         Path | None,
         typer.Option("--output", "-o", help="Score the file, or a quoted glob, in bulk on Beam to .parquet or .csv."),
     ] = None,
+    allow_op: AllowedOps = None,
     json: options.Json = False,
 ) -> None:
     """Asks the served model through its raw signature: here without a server, a server, or in bulk on Beam."""
     from pipeline import output, served
 
     if to is not None:
-        made = served.score_files(root, model, version, file, to)
+        made = served.score_files(root, model, version, file, to, allow_op or ())
         if json:
             output.print_json(dataclasses.asdict(made))
         else:
@@ -134,7 +147,7 @@ def predict(
     if server is not None:
         scored = served.predict_by_server(server, model, version, label, file, rows)
     else:
-        scored = served.predict(root, model, version, file, rows)
+        scored = served.predict(root, model, version, file, rows, allow_op or ())
     if json:
         output.print_json(dataclasses.asdict(scored))
     else:

@@ -62,7 +62,9 @@ def test_the_same_for_set(tmp_path, value):
 
 
 def test_an_alias_is_taken_where_it_is_plain(tmp_path):
-    (tmp_path / "c.yaml").write_text(GOOD.replace("a.csv", "a.csv, leave_out: &a [p]") + "features: {leave_out: {p: x}}\n")
+    (tmp_path / "c.yaml").write_text(
+        GOOD.replace("a.csv", "a.csv, leave_out: &a [p]") + "features: {leave_out: {p: x}}\n"
+    )
     assert config.load(tmp_path / "c.yaml").data.leave_out == ("p",)
 
 

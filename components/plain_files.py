@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def check_is_file(path: str | Path, error: type[UsageError]) -> None:
         UsageError: of the class `error`, where it is neither a file nor a folder.
     """
     try:
-        mode = os.stat(path).st_mode
+        mode = Path(path).stat().st_mode
     except (OSError, ValueError):
         return
     for is_kind, words in _KINDS:

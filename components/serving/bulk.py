@@ -87,8 +87,8 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from components.serving.checked import check_loadable
     from components.serving.bulk_steps import Score, output_schema, read_tables, write
+    from components.serving.checked import check_loadable
 
     check_loadable(job["model"], job.get("ops", ()))
     matched = [file.path for file in FileSystems.match([job["source"]])[0].metadata_list]

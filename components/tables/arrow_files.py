@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow_hotfix
+
 import pyarrow.parquet as pq  # isort: skip
 
 from components.errors import DataError

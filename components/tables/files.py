@@ -6,7 +6,6 @@ import functools
 import glob
 import hashlib
 import importlib.util
-import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -101,7 +100,7 @@ def _identity(path: str) -> tuple[int, ...]:
     if is_remote(path):
         found = _gfile().stat(path)
         return (int(found.length), int(found.mtime_nsec))
-    local = os.stat(path)
+    local = Path(path).stat()
     return (local.st_dev, local.st_ino, local.st_size, local.st_mtime_ns)
 
 

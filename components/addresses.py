@@ -6,7 +6,7 @@ import re
 
 HIDDEN = "***"
 _SECRET_WORDS = "token|key|secret|sig|signature|password|passwd|pwd|passphrase|credential|auth|sas"
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*://"
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]+:/{1,3}"  # one slash is left where a path was made of it
 _IN_ADDRESS = (
     # user:password@ or token@ before the first slash; then a password that holds a slash itself: no port looks so
     re.compile(rf"({_SCHEME})[^\s/?#]*@"),
@@ -26,7 +26,7 @@ def redact(text: str) -> str:
     What stands before the `@` of an address is hidden whole, since a token may stand in the user's place. It is for
     what is shown or kept; a setting that holds such an address is refused, see `holds_password`.
     """
-    if "://" in text:
+    if ":/" in text:
         userinfo, with_slash, query = _IN_ADDRESS
         text = with_slash.sub(rf"\1{HIDDEN}@", userinfo.sub(rf"\1{HIDDEN}@", text))
         while (hidden := query.sub(rf"\1{HIDDEN}", text)) != text:  # one address may hold several

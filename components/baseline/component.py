@@ -34,7 +34,7 @@ class BaselineExecutor(base_executor.BaseExecutor):
             exec_properties["label"],
             exec_properties["task"],
             model.uri,
-            _check(exec_properties["check"], json.loads(exec_properties["allowed_ops"])),
+            _check(exec_properties.get("check", ""), json.loads(exec_properties.get("allowed_ops", "[]"))),
         )
         model.set_string_custom_property("kind", baseline.kind)
         model.set_int_custom_property("version", baseline.version)

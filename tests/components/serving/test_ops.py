@@ -148,7 +148,7 @@ def test_a_version_is_looked_at_before_it_is_loaded(taxi_model: Path, tmp_path: 
     checked.check_loadable(pushed)
     with open(pushed / "variables" / "variables.index", "ab") as file:
         file.write(b"x")
-    with pytest.raises(ServingError, match="is not loaded: variables/variables.index has other bytes"):
+    with pytest.raises(ServingError, match=r"is not loaded: variables/variables\.index has other bytes"):
         checked.check_loadable(pushed)
     own = save(tmp_path / "own", lambda x: tf.strings.as_string(tf.strings.unicode_script(tf.strings.length(x))))
     with pytest.raises(ServingError, match="--allow-op"):
@@ -161,5 +161,5 @@ def test_a_version_is_looked_at_before_it_is_loaded(taxi_model: Path, tmp_path: 
 def test_predict_loads_nothing_that_was_changed(taxi_model: Path, tmp_path: Path) -> None:
     staging.stage(taxi_model, tmp_path / "taxi" / "1", {}, {})
     (tmp_path / "taxi" / "1" / "saved_model.cpb").write_bytes(b"x")
-    with pytest.raises(ServingError, match="saved_model.cpb has no place"):
+    with pytest.raises(ServingError, match=r"saved_model\.cpb has no place"):
         predict.predict(tmp_path / "taxi", [{"fare": 1.0}])

@@ -96,7 +96,7 @@ HOLDERS = ["graph", "function", "nested"]
 
 
 def add_forbidden(graph, draw, op, path):
-    """Adds `op` on a path of the attacker's to the graph, or in functions that a node calls; returns the node's name."""
+    """Adds `op` on a path of the attacker's to the graph, or in functions that a node calls; returns its name."""
     where = draw(st.sampled_from(HOLDERS))
     main = graph.graph_def.node
     if where == "graph":

@@ -13,4 +13,10 @@ class Section(BaseModel):
     setting changes that component's cache key and no other's.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,  # a limit of NaN would judge nothing; the text "nan" is a number to pydantic
+    )

@@ -20,9 +20,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from components.addresses import redact
+
 
 class TaxiwayError(Exception):
-    """Root of all errors raised on purpose.
+    """Root of all errors raised on purpose. Passwords of addresses in their words are hidden.
 
     Args:
         problem: What is wrong, with the value that is wrong.
@@ -32,9 +34,8 @@ class TaxiwayError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, remedy: str = "") -> None:
-        super().__init__(problem, remedy)
-        self.problem = problem
-        self.remedy = remedy
+        self.problem, self.remedy = redact(problem), redact(remedy)
+        super().__init__(self.problem, self.remedy)
 
     def __str__(self) -> str:
         return f"{self.problem}\n{self.remedy}" if self.remedy else self.problem

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from components import errors
+from components.addresses import redact
 
 GRACE_SECONDS = 20.0
 """For a child to write what it has when the run is interrupted; a second signal ends the wait."""
@@ -142,7 +143,7 @@ def child_main(work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     try:
         answer: dict[str, Any] = {"result": work(json.loads(Path(job_file).read_text()))}
     except errors.TaxiwayError as error:
-        traceback.print_exc()
+        sys.stderr.write(redact(traceback.format_exc()))
         answer = {
             "error": str(error),
             "class": type(error).__name__,
@@ -150,8 +151,8 @@ def child_main(work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
             "remedy": error.remedy,
         }
     except Exception as error:
-        traceback.print_exc()
-        answer = {"error": f"{type(error).__name__}: {error}", "class": type(error).__name__}
+        sys.stderr.write(redact(traceback.format_exc()))
+        answer = {"error": redact(f"{type(error).__name__}: {error}"), "class": type(error).__name__}
     temporary = Path(result_file + ".tmp")
     temporary.write_text(json.dumps(answer))
     temporary.rename(result_file)  # whole or not there

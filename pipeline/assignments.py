@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from components.errors import UsageError
+from pipeline.yaml_text import parse_yaml
 
 
 def assignment(option: str, text: str, example: str, error: type[UsageError] = UsageError) -> tuple[str, Any]:
@@ -26,10 +27,11 @@ def assignment(option: str, text: str, example: str, error: type[UsageError] = U
     if not equals or not name:
         raise error(f"{option} {text!r} is not of the form NAME=VALUE.", f"Such as {option} {example}.")
     try:
-        return name, yaml.safe_load(value)
+        return name, parse_yaml(value)
     except yaml.YAMLError as problem:
         raise error(
-            f"{option} {name}: {value!r} is not a YAML value.", "Quote what holds colons or brackets."
+            f"{option} {name}: {value[:200]!r} is not a YAML value: {str(problem)[:200]}",
+            "Quote what holds colons or brackets.",
         ) from problem
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
+from components.addresses import redact
 from components.errors import TaxiwayError
 from pipeline.commands import bench, doctor, history, init, kubeflow, lineage, optimize, running, serving
 
@@ -47,6 +48,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except typer.Exit as exit_:
         return exit_.exit_code
     except WrongUsage as error:
+        error.message = redact(error.message)
         error.show()
         return EXIT_USAGE
     return code if isinstance(code, int) else 0
@@ -82,7 +84,7 @@ def complain(message: str) -> None:
     from components.shown import visible_lines
     from pipeline import output
 
-    text = Text("error: ", style="bold red").append(visible_lines(message), style="default")
+    text = Text("error: ", style="bold red").append(visible_lines(redact(message)), style="default")
     output.Console(stderr=True).print(text, soft_wrap=True)  # paths stay whole, to be copied
 
 
@@ -96,5 +98,5 @@ def _keep_traceback() -> Path:
 
     descriptor, path = tempfile.mkstemp(prefix="taxiway-", suffix=".log")
     with open(descriptor, "w", encoding="utf-8") as out:
-        traceback.print_exc(file=out)
+        out.write(redact(traceback.format_exc()))
     return Path(path)

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
+from components.addresses import holds_password
 from components.configuration import Section
 from components.errors import ConfigError, close_matches
 from components.evaluation.config import EvaluationConfig
@@ -18,11 +19,12 @@ from components.gates.config import GatesConfig
 from components.gates.location import schema_file
 from components.optimizer.config import OptimizationConfig
 from components.serving.config import ServingConfig
-from components.tables.config import SPAN_PLACEHOLDER
+from components.tables.config import PASSWORD_REMEDY, SPAN_PLACEHOLDER
 from components.training.config import ModelConfig, TrainingConfig
 from components.transform.config import FeaturesConfig, PreprocessingConfig
 from pipeline.assignments import assignment
 from pipeline.resources import KubeflowConfig
+from pipeline.yaml_text import parse_yaml, read_text
 
 DEFAULT_CONFIG = Path(__file__).parent.parent / "data" / "taxi" / "taxi.yaml"
 
@@ -92,7 +94,7 @@ def load(path: str | Path | None = None, overrides: Iterable[str] = ()) -> Confi
 
 def parse(content: Mapping[str, Any], where: str = "the configuration") -> Config:
     """Validates a nested mapping; see `load`."""
-    _check_finite(content, where)
+    _check_values(content, where)
     try:
         config = Config.model_validate(content)
         config.evaluation.check_metrics(config.label.task, config.label.classes)
@@ -102,16 +104,19 @@ def parse(content: Mapping[str, Any], where: str = "the configuration") -> Confi
     return config
 
 
-def _check_finite(value: Any, where: str, key: str = "") -> None:
-    """Raises `ConfigError` for NaN and infinity, which YAML can write and no setting means."""
+def _check_values(value: Any, where: str, key: str = "") -> None:
+    """Raises `ConfigError` for NaN and infinity, which YAML can write and no setting means, and for addresses with
+    passwords, which would be kept with every run."""
+    if isinstance(value, str) and holds_password(value):
+        raise ConfigError(f"{where}: {key} is an address with a password or a key in it.", PASSWORD_REMEDY)
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where}: {key} is {value}, which is no number.", "Give a finite number, or take it out.")
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            _check_finite(inner, where, f"{key}.{name}" if key else str(name))
+            _check_values(inner, where, f"{key}.{name}" if key else str(name))
     elif isinstance(value, (list, tuple)):
         for inner in value:
-            _check_finite(inner, where, key)
+            _check_values(inner, where, key)
 
 
 def check_spans(config: Config) -> None:
@@ -125,7 +130,7 @@ def check_spans(config: Config) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = parse_yaml(read_text(file, ConfigError))
     except FileNotFoundError as error:
         raise ConfigError(
             f"There is no configuration file {str(file)!r}.",

@@ -106,6 +106,8 @@ def create_pipeline(
             serving_directory=str(root.serving / config.name),
             label=label,
             task=task,
+            check="components.serving.checked.check_loadable",
+            allowed_ops=config.serving.allowed_ops,
         )
         trainer = Trainer(
             examples=transform.outputs["transformed_examples"],

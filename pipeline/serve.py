@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from components import servables
 from components.errors import ServingError
 from components.serving import serve
+from components.serving.config import ServingConfig
 from pipeline import output, served
 
 
@@ -21,12 +24,13 @@ def start(
     grpc_port: int,
     limits: serve.EmbeddedLimits | None = None,
     kind: Literal["binary", "container", "embedded"] | None = None,
+    allowed_ops: Sequence[str] = (),
 ) -> None:
     """Replaces this process by the server, so that signals and the exit code are the server's own.
 
     Raises:
         UsageError: There is no such model.
-        ServingError: The server asked for is not at hand.
+        ServingError: The server asked for is not at hand, or the live version may not be loaded.
     """
     base = served.directory(root, model).base
     command = serve.command(
@@ -37,7 +41,13 @@ def start(
         grpc_port=grpc_port,
         limits=limits,
         kind=kind,
+        config=ServingConfig(allowed_ops=tuple(allowed_ops)),
     )
+    live = servables.live_version(base)
+    if command.kind != "embedded" and live is not None:  # ours looks at every version itself; TensorFlow's never does
+        from components.serving.checked import check_loadable
+
+        check_loadable(live[1], allowed_ops)
     console = output.console(stderr=True)
     console.print(f"Serving {base.name} from {base} with {command.description}.", soft_wrap=True, markup=False)
     words = f"REST: http://{host}:{rest_port}/v1/models/{base.name}:predict   gRPC: {host}:{grpc_port}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,14 @@ def verified_text(folder: Path, found: Verified) -> str:
     return f"[red]bad[/] {output.plain_lines(str(folder))}:\n{problems}"
 
 
-def predict(root: str | Path, model: str | None, version: int | None, file: Path | None, limit: int | None) -> Scored:
+def predict(
+    root: str | Path,
+    model: str | None,
+    version: int | None,
+    file: Path | None,
+    limit: int | None,
+    allowed_ops: Sequence[str] = (),
+) -> Scored:
     """Scores rows with one version, in a process of its own.
 
     Args:
@@ -175,6 +182,7 @@ def predict(root: str | Path, model: str | None, version: int | None, file: Path
         version: None: the live one.
         file: Rows; None or `-`: standard input.
         limit: Most rows; None: all.
+        allowed_ops: TensorFlow ops allowed beside the list.
 
     Raises:
         UsageError: There is no such model.
@@ -183,7 +191,7 @@ def predict(root: str | Path, model: str | None, version: int | None, file: Path
     """
     base = directory(root, model).base
     with rows.source(file, limit) as source:
-        return prediction.predict(base, source, version=version)
+        return prediction.predict(base, source, version=version, allowed_ops=allowed_ops)
 
 
 def predict_by_server(
@@ -219,7 +227,14 @@ def predict_by_server(
         return remote.predict(url, name, source, version=version, label=label, serving_directory=base)
 
 
-def score_files(root: str | Path, model: str | None, version: int | None, file: Path | None, to: Path) -> BulkResult:
+def score_files(
+    root: str | Path,
+    model: str | None,
+    version: int | None,
+    file: Path | None,
+    to: Path,
+    allowed_ops: Sequence[str] = (),
+) -> BulkResult:
     """Scores a file or a glob in bulk on Beam.
 
     Raises:
@@ -231,7 +246,7 @@ def score_files(root: str | Path, model: str | None, version: int | None, file: 
 
     if file is None or str(file) == "-":
         raise UsageError("Bulk scoring reads files, not standard input.", "Name a file, or a glob in quotes.")
-    return bulk.score_files(directory(root, model).base, str(file), to, version=version)
+    return bulk.score_files(directory(root, model).base, str(file), to, version=version, allowed_ops=allowed_ops)
 
 
 def answers_table(scored: Scored) -> Table:

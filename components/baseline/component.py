@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import Artifact, artifact_utils, component_spec, standard_artifacts
 
-from components import progress
+from components import dotted, progress
 from components.baseline import core
 
 
@@ -32,11 +34,17 @@ class BaselineExecutor(base_executor.BaseExecutor):
             exec_properties["label"],
             exec_properties["task"],
             model.uri,
+            _check(exec_properties.get("check", ""), json.loads(exec_properties.get("allowed_ops", "[]"))),
         )
         model.set_string_custom_property("kind", baseline.kind)
         model.set_int_custom_property("version", baseline.version)
         model.set_string_custom_property("reason", baseline.reason)
         progress.report("Baseline", f"{baseline.kind}: {baseline.reason}", 1.0)
+
+
+def _check(path: str, allowed_ops: list[str]) -> Callable[[Path], None] | None:
+    check = dotted.imported(path, "Baseline's check") if path else None
+    return (lambda folder: check(folder, allowed_ops)) if check else None
 
 
 class BaselineSpec(component_spec.ComponentSpec):
@@ -48,6 +56,8 @@ class BaselineSpec(component_spec.ComponentSpec):
         "task": component_spec.ExecutionParameter(type=str),
         "split": component_spec.ExecutionParameter(type=str),
         "fingerprint": component_spec.ExecutionParameter(type=str),
+        "check": component_spec.ExecutionParameter(type=str),
+        "allowed_ops": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
@@ -72,6 +82,8 @@ class Baseline(base_component.BaseComponent):
         schema: types.BaseChannel | None = None,
         split: str = "train",
         fingerprint: str = "",
+        check: str = "",
+        allowed_ops: Sequence[str] = (),
     ) -> None:
         """Args:
         statistics: TFDV's; the naive model answers the label's distribution in `split`.
@@ -82,6 +94,9 @@ class Baseline(base_component.BaseComponent):
         split: The training split.
         fingerprint: The live version's number when the pipeline is built. TFX looks in its cache before this component
             can look at the directory, so a new live version must show in a property.
+        check: Dotted path of the function of a folder and `allowed_ops` that refuses a live model that may not be
+            loaded. Empty: none is refused.
+        allowed_ops: TensorFlow ops that the configuration allows beside the list.
         """
         spec = BaselineSpec(
             statistics=statistics,
@@ -91,6 +106,8 @@ class Baseline(base_component.BaseComponent):
             task=task,
             split=split,
             fingerprint=fingerprint,
+            check=check,
+            allowed_ops=json.dumps(list(allowed_ops)),
             model=types.Channel(type=standard_artifacts.Model),
         )
         super().__init__(spec=spec)

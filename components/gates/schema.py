@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
@@ -19,6 +21,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from components import schemas
 from components.errors import DataError
 from components.gates.location import owner_line
+from components.plain_files import check_is_file
 
 RARE_VALUES_FRACTION = 0.05
 """Share of a text column's values that may be unknown before the gate stops the run; the model has OOV buckets."""
@@ -96,12 +99,25 @@ def from_text(text: str, where: str) -> schema_pb2.Schema:
         DataError: the text is no schema; the message has the line.
     """
     try:
-        return text_format.Parse(text, schema_pb2.Schema())
-    except text_format.ParseError as error:
+        schema = text_format.Parse(text, schema_pb2.Schema())
+        _check_numbers(schema)
+        return schema
+    except (text_format.ParseError, RecursionError) as error:
         raise DataError(
             f"{where} is not a schema in protobuf text format: {error}",
             "Mend the file, or delete it and let the next run infer it anew.",
         ) from error
+
+
+def _check_numbers(message: Any) -> None:
+    """Refuses NaN, which compares with nothing: a bound of NaN would judge no value."""
+    for field, value in message.ListFields():
+        values = value if field.label == field.LABEL_REPEATED else [value]
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            for inner in values:
+                _check_numbers(inner)
+        elif field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE) and any(math.isnan(v) for v in values):
+            raise text_format.ParseError(f"{field.full_name.rpartition('.')[2]} is NaN, which is no number.")
 
 
 def edited_content(path: Path | None) -> str:
@@ -112,6 +128,7 @@ def edited_content(path: Path | None) -> str:
     """
     if path is None or not path.exists():
         return ""
+    check_is_file(path, DataError)
     text = path.read_text(encoding="utf-8")
     for line in text.splitlines():
         if line.startswith(_MARK):

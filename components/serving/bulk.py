@@ -40,6 +40,7 @@ def score_files(
     *,
     version: int | None = None,
     beam_args: Sequence[str] = (),
+    allowed_ops: Sequence[str] = (),
     timeout_seconds: float | None = None,
 ) -> BulkResult:
     """Scores every row of the files with one version, in a process of its own.
@@ -50,6 +51,7 @@ def score_files(
         target: Beginning of the output files' names; its suffix, `.parquet` or `.csv`, says their form.
         version: None: the live one.
         beam_args: Beam's own, such as `--runner=FlinkRunner`.
+        allowed_ops: TensorFlow ops allowed beside the list of `ops.ALLOWED`.
         timeout_seconds: None: as long as it takes.
 
     Raises:
@@ -70,6 +72,7 @@ def score_files(
         "source": source,
         "target": str(target),
         "beam_args": list(beam_args),
+        "ops": list(allowed_ops),
     }
     with tempfile.NamedTemporaryFile(prefix="taxiway-bulk-", suffix=".log", delete=False) as log:
         pass
@@ -86,7 +89,9 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from components.serving import bulk_steps as steps
+    from components.serving.checked import check_loadable
 
+    check_loadable(job["model"], job.get("ops", ()))
     folder, target = job["model"], Path(job["target"])
     found = steps.find_files(folder, job["source"])
     target.parent.mkdir(parents=True, exist_ok=True)

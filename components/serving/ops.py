@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from components.errors import ServingError
-from components.serving import files
+from components.serving import files, saver
+from components.serving.saver import called_functions, source
 
 _REFUSED = """
   WriteFile ReadFile MatchingFiles PrintV2 Print PyFunc PyFuncStateless EagerPyFunc WholeFileReader
@@ -25,8 +26,11 @@ _REFUSED = """
 REFUSED = frozenset(_REFUSED.split())
 """Refused by name, whatever the configuration allows: files, Python, other machines, the end of the process."""
 
-SAVER_ONLY = frozenset(("SaveV2", "RestoreV2", "ShardedFilename", "MergeV2Checkpoints"))
-"""Allowed in what the SaverDef runs, and nowhere else."""
+TOP_NAMES = frozenset(
+    ("saved_model.pb", "variables", "assets", "assets.extra", "fingerprint.pb", "keras_metadata.pb", "debug",
+     "model.tflite", "model.onnx", "model.plan", "triton", "batching_params.pbtxt")
+)  # fmt: skip
+"""What may lie at the top of a servable. Other names may be other forms of a model that a newer runtime prefers."""
 TEXT_FILE_TABLE = "InitializeTableFromTextFileV2"
 """Allowed where its file is an asset of the model."""
 
@@ -107,6 +111,9 @@ def check_folder(folder: str | Path, also_allowed: Iterable[str] = ()) -> list[s
         return ["saved_model.pbtxt: the text form is refused, because a server may prefer it to what was checked"]
     if "saved_model.pb" not in names:
         raise ServingError(f"{folder} holds no saved_model.pb.", "Give the folder of a TensorFlow SavedModel.")
+    strange = sorted({PurePosixPath(name).parts[0] for name in names} - TOP_NAMES)
+    if strange:
+        return [f"{name} has no place in a SavedModel: a server may load it for what was checked" for name in strange]
     try:
         model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     except DecodeError as error:
@@ -119,51 +126,43 @@ def check_folder(folder: str | Path, also_allowed: Iterable[str] = ()) -> list[s
 
 def _check_graph(meta_graph: Any, folder: Path, allowed: Iterable[str]) -> Iterator[str]:
     yield from _check_assets(meta_graph, folder)
+    yield from saver.check(meta_graph)
     bound = _AssetArguments(meta_graph)
-    yield from _check_nodes("the graph", meta_graph.graph_def.node, allowed, _saver_nodes(meta_graph), bound.constants)
-    in_saver = _saver_functions(meta_graph)
+    yield from _check_nodes("the graph", meta_graph.graph_def.node, allowed, bound.constants)
     for function in meta_graph.graph_def.library.function:
-        name = function.signature.name
-        saver = {node.name for node in function.node_def} if name in in_saver else set()
-        yield from _check_nodes(f"the function {name}", function.node_def, allowed, saver, bound.of(function))
+        where = f"the function {function.signature.name}"
+        yield from _check_nodes(where, function.node_def, allowed, bound.of(function))
 
 
-def _check_nodes(
-    where: str, nodes: Iterable[Any], allowed: Iterable[str], saver: set[str], assets: set[str]
-) -> Iterator[str]:
+def _check_nodes(where: str, nodes: Iterable[Any], allowed: Iterable[str], assets: set[str]) -> Iterator[str]:
     for node in nodes:
-        problem = _problem(node, allowed, saver, assets)
+        problem = _problem(node, allowed, assets)
         if problem:
             yield f"{node.op} ({node.name} in {where}) {problem}"
 
 
-def _problem(node: Any, allowed: Iterable[str], saver: set[str], assets: set[str]) -> str:
-    if node.op in SAVER_ONLY:
-        return "" if node.name in saver else "reads or writes files outside the saver"
+def _problem(node: Any, allowed: Iterable[str], assets: set[str]) -> str:
+    if node.op in saver.OPS:
+        return ""  # `saver.check` has looked at it
     if node.op in REFUSED:
         return "is refused: it touches files, Python or other machines"
     if node.op == TEXT_FILE_TABLE:
-        bound = len(node.input) > 1 and _source(node.input[1]) in assets
+        bound = len(node.input) > 1 and source(node.input[1]) in assets
         return "" if bound else "reads a file that is no asset of the model"
     return "" if node.op in allowed else "is not on the list of allowed ops (serving.allowed_ops adds to it)"
-
-
-def _source(name: str) -> str:
-    """The node, or the function's argument, that an input comes from."""
-    return name.removeprefix("^").split(":")[0]
 
 
 class _AssetArguments:
     """Follows assets into functions: an argument is an asset only if every call passes one there."""
 
     def __init__(self, meta_graph: Any) -> None:
-        constants = {_source(asset.tensor_info.name) for asset in meta_graph.asset_file_def}
+        constants = {source(asset.tensor_info.name) for asset in meta_graph.asset_file_def}
         self.constants = constants | _reads_of_assets(meta_graph.graph_def, constants)
         self._functions = {f.signature.name: f for f in meta_graph.graph_def.library.function}
         self._calls: dict[str, list[tuple[Any, Any]]] = {}
         for owner, nodes in ((None, meta_graph.graph_def.node), *((f, f.node_def) for f in self._functions.values())):
             for node in nodes:
-                for called in _called([node]):
+                for called in called_functions([node]):
                     self._calls.setdefault(called, []).append((owner, node))
 
     def of(self, function: Any) -> set[str]:
@@ -180,11 +179,11 @@ class _AssetArguments:
         # Only plain calls pass their inputs one to one; If and While do not.
         if node.op not in ("PartitionedCall", "StatefulPartitionedCall") or index >= len(node.input):
             return False
-        source = _source(node.input[index])
+        passed = source(node.input[index])
         if owner is None:
-            return source in self.constants
+            return passed in self.constants
         names = [argument.name for argument in owner.signature.input_arg]
-        return source in names and self._is_asset(owner.signature.name, names.index(source), seen)
+        return passed in names and self._is_asset(owner.signature.name, names.index(passed), seen)
 
 
 def _reads_of_assets(graph_def: Any, constants: set[str]) -> set[str]:
@@ -194,10 +193,10 @@ def _reads_of_assets(graph_def: Any, constants: set[str]) -> set[str]:
     alone = {h.name for h, name in zip(handles, shared, strict=True) if shared.count(name) == 1}
     users: dict[str, list[Any]] = {name: [] for name in alone}
     for node in graph_def.node:
-        for source in set(map(_source, node.input)) & alone:
-            users[source].append(node)
+        for handle in set(map(source, node.input)) & alone:
+            users[handle].append(node)
     holding = {handle for handle, nodes in users.items() if _holds_an_asset(nodes, constants)}
-    return {n.name for n in graph_def.node if n.op == "ReadVariableOp" and _source(n.input[0]) in holding}
+    return {n.name for n in graph_def.node if n.op == "ReadVariableOp" and source(n.input[0]) in holding}
 
 
 def _bodies(graph_def: Any) -> list[Any]:
@@ -206,7 +205,7 @@ def _bodies(graph_def: Any) -> list[Any]:
 
 def _holds_an_asset(users: list[Any], constants: set[str]) -> bool:
     """Whether all that happens to a variable is that an asset's path is put in, and read."""
-    written = [_source(node.input[1]) for node in users if node.op == "AssignVariableOp"]
+    written = [source(node.input[1]) for node in users if node.op == "AssignVariableOp"]
     plain = all(node.op in ("AssignVariableOp", "ReadVariableOp", "VarIsInitializedOp") for node in users)
     return plain and bool(written) and set(written) <= constants
 
@@ -216,47 +215,3 @@ def _check_assets(meta_graph: Any, folder: Path) -> Iterator[str]:
         path = PurePosixPath(asset.filename)
         if path.is_absolute() or ".." in path.parts or not (folder / "assets" / path).is_file():
             yield f"the asset {asset.filename!r} is no file below assets/"
-
-
-def _saver_nodes(meta_graph: Any) -> set[str]:
-    """Nodes of the main graph from which the saver's save and restore are computed, and themselves."""
-    saver = meta_graph.saver_def
-    nodes = {node.name: node for node in meta_graph.graph_def.node}
-    pending = [saver.restore_op_name, _source(saver.save_tensor_name)]
-    found: set[str] = set()
-    while pending:
-        name = pending.pop()
-        if name in nodes and name not in found:
-            found.add(name)
-            pending += [_source(source) for source in nodes[name].input]
-    return found
-
-
-def _saver_functions(meta_graph: Any) -> set[str]:
-    """Functions that only the saver calls, directly or through others."""
-    inside = _saver_nodes(meta_graph)
-    calls = {f.signature.name: _called(f.node_def) for f in meta_graph.graph_def.library.function}
-    main = meta_graph.graph_def.node
-    from_saver = _reachable(_called(node for node in main if node.name in inside), calls)
-    from_elsewhere = _reachable(_called(node for node in main if node.name not in inside), calls)
-    return from_saver - from_elsewhere
-
-
-def _called(nodes: Iterable[Any]) -> set[str]:
-    return {
-        name
-        for node in nodes
-        for attribute in node.attr.values()
-        for name in (attribute.func.name, *(f.name for f in attribute.list.func))
-        if name
-    }
-
-
-def _reachable(start: set[str], calls: dict[str, set[str]]) -> set[str]:
-    found, pending = set[str](), list(start)
-    while pending:
-        name = pending.pop()
-        if name in calls and name not in found:
-            found.add(name)
-            pending += calls[name]
-    return found

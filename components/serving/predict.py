@@ -45,6 +45,7 @@ def predict(
     rows: Sequence[Mapping[str, Any]] | RowSource,
     *,
     version: int | None = None,
+    allowed_ops: Sequence[str] = (),
     timeout_seconds: float = 600,
 ) -> Scored:
     """Scores rows of raw columns with a version in a serving directory, read as its training read rows.
@@ -53,6 +54,7 @@ def predict(
         serving_directory: `<root>/serving/<model>`.
         rows: Values by column, or a file of rows. A missing column, None and an empty text mean a missing value.
         version: Its number; None: the live one.
+        allowed_ops: TensorFlow ops allowed beside the list of `ops.ALLOWED`.
         timeout_seconds: For loading and scoring.
 
     Raises:
@@ -70,7 +72,7 @@ def predict(
     if not source.path and not source.given:
         return Scored([], number, "", [])
     with tempfile.NamedTemporaryFile(prefix="taxiway-predict-", suffix=".log", delete=False) as log:
-        job = {"model": str(folders[number]), "version": number, "source": asdict(source)}
+        job = {"model": str(folders[number]), "version": number, "source": asdict(source), "ops": list(allowed_ops)}
     outcome = subprocesses.run("components.serving.predict", job, log.name, timeout_seconds=timeout_seconds)
     subprocesses.raise_again(outcome, ServingError)
     Path(log.name).unlink(missing_ok=True)  # kept only where it explains an error
@@ -104,9 +106,11 @@ def _plain(value: Any) -> Any:
 def score(job: dict[str, Any]) -> dict[str, Any]:
     """The child: loads the model as a server does and answers all rows."""
     from components.serving import requests
+    from components.serving.checked import check_loadable
     from components.serving.rows import answers_by_row
     from components.serving.servable import Servable, disable_xla
 
+    check_loadable(job["model"], job.get("ops", ()))
     disable_xla()
     inputs = requests.signature_inputs(job["model"])
     reader = trained_reader(job["model"], requests.column_dtypes(inputs))

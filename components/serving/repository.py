@@ -13,7 +13,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -22,6 +22,7 @@ from components import servables
 from components.errors import ServingError
 from components.serving import warmup
 from components.serving.api_errors import ApiError, Code
+from components.serving.checked import check_loadable
 from components.serving.directory import ServingDirectory
 from components.serving.servable import Servable
 
@@ -69,6 +70,7 @@ class Repository:
         retry_seconds: float = 60.0,
         load_seconds: float = 900.0,
         threads: int = 0,
+        allowed_ops: Sequence[str] = (),
     ) -> None:
         """Args:
         name: Under which requests name the model.
@@ -79,6 +81,7 @@ class Repository:
         retry_seconds: Between two tries.
         load_seconds: After which a version that still loads is given up, so that the next one can load.
         threads: Of each version's session; 0: TensorFlow's choice.
+        allowed_ops: TensorFlow ops allowed beside the list of `ops.ALLOWED`.
         """
         self.name = name
         self._directory = ServingDirectory(base)
@@ -86,7 +89,7 @@ class Repository:
         self._poll_seconds = poll_seconds
         self._load_attempts, self._retry_seconds = load_attempts, retry_seconds
         self._load_seconds = load_seconds
-        self._threads = threads
+        self._threads, self._allowed_ops = threads, tuple(allowed_ops)
         self._lock = threading.Lock()
         self._versions: dict[int, Loaded] = {}
         self._labels: dict[str, int] = {}  # those whose version answers
@@ -247,6 +250,7 @@ class Repository:
     def _open(self, folder: Path) -> Servable:
         """Loads a version and replays its warm-up requests. What it raises is the version's failure, of any type."""
         check_files(folder)
+        check_loadable(folder, self._allowed_ops)
         servable = Servable(folder, threads=self._threads)
         try:
             warmup.replay(servable, folder)

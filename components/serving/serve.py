@@ -154,5 +154,6 @@ def _embedded(
     argv = [sys.executable, "-m", "components.serving.server", "--model-name", name, "--model-base-path", str(base)]
     argv += ["--host", host, "--rest-port", str(rest_port), "--grpc-port", str(grpc_port)]
     argv += [*limits.arguments(), "--versions-served", str(config.versions_served)]
+    argv += ["--allow-op", ",".join(config.allowed_ops)] if config.allowed_ops else []
     why = "the embedded server (no tensorflow_model_server and no tensorflow/serving image here): for small loads"
     return ServerCommand("embedded", tuple(argv), why, dict(subprocesses.CHILD_ENVIRONMENT))

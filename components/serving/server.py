@@ -58,6 +58,7 @@ class ServerOptions:
         drain_seconds: How long a stop waits for requests under way.
         poll_seconds: How often the serving directory is looked at.
         versions_served: Newest versions held.
+        allow_op: TensorFlow ops allowed beside the list of `ops.ALLOWED`, commas between them.
     """
 
     host: str = LOOPBACK
@@ -78,6 +79,7 @@ class ServerOptions:
     drain_seconds: float = 10.0
     poll_seconds: float = 1.0
     versions_served: int = 1
+    allow_op: str = ""
 
     def limits(self) -> Limits:
         """What the server takes at once."""
@@ -108,6 +110,7 @@ class EmbeddedServer:
             versions_served=self.options.versions_served,
             poll_seconds=self.options.poll_seconds,
             threads=self.options.session_threads,
+            allowed_ops=[op for op in self.options.allow_op.split(",") if op],
         )
         self._api = Api({name: self.repository}, self.options.limits())
         self.rest_port = self.grpc_port = 0

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,17 @@ class Trial:
         signatures: Names of each signature's inputs.
     """
 
-    def __init__(self, over: str, candidate: str | Path, extra: Path, name: str) -> None:
+    def __init__(
+        self, over: str, candidate: str | Path, extra: Path, name: str, allowed_ops: Sequence[str] = ()
+    ) -> None:
         """Args:
         over: `network`, `process` or `container`; see `ServingConfig.validate_over`.
         candidate: The SavedModel.
         extra: Folder with the warm-up requests in `assets.extra/`.
         name: Under which the server knows the model.
+        allowed_ops: TensorFlow ops allowed beside the list of `ops.ALLOWED`.
         """
+        self._allowed_ops = allowed_ops
         self._over, self._candidate, self._extra, self._name = over, Path(candidate), extra, name
         self._stack = contextlib.ExitStack()
         self.grpc: GrpcClient | None = None
@@ -82,7 +87,7 @@ class Trial:
         self.signatures = {name: set(proto.inputs) for name, proto in self._servable.signatures.items()}
 
     def _network(self) -> None:
-        options = ServerOptions(rest_port=0, grpc_port=0, drain_seconds=2.0)
+        options = ServerOptions(rest_port=0, grpc_port=0, drain_seconds=2.0, allow_op=",".join(self._allowed_ops))
         server = self._stack.enter_context(EmbeddedServer(self._name, self._directory(), options))
         state, error = server.repository.statuses()[1]
         if state is not Status.AVAILABLE:

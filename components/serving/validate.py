@@ -68,7 +68,7 @@ def _try_candidate(
     maker = RequestMaker.of(examples, job["candidate"], job["label"])
     extra = Path(job["extra_files"])
     written = warmup.write(extra, job["model_name"], maker, config.warmup_batch_sizes)
-    with Trial(config.validate_over, job["candidate"], extra, job["model_name"]) as trial:
+    with Trial(config.validate_over, job["candidate"], extra, job["model_name"], config.allowed_ops) as trial:
         report.figures |= {"over": config.validate_over, "warmup_requests": written, **trial.figures()}
         report.findings += _signature_findings(trial.signatures, maker)
         answers = dict(_all_answers(trial, maker, job["task"]))

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 from typing_extensions import Self
 
+from components.addresses import holds_password
 from components.configuration import Section
 from components.tables.number_format import parse_format
 
@@ -21,6 +22,10 @@ CalendarPart = Literal["month", "day", "weekday", "hour", "minute"]
 
 SPAN_PLACEHOLDER = "{SPAN}"
 PACKAGE_PREFIX = "package://"
+PASSWORD_REMEDY = (
+    "Give the address without it; credentials belong into the environment, such as GOOGLE_APPLICATION_CREDENTIALS "
+    "for gs:// or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://."
+)
 _SPANS = re.compile(r"latest|all|\d+|\d+\.\.\d+")
 
 
@@ -88,6 +93,10 @@ class TableConfig(Section):
     def _path(cls, path: str) -> str:
         if "\0" in path:
             raise ValueError("a path cannot hold a NUL character")
+        if holds_password(path):
+            raise ValueError(
+                f"an address with a password or a key in it would be kept with every run. {PASSWORD_REMEDY}"
+            )
         return path
 
     @field_validator("types")

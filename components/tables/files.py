@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import gzip
 import hashlib
@@ -17,6 +18,7 @@ from typing import IO, Any, cast
 from urllib.parse import unquote
 
 from components.errors import DataError, close_matches
+from components.plain_files import check_is_file
 from components.tables import content
 from components.tables.addresses import check_address, expand_remote
 from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, TableConfig
@@ -103,10 +105,35 @@ def _gfile() -> Any:
 
 
 def open_binary(path: str) -> IO[bytes]:
-    """Opens a local file or a URL for reading."""
+    """Opens a local file or a URL for reading.
+
+    Raises:
+        DataError: it is a named pipe, a device or a socket.
+    """
     if is_remote(path):
         return cast(IO[bytes], _gfile().GFile(path, "rb"))
+    check_is_file(path, DataError)
     return open(path, "rb")
+
+
+def open_archive(path: str) -> zipfile.ZipFile:
+    """A zip archive, its directory read once for all members."""
+    return _open_archive(path, _identity(path))
+
+
+def _identity(path: str) -> tuple[int, ...]:
+    if is_remote(path):
+        found = _gfile().stat(path)
+        return (int(found.length), int(found.mtime_nsec))
+    local = Path(path).stat()
+    return (local.st_dev, local.st_ino, local.st_size, local.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _open_archive(path: str, identity: tuple[int, ...]) -> zipfile.ZipFile:
+    del identity  # of the file; another one under the same name is opened anew
+    check_is_file(path, DataError)
+    return zipfile.ZipFile(open_binary(path) if is_remote(path) else path)
 
 
 def list_files(data: TableConfig) -> list[SourceFile]:
@@ -313,9 +340,9 @@ def _members(file: SourceFile) -> list[SourceFile]:
     if file.compression != "zip":
         return [file]
     try:
-        with open_binary(file.path) as raw, zipfile.ZipFile(raw) as archive:
-            document = content.foreign_archive(archive)
-            infos = [i for i in archive.infolist() if not i.is_dir() and not _is_hidden(i.filename)]
+        archive = open_archive(file.path)
+        document = content.foreign_archive(archive)
+        infos = [i for i in archive.infolist() if not i.is_dir() and not _is_hidden(i.filename)]
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise DataError(f"{file.path} is not a readable zip archive: {error}.", "Make it again.") from error
     _refuse(document, file.path)

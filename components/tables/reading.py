@@ -15,19 +15,21 @@ import json
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from components.errors import DataError, close_matches
+from components.tables import arrow_files
 from components.tables.bad_rows import BadRows
 from components.tables.columns import UnsupportedColumnError, is_text
 from components.tables.config import CsvConfig, TableConfig
-from components.tables.files import SourceFile, folder_columns, open_binary
+from components.tables.csv_stream import TooManyCellsError, read_batches
+from components.tables.files import SourceFile, folder_columns, open_archive, open_binary
 from components.tables.json_rows import json_rows
 
 BLOCK_BYTES = 4 << 20
@@ -66,7 +68,7 @@ def column_names(file: SourceFile, data: TableConfig) -> list[str]:
         return [*csv_columns(file, data), *folder_columns(file, data)]
     if file.format == "parquet" and not file.compression:
         with readable(file), open_rows(file) as stream:
-            return [*pq.ParquetFile(stream).schema_arrow.names, *folder_columns(file, data)]
+            return [*arrow_files.open_parquet(stream, file.name).schema_arrow.names, *folder_columns(file, data)]
     batch = next(read(file, data.model_copy(update={"leave_out": ()}), None, BadRows()), None)
     return [] if batch is None else list(batch.schema.names)
 
@@ -113,6 +115,8 @@ def readable(file: SourceFile) -> Iterator[None]:
     """What libraries raise for unreadable files, as a DataError with the file's name."""
     try:
         yield
+    except TooManyCellsError as error:
+        raise DataError(f"{file.name} cannot be read as {file.format}: {error}.", _remedy(file)) from error
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"{file.name} cannot be read as {file.format}: {_first_line(error)}", _remedy(file)) from error
     except (UnicodeError, csv.Error, OverflowError) as error:
@@ -139,12 +143,10 @@ def _remedy(file: SourceFile) -> str:
 
 def open_rows(file: SourceFile) -> IO[bytes]:
     """The file's bytes, decompressed."""
-    raw = open_binary(file.path)
-    if file.compression == "gzip":
-        return gzip.open(raw)  # type: ignore[return-value]
     if file.compression == "zip":
-        return zipfile.ZipFile(raw).open(file.member)
-    return raw
+        return open_archive(file.path).open(file.member)
+    raw = open_binary(file.path)
+    return gzip.open(raw) if file.compression == "gzip" else raw  # type: ignore[return-value]
 
 
 # csv
@@ -167,8 +169,10 @@ def read_csv(
         return "skip"
 
     with open_rows(file) as stream:
-        reader = pa_csv.open_csv(
-            pa.PythonFile(stream, mode="r"),
+        batches = read_batches(
+            stream,
+            data.csv.encoding,
+            len(names),
             read_options=_read_options(names, data.csv, blank_lines),
             parse_options=pa_csv.ParseOptions(
                 delimiter=delimiter(file, data.csv),
@@ -184,7 +188,7 @@ def read_csv(
                 strings_can_be_null=True,
             ),
         )
-        for batch in reader:
+        for batch in batches:
             yield _csv_batch(batch, names[0], kept, data)
 
 
@@ -249,7 +253,6 @@ def _read_options(names: list[str], config: CsvConfig, blank_lines: int) -> pa_c
         column_names=names,
         skip_rows=config.skip_lines + blank_lines,
         skip_rows_after_names=config.header + config.skip_after_header,
-        encoding="utf8" if config.encoding.lower().replace("-", "") == "utf8" else config.encoding,
     )
 
 
@@ -265,7 +268,13 @@ def csv_columns(file: SourceFile, data: TableConfig) -> list[str]:
     Raises:
         DataError: no header, or names that cannot be told apart.
     """
-    first = _first_record(_decoded_start(file, data), file, data)
+    start = _decoded_start(file, data)
+    if len(start) == _HEADER_BYTES and "\n" not in start and "\r" not in start:
+        raise DataError(
+            f"{file.name}: the first row is longer than {_HEADER_BYTES >> 20} MiB.",
+            "Give a file with one row a line, the first of which names the columns.",
+        )
+    first = _first_record(start, file, data)
     names = list(data.csv.names) or _named(first)
     if len(names) != len(first):
         raise DataError(
@@ -307,7 +316,7 @@ def _named(first: list[str]) -> list[str]:
 
 
 def _check_names(names: list[str], file: SourceFile, data: TableConfig) -> list[str]:
-    doubles = sorted({name for name in names if names.count(name) > 1})
+    doubles = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubles:
         raise DataError(
             f"{file.name}: two columns have the name {doubles[0]!r}.",
@@ -379,9 +388,9 @@ def read_parquet(
     del bad
     with open_rows(file) as stream:
         source = io.BytesIO(stream.read()) if file.compression else stream
-        parquet = pq.ParquetFile(source)
+        parquet = arrow_files.open_parquet(source, file.name)
         names = parquet.schema_arrow.names
-        doubles = [name for name in names if names.count(name) > 1]
+        doubles = [name for name, count in Counter(names).items() if count > 1]
         if doubles:
             raise DataError(f"{file.name}: two columns have the name {doubles[0]!r}.", "Rename one.")
         yield from parquet.iter_batches(batch_size=BATCH_ROWS, columns=_kept(names, data, columns, file))

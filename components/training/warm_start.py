@@ -13,6 +13,7 @@ from components.contract import training_dir
 from components.errors import ConfigError
 from components.training.job import WEIGHTS_FILE
 
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _CHECKPOINT = re.compile(r"step-\d{9}")
 
 
@@ -62,12 +63,29 @@ def _pushed_from(servable: Path) -> list[Path]:
 
 
 def _from_saved_model(model: Any, source: Path) -> None:
-    held = getattr(tf.saved_model.load(str(source)), "model_variables", [])  # a frozen variant holds none
-    values = {v.name: v.numpy() for v in held}
+    """Reads the variables' file alone: loading the SavedModel would run whatever program it is."""
+    values = _variables(source / "variables" / "variables") if (source / "variables").is_dir() else {}
     for variable in model.weights:
         value = values.get(variable.name)
         if value is not None and value.shape == tuple(variable.shape):
             variable.assign(value)
+
+
+def _variables(prefix: Path) -> dict[str, Any]:
+    """The variables of a checkpoint by name, such as `dense/kernel:0`; a frozen variant holds none."""
+    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
+
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+    except (tf.errors.OpError, ValueError, RuntimeError):
+        return {}
+    if not reader.has_tensor(_OBJECT_GRAPH):
+        return {}
+    graph = TrackableObjectGraph.FromString(reader.get_tensor(_OBJECT_GRAPH))
+    held = [attribute for node in graph.nodes for attribute in node.attributes if attribute.full_name]
+    return {
+        f"{a.full_name}:0": reader.get_tensor(a.checkpoint_key) for a in held if reader.has_tensor(a.checkpoint_key)
+    }
 
 
 def _from_checkpoint(model: Any, source: Path) -> None:

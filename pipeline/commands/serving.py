@@ -12,6 +12,10 @@ from pipeline.commands import options
 from pipeline.layout import DEFAULT_ROOT
 
 PANEL = "The model that is served"
+AllowedOps = Annotated[
+    list[str] | None,
+    typer.Option("--allow-op", help="A TensorFlow op of your own layers that the model may hold. Repeatable."),
+]
 Kind = Literal["binary", "container", "embedded"]
 
 
@@ -110,6 +114,7 @@ def serve(
     kind: Annotated[
         Kind | None, typer.Option("--with", help="This server and no other.", show_default="the first at hand")
     ] = None,
+    allow_op: AllowedOps = None,
 ) -> None:
     """Serves the live version: tensorflow_model_server, its image, or the embedded server; the first at hand."""
     from components.serving import serve as serve_module
@@ -118,7 +123,16 @@ def serve(
     limits = serve_module.EmbeddedLimits(
         max_request_mb, max_memory_mb, max_answer_mb, max_rows, tuple(allow_host or ())
     )
-    server.start(root, model, host=host, rest_port=rest_port, grpc_port=grpc_port, limits=limits, kind=kind)
+    server.start(
+        root,
+        model,
+        host=host,
+        rest_port=rest_port,
+        grpc_port=grpc_port,
+        limits=limits,
+        kind=kind,
+        allowed_ops=allow_op or (),
+    )
 
 
 def predict(
@@ -141,13 +155,14 @@ def predict(
         Path | None,
         typer.Option("--output", "-o", help="Score the file, or a quoted glob, in bulk on Beam to .parquet or .csv."),
     ] = None,
+    allow_op: AllowedOps = None,
     json: options.Json = False,
 ) -> None:
     """Asks the served model through its raw signature: here without a server, a server, or in bulk on Beam."""
     from pipeline import output, served
 
     if to is not None:
-        made = served.score_files(root, model, version, file, to)
+        made = served.score_files(root, model, version, file, to, allow_op or ())
         if json:
             output.print_json(dataclasses.asdict(made))
         else:
@@ -157,7 +172,7 @@ def predict(
     if server is not None:
         scored = served.predict_by_server(server, root, model, version, label, file, rows)
     else:
-        scored = served.predict(root, model, version, file, rows)
+        scored = served.predict(root, model, version, file, rows, allow_op or ())
     if json:
         output.print_json(dataclasses.asdict(scored))
     else:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from components.errors import ServingError
-from components.serving import ops
+from components.serving import checked, ops, predict, staging
 
 
 def save(folder: Path, body: Callable[[tf.Tensor], tf.Tensor]) -> Path:
@@ -113,3 +113,53 @@ def test_the_text_form_links_and_garbage_are_refused(taxi_model: Path, tmp_path:
         ops.check_folder(folder)
     with pytest.raises(ServingError, match=r"no saved_model\.pb"):
         ops.check_folder(tmp_path)
+
+
+def test_a_restore_that_writes_a_file_is_refused(taxi_model: Path, tmp_path: Path) -> None:
+    """A control input on a `SaveV2` of a constant path: any loader would write it."""
+
+    def write_when_restored(graph: Any) -> None:
+        nodes = graph.graph_def.node
+        for name, text in (("evil_path", b"/tmp/owned"), ("evil_names", b"a"), ("evil_slices", b"")):
+            const = nodes.add(name=name, op="Const")
+            const.attr["value"].tensor.string_val.append(text)
+        nodes.add(name="evil", op="SaveV2", input=["evil_path", "evil_names", "evil_slices", "evil_names"])
+        restore = next(n for n in nodes if n.name == graph.saver_def.restore_op_name)
+        restore.input.append("^evil")
+
+    problems = ops.check_folder(edited(taxi_model, tmp_path / "m", write_when_restored))
+    assert problems == ["SaveV2 (evil in the graph) writes files when the model is loaded"]
+
+
+@pytest.mark.parametrize("name", ["saved_model.cpb", "model.pb", "variables2/x", "saved_model.pb.bak"])
+def test_other_names_at_the_top_are_refused(taxi_model: Path, tmp_path: Path, name: str) -> None:
+    """Newer runtimes load `saved_model.cpb` where it stands beside what was checked."""
+    folder = Path(shutil.copytree(taxi_model, tmp_path / "m"))
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"x")
+    assert "has no place in a SavedModel" in ops.check_folder(folder)[0]
+
+
+def test_a_version_is_looked_at_before_it_is_loaded(taxi_model: Path, tmp_path: Path) -> None:
+    """Names, ops, and the bytes of what we pushed; an op of one's own is allowed by name, a forbidden one never."""
+    checked.check_loadable(taxi_model)
+    pushed = tmp_path / "1"
+    staging.stage(taxi_model, pushed, {}, {})
+    checked.check_loadable(pushed)
+    with open(pushed / "variables" / "variables.index", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(ServingError, match=r"is not loaded: variables/variables\.index has other bytes"):
+        checked.check_loadable(pushed)
+    own = save(tmp_path / "own", lambda x: tf.strings.as_string(tf.strings.unicode_script(tf.strings.length(x))))
+    with pytest.raises(ServingError, match="--allow-op"):
+        checked.check_loadable(own)
+    checked.check_loadable(own, ["UnicodeScript"])
+    with pytest.raises(ServingError, match="PrintV2"):
+        checked.check_loadable(save(tmp_path / "print", _print), ["PrintV2"])
+
+
+def test_predict_loads_nothing_that_was_changed(taxi_model: Path, tmp_path: Path) -> None:
+    staging.stage(taxi_model, tmp_path / "taxi" / "1", {}, {})
+    (tmp_path / "taxi" / "1" / "saved_model.cpb").write_bytes(b"x")
+    with pytest.raises(ServingError, match=r"saved_model\.cpb has no place"):
+        predict.predict(tmp_path / "taxi", [{"fare": 1.0}])

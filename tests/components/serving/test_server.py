@@ -255,7 +255,9 @@ def test_a_version_that_does_not_load_leaves_the_old_one(tmp_path: Path, two_mod
     while repository.statuses().get(2, (None,))[0] is not Status.END and time.monotonic() < deadline:
         time.sleep(0.02)
     state, error = repository.statuses()[2]
-    assert state is Status.END and "cannot load" in error and repository.statuses()[1][0] is Status.AVAILABLE
+    assert (
+        state is Status.END and "holds no saved_model.pb" in error and repository.statuses()[1][0] is Status.AVAILABLE
+    )
     with repository.use() as (number, _):
         assert number == 1
     repository.stop()

@@ -1,0 +1,202 @@
+"""What a SavedModel's saver may do: read the model's own variables when it is loaded, and nothing else.
+
+A loader runs `SaverDef.restore_op_name` with the checkpoint's path fed to `SaverDef.filename_tensor_name`. Both are
+names that the file brings: a restore op with a control input on a `SaveV2` of a constant path writes that path when
+the model is loaded. So:
+
+- the prefix of every saving and restoring op comes from the filename tensor, through the arguments of plain calls;
+- what the restore op needs holds no saving op;
+- no saving or restoring op is needed by a signature or by an initializer, which run on requests and without the feed.
+
+Imports nothing of TensorFlow: it works on the protos that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+SAVING = frozenset(("SaveV2", "MergeV2Checkpoints"))
+OPS = SAVING | {"RestoreV2", "ShardedFilename"}
+"""Allowed in what the SaverDef runs, and nowhere else."""
+_PATHS = {"SaveV2": (0,), "RestoreV2": (0,), "ShardedFilename": (0,), "MergeV2Checkpoints": (0, 1)}
+"""Positions of the inputs that say where."""
+_PLAIN_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_SAME = ("Identity",)
+_JOINED = ("StringJoin", "ShardedFilename")
+_FILENAME_OPS = ("Placeholder", "PlaceholderWithDefault", "Const")
+_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op", "saved_model_train_op")
+
+
+def source(name: str) -> str:
+    """The node, or the function's argument, that an input comes from."""
+    return name.removeprefix("^").split(":")[0]
+
+
+def called_functions(nodes: Iterable[Any]) -> set[str]:
+    """Names of the functions that nodes name in any attribute."""
+    return {
+        name
+        for node in nodes
+        for attribute in node.attr.values()
+        for name in (attribute.func.name, *(f.name for f in attribute.list.func))
+        if name
+    }
+
+
+def check(meta_graph: Any) -> list[str]:
+    """What is wrong with a graph's saver, one sentence each.
+
+    Args:
+        meta_graph: A `MetaGraphDef`.
+    """
+    return list(_Saver(meta_graph).problems())
+
+
+class _Saver:
+    def __init__(self, meta_graph: Any) -> None:
+        definition = meta_graph.saver_def
+        self._main = meta_graph.graph_def.node
+        self._nodes = {node.name: node for node in self._main}
+        self._functions = {f.signature.name: f for f in meta_graph.graph_def.library.function}
+        self._calls_of = {name: called_functions(f.node_def) for name, f in self._functions.items()}
+        self._filename = source(definition.filename_tensor_name)
+        self._save = self._needed([definition.save_tensor_name])
+        self._restore = self._needed([definition.restore_op_name])
+        self._run = self._needed(_run_names(meta_graph))
+        self._callers = self._all_calls()
+
+    def _needed(self, names: Iterable[str]) -> set[str]:
+        """The nodes of the main graph from which others are computed, control inputs too, and themselves."""
+        pending, found = [source(name) for name in names], set[str]()
+        while pending:
+            name = pending.pop()
+            if name in self._nodes and name not in found:
+                found.add(name)
+                pending += [source(each) for each in self._nodes[name].input]
+        return found
+
+    def _all_calls(self) -> dict[str, list[tuple[Any, Any]]]:
+        """Who calls a function: (the calling function or None for the graph, the node)."""
+        calls: dict[str, list[tuple[Any, Any]]] = {}
+        for owner, nodes in ((None, self._main), *((f, f.node_def) for f in self._functions.values())):
+            for node in nodes:
+                for name in called_functions([node]):
+                    calls.setdefault(name, []).append((owner, node))
+        return calls
+
+    def _reached(self, nodes: Iterable[str]) -> set[str]:
+        """Functions that run where these nodes of the main graph do."""
+        pending = list(called_functions(self._nodes[name] for name in nodes))
+        found = set[str]()
+        while pending:
+            name = pending.pop()
+            if name in self._calls_of and name not in found:
+                found.add(name)
+                pending += self._calls_of[name]
+        return found
+
+    def problems(self) -> Iterator[str]:
+        """One sentence for every op that is not where, or not as, it should be."""
+        yield from self._twice()
+        others = self._reached(set(self._nodes) - self._save - self._restore)
+        run, saved, restored = (self._reached(each) for each in (self._run, self._save, self._restore))
+        for node in self._main:
+            if node.op in OPS:
+                on = (node.name in self._save, node.name in self._restore, node.name in self._run)
+                yield from self._problems_of(node, None, "the graph", *on)
+        for name, function in self._functions.items():
+            for node in function.node_def:
+                if node.op in OPS:
+                    on = (name in saved - others, name in restored - others, name in run)
+                    yield from self._problems_of(node, function, f"the function {name}", *on)
+
+    def _twice(self) -> Iterator[str]:
+        if len(self._nodes) < len(self._main):
+            yield "two nodes of the graph have one name"
+        if self._filename and self._nodes.get(self._filename) is not None:
+            op = self._nodes[self._filename].op
+            if op not in _FILENAME_OPS:
+                yield f"the saver's filename tensor is computed by {op}: no loader could say the path"
+
+    def _problems_of(
+        self, node: Any, owner: Any, where: str, on_save: bool, on_restore: bool, on_run: bool
+    ) -> Iterator[str]:
+        called = f"{node.op} ({node.name} in {where})"
+        if not (on_save or on_restore):
+            yield f"{called} reads or writes files outside the saver"
+        elif on_run:
+            yield f"{called} reads or writes files where a signature or an initializer runs"
+        elif on_restore and node.op in SAVING:
+            yield f"{called} writes files when the model is loaded"
+        elif not all(
+            position < len(node.input) and self._is_path(node.input[position], owner, joined=not on_restore)
+            for position in _PATHS[node.op]
+        ):
+            yield f"{called} has a path that is not the saver's filename"
+
+    def _is_path(self, tensor: str, owner: Any, joined: bool, seen: frozenset[Any] = frozenset()) -> bool:
+        """Whether a tensor is the saver's filename; with `joined` one that begins with it and does not leave it."""
+        name = source(tensor)
+        place = (owner.signature.name if owner is not None else "", name)
+        if place in seen or tensor.startswith("^"):
+            return False
+        seen |= {place}
+        body = self._nodes if owner is None else {node.name: node for node in owner.node_def}
+        arguments = [] if owner is None else [argument.name for argument in owner.signature.input_arg]
+        if name in arguments:
+            return name not in body and self._is_path_at_all_calls(owner, arguments.index(name), joined, seen)
+        if owner is None and name == self._filename:
+            return True
+        return name in body and self._passes_path(body[name], body, owner, joined, seen)
+
+    def _passes_path(self, node: Any, body: Mapping[str, Any], owner: Any, joined: bool, seen: frozenset[Any]) -> bool:
+        inputs = [each for each in node.input if not each.startswith("^")]
+        if node.op in _SAME and inputs:
+            return self._is_path(inputs[0], owner, joined, seen)
+        if not joined or not inputs:
+            return False
+        if node.op == "Pack":
+            return all(self._is_path(each, owner, joined, seen) for each in inputs)
+        if node.op in _JOINED:
+            stays = not any(_leaves(body, each) for each in inputs[1:])
+            return stays and self._is_path(inputs[0], owner, joined, seen)
+        return False
+
+    def _is_path_at_all_calls(self, function: Any, index: int, joined: bool, seen: frozenset[Any]) -> bool:
+        calls = self._callers.get(function.signature.name, [])
+        return bool(calls) and all(
+            node.op in _PLAIN_CALLS
+            and index < len(node.input)
+            and self._is_path(node.input[index], owner, joined, seen)
+            for owner, node in calls
+        )
+
+
+def _run_names(meta_graph: Any) -> Iterator[str]:
+    """What servers run: the signatures' outputs and the initializers."""
+    for signature in meta_graph.signature_def.values():
+        for info in signature.outputs.values():
+            yield info.name
+            yield from (info.coo_sparse.values_tensor_name, info.coo_sparse.indices_tensor_name)
+            yield info.coo_sparse.dense_shape_tensor_name
+            yield from (component.name for component in info.composite_tensor.components)
+    for key in _INIT_COLLECTIONS:
+        if key in meta_graph.collection_def:
+            yield from meta_graph.collection_def[key].node_list.value
+    yield from (asset.tensor_info.name for asset in meta_graph.asset_file_def)
+
+
+def _leaves(body: Mapping[str, Any], tensor: str) -> bool:
+    """Whether the text that is put behind a path may lead out of its folder: `..` in a constant that it comes from."""
+    pending, seen = [source(tensor)], set[str]()
+    while pending:
+        name = pending.pop()
+        if name in body and name not in seen:
+            seen.add(name)
+            node = body[name]
+            tensor_proto = node.attr["value"].tensor if "value" in node.attr else None
+            if tensor_proto and any(b".." in t for t in (*tensor_proto.string_val, tensor_proto.tensor_content)):
+                return True
+            pending += [source(each) for each in node.input]
+    return False

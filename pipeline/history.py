@@ -115,7 +115,8 @@ def died(run: RunRecord) -> RunRecord:
 def artifacts(root: Root, run: RunRecord) -> list[dict[str, Any]]:
     """What the run's nodes wrote or took from the cache: node, output, type, id, URI."""
     store = _store(root)
-    nodes = {node.execution_id: node.node for node in run.nodes if node.execution_id}
+    known = {execution.id for execution in store.executions(run.run_id)} if store else set()  # not another store's ids
+    nodes = {node.execution_id: node.node for node in run.nodes if node.execution_id in known}
     return [
         {"node": nodes[execution], "output": a.key, "type": a.type, "id": a.id, "uri": a.uri, "state": a.state}
         for execution, written in (store.outputs_of(list(nodes)) if store else {}).items()

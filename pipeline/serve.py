@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from rich.markup import escape
+
 from components.errors import ServingError
 from components.serving import serve
 from pipeline import output, served
@@ -39,7 +41,7 @@ def start(
         kind=kind,
     )
     console = output.console(stderr=True)
-    console.print(f"Serving {base.name} from {base} with {command.description}.", soft_wrap=True)
+    console.print(f"Serving {base.name} from {escape(str(base))} with {command.description}.", soft_wrap=True)
     console.print(f"REST: http://{host}:{rest_port}/v1/models/{base.name}:predict   gRPC: {host}:{grpc_port}")
     sys.stderr.flush()
     try:

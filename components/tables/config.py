@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 from typing_extensions import Self
 
+from components import patterns
 from components.configuration import Section
 
 Format = Literal["auto", "csv", "parquet", "jsonl", "tfrecord"]
@@ -16,7 +17,7 @@ COLUMN_TYPES = ("int", "float", "string", "bool", "time")
 
 CalendarPart = Literal["month", "day", "weekday", "hour", "minute"]
 
-SPAN_PLACEHOLDER = "{SPAN}"
+SPAN_PLACEHOLDER = patterns.SPAN_PLACEHOLDER
 PACKAGE_PREFIX = "package://"
 _SPANS = re.compile(r"latest|all|\d+|\d+\.\.\d+")
 
@@ -83,7 +84,10 @@ class TableConfig(Section):
         return text
 
     def located(self, folder: str | Path) -> Self:
-        """The same with a relative `path` taken from `folder`, usually that of the configuration file."""
-        if self.path.startswith(PACKAGE_PREFIX) or Path(self.path).is_absolute():
+        """The same with a relative `path` taken from `folder`, usually that of the configuration file.
+
+        The folder is a name, whatever characters it holds; only `path` may hold wildcards and `{SPAN}`.
+        """
+        if "://" in self.path or self.path.startswith("~") or Path(self.path).is_absolute():
             return self
-        return self.model_copy(update={"path": str(Path(folder) / self.path)})
+        return self.model_copy(update={"path": str(Path(patterns.quote(folder)) / self.path)})

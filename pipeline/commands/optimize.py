@@ -29,7 +29,7 @@ def optimize(
     console = output.console()
     with console.status(f"making {variant} again"):
         made = reproduce(report, variant, out)
-    console.print(f"{variant} is in {made.folder}", soft_wrap=True)
+    console.print(f"{variant} is in {made.folder}", soft_wrap=True, markup=False)
     for difference in made.differences:
-        console.print(f"  {difference}", soft_wrap=True)
+        console.print(f"  {difference}", soft_wrap=True, markup=False)
     return 0

@@ -48,9 +48,13 @@ def rollback(
     if json:
         output.print_json(made)
     else:
-        output.console().print(f"Live: version {made['version']}, {made['reason']}\n{made['path']}", soft_wrap=True)
+        output.console().print(
+            f"Live: version {made['version']}, {made['reason']}\n{made['path']}", soft_wrap=True, markup=False
+        )
     if made["not_recorded"]:
-        output.console(stderr=True).print(f"Not recorded in ML Metadata: {made['not_recorded']}", soft_wrap=True)
+        output.console(stderr=True).print(
+            f"Not recorded in ML Metadata: {made['not_recorded']}", soft_wrap=True, markup=False
+        )
 
 
 def promote(

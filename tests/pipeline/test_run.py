@@ -15,7 +15,7 @@ import yaml
 
 from pipeline import cli, history, record
 from pipeline.layout import Root
-from pipeline.run import LOCK_FILE, hold
+from pipeline.lock import LOCK_FILE, hold
 from pipeline.store import Store
 
 REPOSITORY = Path(__file__).parents[2]
@@ -244,6 +244,26 @@ def test_an_interrupted_run_ends_plainly(root, number, code):
     assert (run.state, run.exit_code) == ("interrupted", code)
     assert states(run)["Rows"] == "interrupted"
     assert [e.state for e in Store(root / "metadata.db").executions(run.run_id)] == ["CANCELED"]
+
+
+def test_an_interruption_that_beam_wraps_is_one(root):
+    command = [sys.executable, "-m", "tests.pipeline.sample_cli", "run", "--root", str(root)]
+    environment = {**os.environ, "SAMPLE_FAIL": "interrupted in Beam"}
+    done = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 130, done.stdout + done.stderr
+    run = newest(root)
+    assert (run.state, run.exit_code) == ("interrupted", 130)
+    assert states(run)["Rows"] == "interrupted"
+    assert "Go on with: taxiway run" in done.stdout
+    assert not (root / ".tmp").exists(), "temporary files go with the run"
 
 
 def test_the_run_after_a_killed_one_ends_its_executions(root, sample_dag, capfd):

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.errors import UsageError, close_matches
-from pipeline import output, record
+from pipeline import output, pushes, record
 from pipeline.layout import Root
 from pipeline.record import RunRecord
 from pipeline.store import Store, knows_runs
@@ -32,7 +32,7 @@ def runs(root: Root, limit: int | None = None) -> list[RunRecord]:
         StoreError: A summary or `metadata.db` is damaged.
     """
     store = _store(root)
-    return [_load(root, run_id, store) for run_id in _newest_first(root, store)[:limit]]
+    return pushes.told(root, [_load(root, run_id, store) for run_id in _newest_first(root, store)[:limit]])
 
 
 def run_ids(root: Root) -> list[str]:
@@ -76,10 +76,10 @@ def find(root: Root, run: str | None) -> RunRecord:
     if not known:
         raise UsageError(f"Nothing has run under {root.path} yet.", "Make a run with: taxiway run")
     if run is None:
-        return _load(root, known[0], store)
+        return pushes.told(root, [_load(root, known[0], store)])[0]
     matches = [name for name in known if name == run] or [name for name in known if name.startswith(run)]
     if len(matches) == 1:
-        return _load(root, matches[0], store)
+        return pushes.told(root, [_load(root, matches[0], store)])[0]
     if matches:
         raise UsageError(f"{len(matches)} runs begin with {run!r}: {', '.join(matches[:5])}.", "Give more of the id.")
     raise UsageError(f"There is no run {run!r} under {root.path}.", close_matches(run, known) or "See: taxiway runs")

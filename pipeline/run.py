@@ -22,9 +22,9 @@ from rich.markup import escape
 
 from components import patterns, progress
 from components.errors import TaxiwayError, UsageError
-from components.serving.directory import Version
+from components.serving.directory import ServingDirectory, Version
 from pipeline import config as configuration
-from pipeline import display, output, record, recovery, scratch, summary, uptodate
+from pipeline import display, output, pushes, record, recovery, scratch, summary, uptodate
 from pipeline.layout import DEFAULT_ROOT, Root
 from pipeline.lock import hold
 from pipeline.record import RunRecord
@@ -99,11 +99,14 @@ def execute(request: Request) -> int:
     """
     config = configuration.load(request.config, request.overrides)
     root = prepare_root(Root.at(request.root))
+    if request.to_node in (None, pushes.PUSHER):
+        ServingDirectory(root.serving / config.name).check_writable()
     with _room(root, request), hold(root, request.wait), _signals() as stop:
         digest = uptodate.inputs_digest(config)
         if request.whole and not request.force and (same := uptodate.same_inputs(root, config, digest)):
             return _nothing_to_do(request, *same)
         died = recovery.end_open_executions(root, "FAILED")
+        recorded = pushes.record_missing(root)
         damaged = recovery.set_aside_damaged(root)
         run = begin(request, config, root, digest)
         folder = root.run(run.run_id)
@@ -113,6 +116,8 @@ def execute(request: Request) -> int:
         ):
             if died:
                 console.print(f"[yellow]An earlier run died in {', '.join(died)}; what it had completed is reused.[/]")
+            for sentence in recorded:
+                console.print(f"[yellow]{escape(sentence)}[/]", soft_wrap=True)
             for damage in damaged:
                 console.print(
                     f"[yellow]{escape(damage.uri)} is {damage.what}; what wrote it runs again.[/]", soft_wrap=True
@@ -158,7 +163,12 @@ def _run(
         if stop.error:  # a library has wrapped it in an error of its own, as Beam does
             recorder.interrupted(stop.error.exit_code, request.resume())
             return recorder.record
-        recorder.failed(_of_a_full_disk(error, root, request) or error, request.resume())
+        error = _of_a_full_disk(error, root, request) or error
+        error = pushes.explained(error, root, config.name, run.run_id)
+        try:
+            recorder.failed(error, request.resume())
+        except OSError:  # not even the summary can be written: the caller says it
+            raise error from None
     finally:
         shown.close()
         del os.environ[progress.ENVIRONMENT_VARIABLE]
@@ -260,7 +270,7 @@ def _room(root: Root, request: Request) -> Iterator[None]:
 def _of_a_full_disk(error: Exception, root: Root, request: Request) -> TaxiwayError | None:
     """The error in its own words, where the disk under the root is full; None where it is not, or that was said."""
     free = shutil.disk_usage(root.path).free
-    if free >= LITTLE_BYTES or isinstance(error, FullDiskError):
+    if free >= LITTLE_BYTES or isinstance(error, (FullDiskError, pushes.NotRecordedError)):
         return None
     return FullDiskError(
         f"The disk that holds the root {root.path} is full ({free:,} bytes are free): {paragraph(error)}",

@@ -19,6 +19,7 @@ from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import EXAMPLES_KEY
 
 from components import errors
+from components.artifacts import ROWS_PREFIX
 from components.example_gen.config import DataConfig, LabelConfig
 from components.example_gen.ingest import Ingested, Job, Stage, ingest
 from components.example_gen.split import SPLITS
@@ -63,7 +64,7 @@ def _describe(artifact: types.Artifact, done: Ingested, properties: dict[str, An
     artifact.set_int_custom_property(SPAN_PROPERTY_NAME, done.span)
     artifact.set_string_custom_property(CLASSES_PROPERTY, json.dumps(done.classes, ensure_ascii=False))
     for key, count in done.rows.items():
-        artifact.set_int_custom_property(f"rows_{key}", count)
+        artifact.set_int_custom_property(f"{ROWS_PREFIX}{key}", count)
 
 
 def on_beam(

@@ -48,6 +48,7 @@ def job_from(fn_args: Any) -> TrainingJob:
         transform_graph=fn_args.transform_graph_path,
         train_files=_below(fn_args.train_files),
         eval_files=_below(fn_args.eval_files),
+        rows=custom.get("rows", {}),
         label=custom["label"],
         task=custom["task"],
         class_labels=_class_labels(custom, fn_args.schema_path),

@@ -101,13 +101,14 @@ def run(
     with tempfile.TemporaryDirectory(prefix="taxiway-") as folder:
         job_file, result_file = Path(folder, "job.json"), Path(folder, "result.json")
         job_file.write_text(json.dumps(job))
+        own = {_PARENT_VARIABLE: str(os.getpid()), "TMPDIR": folder}  # what a killed child leaves there goes with it
         with open(log, "ab") as out:
             child = subprocess.Popen(
                 [sys.executable, "-m", module, str(job_file), str(result_file)],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **CHILD_ENVIRONMENT, **(environment or {}), _PARENT_VARIABLE: str(os.getpid())},
+                env={**os.environ, **CHILD_ENVIRONMENT, **own, **(environment or {})},
                 pass_fds=kept_open(),
                 start_new_session=True,  # so that a time-out reaches the grandchildren
             )

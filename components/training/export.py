@@ -14,6 +14,7 @@ import tensorflow_transform as tft
 from tensorflow_transform.saved import saved_transform_io_v2
 
 from components import contract
+from components.training import tables
 from components.training.job import TrainingJob
 from components.training.signatures import RawInput, raw_inputs
 from components.training.tracing import keep_keras_unconverted
@@ -35,6 +36,7 @@ def save_servable(keras_model: Any, job: TrainingJob, export_dir: str) -> list[R
     module = servable_module(keras_model, job)
     signatures = {contract.SERVING_DEFAULT: module.serving_default, contract.SERVING_RAW: module.serving_raw}
     tf.saved_model.save(module, export_dir, signatures=signatures)
+    tables.name_by_content(export_dir)
     _write_inputs(module.raw_inputs, export_dir)
     return module.raw_inputs
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from components import subprocesses
 
 def work(job):
     file = Path(job["file"])
+
+    if "leaves" in job:
+        file.write_text(tempfile.mkdtemp())
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def asked(*_):
         if "go_on" in job:  # as training that writes its checkpoint first

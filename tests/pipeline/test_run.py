@@ -187,6 +187,28 @@ def test_the_second_run_waits_and_says_so(root, capfd):
     assert "waiting for its end" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%20d", "{SPAN}", "a*b", 'it\'s "so"', "$HOME;x", "ü–日", "~x", "-r"])
+def test_a_root_may_be_called_anything(tmp_path, sample_dag, capfd, name):
+    root = tmp_path / "in" / name
+    assert taxiway("run", "--root", root) == 0
+    printed = capfd.readouterr()
+    assert newest(root).log in printed.out.replace("\n", "")
+    for command in ("runs", "show"):
+        assert taxiway(command, "--root", root) == 0, capfd.readouterr()
+    assert taxiway("lineage", newest(root).run_id, "--root", root) == 0
+    taxiway("run", "--root", root)
+    assert states(newest(root))["Work"] == "cached"
+    assert [path.name for path in (tmp_path / "in").iterdir()] == [name], "nothing appears beside it"
+
+
+@pytest.mark.parametrize("name", ["[red]x[/blue]", "a[b", "back\\slash"])
+def test_a_root_that_tensorflow_cannot_read_is_refused_before_the_run(tmp_path, sample_dag, capfd, name):
+    assert taxiway("run", "--root", tmp_path / name) == 2
+    printed = capfd.readouterr()
+    assert "takes for a pattern" in printed.err and "Give another folder with --root" in printed.err
+    assert not (tmp_path / name).exists()
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 400 kB: the store alone takes more than half of it."""

@@ -93,7 +93,8 @@ def _match(system: Any, pattern: str, limit: int | None) -> Any:
     from apache_beam.io.filesystem import FileMetadata, MatchResult
 
     pattern = f"{pattern}*" if pattern.endswith("/") else pattern
-    files = (path for path in _below(names_first(pattern)) if os.path.isfile(path))  # noqa: PTH113
+    named = [pattern] if os.path.exists(pattern) else []  # noqa: PTH110 - also a folder, which Beam means to delete
+    files = named or [path for path in _below(names_first(pattern)) if os.path.isfile(path)]  # noqa: PTH113
     found = [FileMetadata(path, os.path.getsize(path), os.path.getmtime(path)) for path in files]  # noqa: PTH202,PTH204
     return MatchResult(pattern, found[:limit])
 

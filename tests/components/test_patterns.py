@@ -68,10 +68,14 @@ def test_beam_reads_and_deletes_below_a_name_only(tmp_path, name):
             for file in ("rows-00000-of-00001", ".beam-temp"):
                 (folder / file).write_text("x")
         system = localfilesystem.LocalFileSystem(None)
-        for pattern, count in (("*", 2), ("rows-*-of-*", 1), ("", 2), ("none*", 0)):
+        (tmp_path / name / "beam-temp-x").mkdir()
+        for pattern, count in (("*", 2), ("rows-*-of-*", 1), ("", 2), ("none*", 0), ("beam-temp-x", 1), ("none", 0)):
             [found] = system.match([f"{tmp_path / name}/{pattern}"])
             assert {Path(m.path).parent for m in found.metadata_list} <= {tmp_path / name}
             assert len(found.metadata_list) == count, pattern
+        system.delete([str(tmp_path / name / "beam-temp-x")])
+        assert not (tmp_path / name / "beam-temp-x").exists(), "a folder is deleted by its name"
+        assert (tmp_path / "aXb" / "rows-00000-of-00001").exists()
     finally:
         localfilesystem.LocalFileSystem.match = original
 

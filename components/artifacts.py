@@ -6,7 +6,12 @@ on an own artifact type make the KFP compiler fail.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tfx.types import artifact
+
+ROWS_PREFIX = "rows_"
+"""Begins the custom properties (int) in which `Examples` say how many rows a split holds."""
 
 
 class Verdict(artifact.Artifact):
@@ -31,3 +36,10 @@ class ExportedModel(artifact.Artifact):
     """A variant for another runtime than the one pushed to. Custom property: `runtime` (str)."""
 
     TYPE_NAME = "taxiway.ExportedModel"
+
+
+def counted_rows(examples: Sequence[artifact.Artifact], splits: Sequence[str] = ("train", "eval")) -> dict[str, int]:
+    """The rows of splits as `Examples` artifacts tell them; a split that one of them does not tell is left out."""
+    names = {split: f"{ROWS_PREFIX}{split}" for split in splits}
+    told = {split: name for split, name in names.items() if all(each.has_custom_property(name) for each in examples)}
+    return {split: sum(each.get_int_custom_property(name) for each in examples) for split, name in told.items()}

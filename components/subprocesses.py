@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,30 @@ from components.addresses import redact
 GRACE_SECONDS = 20.0
 """For a child to write what it has when the run is interrupted; a second signal ends the wait."""
 _PARENT_VARIABLE = "TAXIWAY_PARENT_PROCESS"
+_KEPT_VARIABLE = "TAXIWAY_KEPT_OPEN"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 CHILD_ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
+
+
+@contextlib.contextmanager
+def keeping_open(descriptor: int) -> Iterator[None]:
+    """While this block runs, children and their children inherit an open file: a lock on it lives as long as they."""
+    status = os.fstat(descriptor)
+    os.environ[_KEPT_VARIABLE] = f"{descriptor} {status.st_dev} {status.st_ino}"
+    try:
+        yield
+    finally:
+        os.environ.pop(_KEPT_VARIABLE, None)
+
+
+def kept_open() -> tuple[int, ...]:
+    """What `subprocess.Popen(pass_fds=)` is to be given: the file of `keeping_open`, here or in a parent process."""
+    try:
+        descriptor, device, inode = map(int, os.environ.get(_KEPT_VARIABLE, "").split())
+        status = os.fstat(descriptor)
+    except (ValueError, OSError):  # none, or this process did not inherit it
+        return ()
+    return (descriptor,) if (status.st_dev, status.st_ino) == (device, inode) else ()
 
 
 @dataclass(frozen=True)
@@ -80,13 +102,15 @@ def run(
     with tempfile.TemporaryDirectory(prefix="taxiway-") as folder:
         job_file, result_file = Path(folder, "job.json"), Path(folder, "result.json")
         job_file.write_text(json.dumps(job))
+        own = {_PARENT_VARIABLE: str(os.getpid()), "TMPDIR": folder}  # what a killed child leaves there goes with it
         with open(log, "ab") as out:
             child = subprocess.Popen(
                 [sys.executable, "-m", module, str(job_file), str(result_file)],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **CHILD_ENVIRONMENT, **(environment or {}), _PARENT_VARIABLE: str(os.getpid())},
+                env={**os.environ, **CHILD_ENVIRONMENT, **own, **(environment or {})},
+                pass_fds=kept_open(),
                 start_new_session=True,  # so that a time-out reaches the grandchildren
             )
             returncode = _wait(child, timeout_seconds)

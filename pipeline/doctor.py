@@ -14,9 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.table import Table
 
+from components import memory as usable
 from components.configuration import Section
 from pipeline import output
 from pipeline.layout import Root
@@ -116,16 +116,8 @@ def _asked_versions() -> dict[str, str]:
 
 def memory() -> Finding:
     """Memory of the machine, or of the container if that is less."""
-    total = min(psutil.virtual_memory().total, _cgroup_limit()) / 1e9
+    total = usable.total_bytes() / 1e9
     return _judge("memory", total >= MIN_MEMORY_GB, f"{total:.1f} GB", f"{MIN_MEMORY_GB:g} are needed", needed=True)
-
-
-def _cgroup_limit() -> float:
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        text = Path(path).read_text().strip() if os.access(path, os.R_OK) else ""
-        if text.isdigit():
-            return float(text)
-    return float("inf")
 
 
 def cores() -> Finding:

@@ -10,7 +10,7 @@ import psutil
 from rich.table import Table
 
 from components.errors import StoreError, UsageError, close_matches
-from pipeline import output, record
+from pipeline import output, pushes, record
 from pipeline.layout import Root
 from pipeline.record import RunRecord
 from pipeline.run_order import sort_newest_first
@@ -32,7 +32,8 @@ def runs(root: Root, limit: int | None = None) -> list[RunRecord]:
         StoreError: `metadata.db` is damaged.
     """
     store = _store(root)
-    return [_load_or_say_why(root, run_id, store) for run_id in _newest_first(root, store)[:limit]]
+    found = [_load_or_say_why(root, run_id, store) for run_id in _newest_first(root, store)[:limit]]
+    return pushes.told(root, found)
 
 
 def _load_or_say_why(root: Root, run_id: str, store: Store | None) -> RunRecord:
@@ -83,10 +84,10 @@ def find(root: Root, run: str | None) -> RunRecord:
     if not known:
         raise UsageError(f"Nothing has run under {root.path} yet.", "Make a run with: taxiway run")
     if run is None:
-        return _load(root, known[0], store)
+        return pushes.told(root, [_load(root, known[0], store)])[0]
     matches = [name for name in known if name == run] or [name for name in known if name.startswith(run)]
     if len(matches) == 1:
-        return _load(root, matches[0], store)
+        return pushes.told(root, [_load(root, matches[0], store)])[0]
     if matches:
         raise UsageError(f"{len(matches)} runs begin with {run!r}: {', '.join(matches[:5])}.", "Give more of the id.")
     raise UsageError(f"There is no run {run!r} under {root.path}.", close_matches(run, known) or "See: taxiway runs")
@@ -122,7 +123,8 @@ def died(run: RunRecord) -> RunRecord:
 def artifacts(root: Root, run: RunRecord) -> list[dict[str, Any]]:
     """What the run's nodes wrote or took from the cache: node, output, type, id, URI."""
     store = _store(root)
-    nodes = {node.execution_id: node.node for node in run.nodes if node.execution_id}
+    known = {execution.id for execution in store.executions(run.run_id)} if store else set()  # not another store's ids
+    nodes = {node.execution_id: node.node for node in run.nodes if node.execution_id in known}
     return [
         {"node": nodes[execution], "output": a.key, "type": a.type, "id": a.id, "uri": a.uri, "state": a.state}
         for execution, written in (store.outputs_of(list(nodes)) if store else {}).items()

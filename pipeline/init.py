@@ -15,6 +15,7 @@ from components.errors import UsageError, close_matches
 from components.example_gen.config import DataConfig
 from components.example_gen.dialect import sniff
 from components.example_gen.profile import Profile, look
+from components.patterns import quote
 from components.shown import visible
 from components.tables.addresses import check_address
 from components.tables.bad_rows import check_allowed
@@ -155,7 +156,9 @@ def _relative(path: str, folder: Path) -> str:
     if path.startswith(PACKAGE_PREFIX) or is_remote(path):
         return path
     whole = Path(path).expanduser().absolute()
-    return str(whole.relative_to(folder.absolute())) if whole.is_relative_to(folder.absolute()) else str(whole)
+    if whole.is_relative_to(folder.absolute()):
+        return str(whole.relative_to(folder.absolute()))
+    return str(whole if whole == Path(path).expanduser() else Path(quote(Path.cwd())) / path)
 
 
 def _write(file: Path, text: str) -> None:

@@ -48,6 +48,11 @@ class Root:
     def reports(self) -> Path:
         return self.path / "reports"
 
+    @property
+    def temporary(self) -> Path:
+        """Temporary files of the run that works here now; see `pipeline.scratch`."""
+        return self.path / ".tmp"
+
     def run(self, run_id: str) -> Path:
         """The folder of one run: config.yaml, log.txt, progress.jsonl, summary.json."""
         return self.runs / run_id

@@ -72,7 +72,7 @@ class Recorder:
         )
 
     def node_failed(self, node: str, seconds: float, error: BaseException) -> None:
-        failed = isinstance(error, Exception)
+        failed = isinstance(error, Exception) and not self._interrupted()
         self._end(
             node,
             state="failed" if failed else "interrupted",
@@ -80,6 +80,14 @@ class Recorder:
             reason=paragraph(error) if failed else "",
             peak_memory_mb=self._memory.peak_mb(),
         )
+
+    def _interrupted(self) -> bool:
+        """Whether the run is to end, whatever a library made of that: Beam wraps it in a RuntimeError."""
+        try:
+            self._before_node()
+        except KeyboardInterrupt:
+            return True
+        return False
 
     # ---- how it ends ----
 

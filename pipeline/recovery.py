@@ -15,7 +15,7 @@ from typing import Literal
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from pipeline import integrity, store
+from pipeline import integrity, store, store_file
 from pipeline.layout import Root
 
 OPEN = (pb.Execution.NEW, pb.Execution.RUNNING)
@@ -61,8 +61,12 @@ def set_aside_damaged(root: Root) -> list[integrity.Damage]:
 
 
 def has_store(root: Root) -> bool:
-    """Whether anything was recorded."""
-    return store.written(root.metadata)
+    """Whether anything was recorded.
+
+    Raises:
+        StoreError: Something was, and is lost.
+    """
+    return store_file.present(root)
 
 
 def seal(root: Root, execution_id: int) -> None:
@@ -76,11 +80,11 @@ def writable(root: Root) -> metadata_store.MetadataStore:
     Raises:
         StoreError: `metadata.db` is missing, damaged or of another program.
     """
-    store.check_file(root.metadata)
+    store_file.check_file(root.metadata)
     config = pb.ConnectionConfig()
     config.sqlite.filename_uri = str(root.metadata)
     config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE
-    return metadata_store.MetadataStore(config)
+    return store.PlainStore(config, root.metadata)
 
 
 def _newest(mlmd: metadata_store.MetadataStore) -> list[pb.Execution]:

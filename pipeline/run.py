@@ -16,23 +16,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import filelock
 import psutil
 import yaml
+from rich.markup import escape
 
-from components import progress
+from components import patterns, progress
 from components.errors import TaxiwayError, UsageError
-from components.serving.directory import Version
-from components.tables.files import ROOT_MARK
+from components.serving.directory import ServingDirectory, Version
 from pipeline import config as configuration
-from pipeline import display, nodes, output, record, recovery, run_order, summary, uptodate
+from pipeline import display, nodes, output, pushes, record, recovery, run_order, scratch, summary, uptodate
 from pipeline.layout import DEFAULT_ROOT, Root
+from pipeline.lock import hold
 from pipeline.record import RunRecord
 from pipeline.recorder import Recorder, paragraph
-from pipeline.store import Store, check_file
+from pipeline.store import Store
+from pipeline.store_file import check_file, check_not_lost
 
 EXIT_LIVE, EXIT_FAILED, EXIT_BLOCKED, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 3, 130, 143
-LOCK_FILE = ROOT_MARK
 IMPORTING = "TFX"
 LITTLE_BYTES = 1 << 18
 """With less than this free, a failure to write comes from the disk."""
@@ -100,17 +100,25 @@ def execute(request: Request) -> int:
     nodes.check_part(request.from_node, request.to_node)
     config = configuration.load(request.config, request.overrides)
     root = prepare_root(Root.at(request.root))
+    if request.to_node in (None, pushes.PUSHER):
+        ServingDirectory(root.serving / config.name).check_writable()
     with _room(root, request), hold(root, request.wait), _signals() as stop:
         digest = uptodate.inputs_digest(config)
         if request.whole and not request.force and (same := uptodate.same_inputs(root, config, digest)):
             return _nothing_to_do(request, *same)
         died = recovery.end_open_executions(root, "FAILED")
+        recorded = pushes.record_missing(root)
         damaged = recovery.set_aside_damaged(root)
         run = begin(request, config, root, digest)
         folder = root.run(run.run_id)
-        with display.quiet(folder / record.LOG_FILE, stderr=request.json) as console:
+        with (
+            scratch.temporary_folder(root, run.run_id),
+            display.quiet(folder / record.LOG_FILE, stderr=request.json) as console,
+        ):
             if died:
                 console.print(f"[yellow]An earlier run died in {', '.join(died)}; what it had completed is reused.[/]")
+            for sentence in recorded:
+                console.print(f"[yellow]{escape(sentence)}[/]", soft_wrap=True)
             for damage in damaged:
                 console.print(
                     f"[yellow]{output.plain(damage.uri)} is {damage.what}; what wrote it runs again.[/]", soft_wrap=True
@@ -120,7 +128,7 @@ def execute(request: Request) -> int:
             console.print(summary.at_the_end(run))
         if request.json:
             output.print_json(run.model_dump(mode="json"))
-    _leave(run)
+        _leave(run)  # before the lock goes: what still runs may not write beside the next run
     return run.exit_code if run.exit_code is not None else EXIT_FAILED
 
 
@@ -156,7 +164,15 @@ def _run(
             discard(root, run)  # what was typed is wrong: no run has begun
             raise
         traceback.print_exc()  # into the log
-        recorder.failed(_of_a_full_disk(error, root, request) or error, request.resume())
+        if stop.error:  # a library has wrapped it in an error of its own, as Beam does
+            recorder.interrupted(stop.error.exit_code, request.resume())
+            return recorder.record
+        error = _of_a_full_disk(error, root, request) or error
+        error = pushes.explained(error, root, config.name, run.run_id)
+        try:
+            recorder.failed(error, request.resume())
+        except OSError:  # not even the summary can be written: the caller says it
+            raise error from None
     finally:
         shown.close()
         del os.environ[progress.ENVIRONMENT_VARIABLE]
@@ -216,9 +232,16 @@ def prepare_root(root: Root) -> Root:
     """Makes the root's folders.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: It cannot be written, or TensorFlow could not read a model back from there.
         StoreError: Its `metadata.db` is damaged or of another program.
     """
+    odd = [character for character in patterns.UNREADABLE if character in str(root.path)]
+    if odd:
+        raise UsageError(
+            f"The path of the root {root.path} holds {' and '.join(odd)}, which TensorFlow takes for a pattern: "
+            "neither it nor TensorFlow Serving could load a model from there.",
+            "Give another folder with --root.",
+        )
     try:
         for folder in (root.path, root.runs, root.artifacts):
             folder.mkdir(parents=True, exist_ok=True)
@@ -230,32 +253,10 @@ def prepare_root(root: Root) -> Root:
             f"The root {root.path} cannot be written: {error.strerror or error}.", "Give another folder with --root."
         ) from error
     if recovery.has_store(root):
-        check_file(root.metadata)
+        check_file(root.metadata, whole=True)
+    else:
+        check_not_lost(root)
     return root
-
-
-@contextlib.contextmanager
-def hold(root: Root, wait: bool) -> Iterator[None]:
-    """Holds the root's lock: one run at a time. The system lets go of it when the process dies.
-
-    Raises:
-        TaxiwayError: Another run holds it and `wait` is False.
-    """
-    lock = filelock.FileLock(root.path / LOCK_FILE)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        if not wait:
-            raise TaxiwayError(
-                f"Another run holds the root {root.path}.",
-                "Wait for its end, leave out --no-wait, or give another --root.",
-            ) from None
-        print(f"Another run holds the root {root.path}: waiting for its end.", file=sys.stderr, flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager
@@ -273,7 +274,7 @@ def _room(root: Root, request: Request) -> Iterator[None]:
 def _of_a_full_disk(error: Exception, root: Root, request: Request) -> TaxiwayError | None:
     """The error in its own words, where the disk under the root is full; None where it is not, or that was said."""
     free = shutil.disk_usage(root.path).free
-    if free >= LITTLE_BYTES or isinstance(error, FullDiskError):
+    if free >= LITTLE_BYTES or isinstance(error, (FullDiskError, pushes.NotRecordedError)):
         return None
     return FullDiskError(
         f"The disk that holds the root {root.path} is full ({free:,} bytes are free): {paragraph(error)}",
@@ -330,21 +331,22 @@ class _Stop:
     PATIENCE_SECONDS = 5.0
 
     def __init__(self) -> None:
-        self._error: Interrupted | None = None
+        self.error: Interrupted | None = None
+        """What was asked for; None while nothing was."""
         self._raised = 0.0
 
     def asked(self, number: int, _: object) -> None:
         """The signal handler."""
-        if self._error and time.monotonic() - self._raised < self.PATIENCE_SECONDS:
+        if self.error and time.monotonic() - self._raised < self.PATIENCE_SECONDS:
             return
-        self._error = self._error or Interrupted(number)
+        self.error = self.error or Interrupted(number)
         self._raised = time.monotonic()
-        raise self._error
+        raise self.error
 
     def check(self) -> None:
         """Raises again what a library has swallowed."""
-        if self._error:
-            raise self._error
+        if self.error:
+            raise self.error
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from tfx.orchestration.portable import (
 )
 from tfx.proto.orchestration import pipeline_pb2
 
+from components import patterns
 from components.errors import TaxiwayError, UsageError, close_matches
 from pipeline.store import Store
 
@@ -183,6 +184,7 @@ def run(ir: pipeline_pb2.Pipeline, hooks: Hooks, orchestrator: Literal["local", 
         Exception: What the failed node raised, unchanged. Ctrl-C passes through TFX and leaves the node's execution
             RUNNING in ML Metadata: `pipeline.recovery` ends it.
     """
+    patterns.read_names_first()
     RUNNERS[orchestrator](hooks).run_with_ir(ir)
 
 

@@ -1,21 +1,19 @@
 """Read-only questions to what a root knows of its runs: `metadata.db`, through ML Metadata alone, and the records of
 nodes that ran elsewhere. Neither TFX nor TensorFlow is imported.
 
-The file is looked at before ML Metadata opens it, because the library would make an empty store where there is none,
-and answers a foreign file with a protocol error.
+The file is looked at before ML Metadata opens it: see `pipeline.store_file`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format
+from google.protobuf import json_format, message
 from ml_metadata import errors as mlmd_errors
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
@@ -23,10 +21,12 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from components.errors import StoreError
 from pipeline import recorded
 from pipeline.layout import Root
+from pipeline.store_file import check_file, damaged, present
 
 RUN_CONTEXT = "pipeline_run"
+OTHER_VERSION = "MLMD database version"
+"""Begins what ML Metadata says of a store of a newer schema."""
 NODE_CONTEXT = "node"
-_SQLITE_MAGIC = b"SQLite format 3\x00"
 _INPUT_EVENTS = (pb.Event.INPUT, pb.Event.DECLARED_INPUT, pb.Event.INTERNAL_INPUT)
 _OUTPUT_EVENTS = (pb.Event.OUTPUT, pb.Event.DECLARED_OUTPUT, pb.Event.INTERNAL_OUTPUT)
 
@@ -182,8 +182,7 @@ def connect(path: Path) -> metadata_store.MetadataStore:
     config = pb.ConnectionConfig()
     config.sqlite.filename_uri = str(path)
     config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
-    with plain_errors(path):
-        return metadata_store.MetadataStore(config)
+    return PlainStore(config, path)
 
 
 def everything(root: Root) -> Any:
@@ -193,31 +192,49 @@ def everything(root: Root) -> Any:
         StoreError: There is neither, or one of them is damaged, or locked.
     """
     if not recorded.any_under(root.path):
+        present(root)  # one that is lost is not one that never was
         return connect(root.metadata)
     records = recorded.Recorded(root.path)
-    return recorded.Both(connect(root.metadata), records) if written(root.metadata) else records
+    return recorded.Both(connect(root.metadata), records) if present(root) else records
 
 
 def knows_runs(root: Root) -> bool:
-    """Whether a root holds `metadata.db` or records."""
-    return written(root.metadata) or recorded.any_under(root.path)
+    """Whether a root holds `metadata.db` or records.
+
+    Raises:
+        StoreError: `metadata.db` is lost, or cannot be looked at.
+    """
+    return present(root) or recorded.any_under(root.path)
 
 
-def written(path: Path) -> bool:
-    """Whether anything was written: a run that finds the disk full leaves an empty file, as good as none."""
-    return path.exists() and path.stat().st_size > 0
+class PlainStore(metadata_store.MetadataStore):
+    """ML Metadata's store, whose every answer is an answer or a `StoreError` that names the file."""
+
+    def __init__(self, config: pb.ConnectionConfig, path: Path) -> None:
+        self._path = path
+        with plain_errors(path):
+            super().__init__(config)
+
+    def _call(self, *arguments: Any, **options: Any) -> Any:
+        with plain_errors(self._path):
+            return super()._call(*arguments, **options)
 
 
 @contextlib.contextmanager
 def plain_errors(path: Path) -> Iterator[None]:
-    """ML Metadata's errors as sentences about its file."""
+    """ML Metadata's errors as sentences about its file; what is only not found passes."""
     try:
         yield
+    except (mlmd_errors.NotFoundError, mlmd_errors.AlreadyExistsError, mlmd_errors.InvalidArgumentError):
+        raise
     except (mlmd_errors.AbortedError, mlmd_errors.UnavailableError) as error:
         raise StoreError(f"{path} is locked by another process.", "Try again in a moment.") from error
-    except mlmd_errors.StatusError as error:
+    except (mlmd_errors.StatusError, RuntimeError, UnicodeDecodeError, message.DecodeError) as error:
+        if not isinstance(error, mlmd_errors.FailedPreconditionError) and OTHER_VERSION not in str(error):
+            raise damaged(path, f"is damaged: {error}") from error
         raise StoreError(
-            f"{path} cannot be read: {error.message}", "Restore it from a copy, or give another --root."
+            f"{path} is of another version of ML Metadata than this one reads: {error}",
+            "Use the Taxiway that wrote it, or give another --root.",
         ) from error
 
 
@@ -239,37 +256,6 @@ def properties(record: pb.Artifact | pb.Execution) -> dict[str, Any]:
     return {
         name: _value(value) for group in (record.properties, record.custom_properties) for name, value in group.items()
     }
-
-
-def check_file(path: Path) -> None:
-    """Refuses what is no metadata store, without changing it.
-
-    Raises:
-        StoreError: There is no such file, it is damaged, of another program, or locked.
-    """
-    try:
-        with open(path, "rb") as file:
-            magic = file.read(len(_SQLITE_MAGIC))
-    except FileNotFoundError as error:
-        raise StoreError(
-            f"There is no metadata store {path}.", "Name the --root of a run, or run: taxiway run"
-        ) from error
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}.", "Give this user the right to read it.") from error
-    if magic != _SQLITE_MAGIC:
-        raise StoreError(f"{path} is no sqlite database.", "Restore it from a copy, or give another --root.")
-    if "MLMDEnv" not in _tables(path):
-        raise StoreError(f"{path} is a sqlite database of another program, not ML Metadata's.", "Give another --root.")
-
-
-def _tables(path: Path) -> set[str]:
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
-            return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.OperationalError as error:
-        raise StoreError(f"{path} is locked by another process ({error}).", "Try again in a moment.") from error
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path} is damaged: {error}.", "Restore it from a copy, or give another --root.") from error
 
 
 def _began(execution: ExecutionRecord) -> tuple[float, bool, int]:

@@ -20,6 +20,7 @@ from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import EXAMPLES_KEY
 
 from components import errors
+from components.artifacts import ROWS_PREFIX
 from components.example_gen.config import DataConfig, LabelConfig
 from components.example_gen.ingest import Ingested, Job, Stage, ingest
 from components.example_gen.split import SPLITS
@@ -72,7 +73,7 @@ def _describe(artifact: types.Artifact, done: Ingested, properties: dict[str, An
     notes = json.dumps([asdict(note) for note in done.notes], ensure_ascii=False)
     artifact.set_string_custom_property(NOTES_PROPERTY, notes)
     for key, count in done.rows.items():
-        artifact.set_int_custom_property(f"rows_{key}", count)
+        artifact.set_int_custom_property(f"{ROWS_PREFIX}{key}", count)
 
 
 def on_beam(

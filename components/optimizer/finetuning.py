@@ -15,6 +15,7 @@ import tensorflow as tf
 from components import progress
 from components.contract import score_output, training_dir
 from components.optimizer.variants.base import Piece, Workshop
+from components.patterns import quote
 from components.training import Call, Trained, TrainingJob, export, finetune, load_trained
 from components.training.config import ScheduleConfig
 from components.training.input import open_source
@@ -37,7 +38,7 @@ def refusal(piece: Piece) -> str:
 
 def load(workshop: Workshop, piece: Piece) -> Trained:
     """The Keras model of a piece with its weights; its job reads this run's training split, and nothing else."""
-    train_files = (str(Path(workshop.transformed_examples, TRAIN_SPLIT, "*")),)
+    train_files = (f"{quote(Path(workshop.transformed_examples, TRAIN_SPLIT))}/*",)
     return load_trained(piece.uri, transform_graph=workshop.transform_graph, train_files=train_files, eval_files=())
 
 

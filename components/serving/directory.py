@@ -31,7 +31,7 @@ import filelock
 from components import servables
 from components.errors import ServingError
 from components.serving import files, manifest
-from components.serving.staging import confirm, plain_errors, stage, verify
+from components.serving.staging import check_room, confirm, plain_errors, stage, verify
 from components.serving.state import State, read_state, write_state
 from components.serving.versions import Version, check_intact, describe, digest_of, is_damaged
 
@@ -148,6 +148,24 @@ class ServingDirectory:
     def state(self) -> State:
         """Labels and quarantine."""
         return read_state(self._state_file)
+
+    def check_writable(self) -> None:
+        """Finds out now what a push would find out after all the work. Nothing is left behind.
+
+        Raises:
+            ServingError: The directory, or the one in which it would be made, cannot be written.
+        """
+        places = (self._own, self.base, *self.base.parents)
+        place = next(path for path in places if path.exists() or path.is_symlink())
+        probe = place / f".writable-{uuid.uuid4().hex}"
+        try:
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ServingError(
+                f"The serving directory {self.base} cannot be written: {place}: {error.strerror or error}.",
+                "Give this user the right to write there, or choose another --root. Nothing was begun.",
+            ) from error
 
     # ---- changing ----
 
@@ -333,6 +351,7 @@ class ServingDirectory:
         staged = self._staging / uuid.uuid4().hex
         try:
             files.make_folder(staged)
+            check_room(staged, (source, *map(Path, extra_files.values())))
             written = stage(source, staged, record, extra_files)
             verify(staged, written, digest)
             target = self.base / str(number)

@@ -16,7 +16,7 @@ from tfx.utils import proto_utils
 from components import progress
 from components.contract import LINEAGE_VARIABLE, READING_RULES_FILE, serving_model_dir
 from components.errors import ConfigError
-from components.serving import provenance, push, validation
+from components.serving import provenance, push, staging, validation
 from components.serving.config import ServingConfig
 from components.serving.directory import PushResult
 from components.serving.verdict import REPORT_FILE
@@ -94,6 +94,7 @@ class PusherExecutor(tfx_pusher.Executor):
         pushed = artifact_utils.get_single_instance(output_dict[standard_component_specs.PUSHED_MODEL_KEY])
         Path(pushed.uri).mkdir(parents=True, exist_ok=True)
         base = _base_directory(exec_properties[standard_component_specs.PUSH_DESTINATION_KEY])
+        staging.check_room(Path(pushed.uri), ())  # what records the push may lie on another disk than the version
         if self.CheckBlessing(input_dict):
             result = self._push(base, input_dict, exec_properties)
         else:

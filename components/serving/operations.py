@@ -52,7 +52,7 @@ def _record(
     directory: ServingDirectory, model: str, metadata: Path | None, result: PushResult
 ) -> tuple[int | None, str]:
     """The execution's id, and why there is none."""
-    if metadata is None or not metadata.exists():
+    if metadata is None or not metadata.exists() or not metadata.stat().st_size:  # ML Metadata would begin a new one
         return None, "there is no metadata store"
     try:
         return record.rollback(metadata, model, directory.base, result), ""

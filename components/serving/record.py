@@ -51,6 +51,23 @@ def rollback(metadata: Path, model: str, base: Path, result: PushResult) -> int:
         ) from error
 
 
+def push(store: Any, model: str, number: int, path: Path, digest: str, reason: str, execution: Any) -> None:
+    """Gives an execution the `PushedModel` that it did push: the process died before TFX could write it down.
+
+    Args:
+        store: An `ml_metadata.MetadataStore`, opened for writing.
+        model: Its name.
+        number, path, digest: Of the version.
+        reason: For the artifact.
+        execution: ML Metadata's, with its new state.
+    """
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    result = PushResult(True, number, path, digest, reason)
+    event = _event(pb, pb.Event.OUTPUT, "pushed_model")
+    store.put_execution(execution, [(_pushed(store, pb, model, result), event)], [])
+
+
 def _execution(store: Any, pb: Any, model: str, result: PushResult) -> Any:
     kind = store.put_execution_type(pb.ExecutionType(name=EXECUTION_TYPE))
     execution = pb.Execution(type_id=kind, last_known_state=pb.Execution.COMPLETE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from components.serving.manifest import EXTRA, MANIFEST_FILE, PROVENANCE_FILE, M
 
 SIGNS_OF_A_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SIGNS_OF_NO_ACCESS = (errno.EROFS, errno.EACCES, errno.EPERM)
+RECORDS_BYTES, BLOCK_BYTES = 1 << 20, 1 << 12
+"""Kept free for what is written after the rename (ML Metadata, the run's summary), and a file's overhead."""
 _OURS = (MANIFEST_FILE, PROVENANCE_FILE)
 
 
@@ -36,6 +39,28 @@ def stage(source: Path, staged: Path, record: Mapping[str, Any], extra_files: Ma
     for folder, _, _ in os.walk(staged, topdown=False):
         files.sync_folder(Path(folder))
     return written
+
+
+def check_room(folder: Path, sources: Iterable[Path], free_bytes: int | None = None) -> None:
+    """Before anything is written: is there room for a copy, and for the records of what was done?
+
+    Args:
+        folder: On the disk that is to hold them.
+        sources: Files and folders to be copied there.
+        free_bytes: None: what the system says.
+
+    Raises:
+        ServingError: There is not.
+    """
+    below = [file for path in sources for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
+    needed = sum(file.stat().st_size + BLOCK_BYTES for file in below) + RECORDS_BYTES
+    free = shutil.disk_usage(folder).free if free_bytes is None else free_bytes
+    if free < needed:
+        raise ServingError(
+            f"The disk that holds {folder} has {free:,} bytes free; the version and the records of its push take "
+            f"{needed:,}: nothing was pushed, the live version is as it was.",
+            "Free some space (taxiway gc), then run again: what is done is reused.",
+        )
 
 
 def verify(staged: Path, written: Manifest, digest: str) -> None:
@@ -67,18 +92,18 @@ def confirm(target: Path, written: Manifest) -> None:
 
 @contextlib.contextmanager
 def plain_errors(base: Path) -> Iterator[None]:
-    """Turns what the file system refuses into a sentence. The live version is untouched by any of it."""
+    """Turns what the file system refuses into a sentence, true before the rename and after it."""
     try:
         yield
     except OSError as error:
         if error.errno in SIGNS_OF_A_FULL_DISK:
             raise ServingError(
-                f"The disk under {base} is full: nothing was pushed, the live version is as it was.",
+                f"The disk under {base} is full. No version is there half.",
                 "Free some space (taxiway gc), then push again.",
             ) from error
         if error.errno in SIGNS_OF_NO_ACCESS:
             raise ServingError(
-                f"{error.filename or base} cannot be written ({error.strerror}): the live version is as it was.",
+                f"{error.filename or base} cannot be written ({error.strerror}). No version is there half.",
                 "Give this user the right to write there, or choose another serving directory.",
             ) from error
         raise

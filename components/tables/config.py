@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 from typing_extensions import Self
 
+from components import patterns
 from components.addresses import holds_password
 from components.configuration import Section
 from components.tables.number_format import parse_format
@@ -20,7 +21,7 @@ TIME_UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 CalendarPart = Literal["month", "day", "weekday", "hour", "minute"]
 
-SPAN_PLACEHOLDER = "{SPAN}"
+SPAN_PLACEHOLDER = patterns.SPAN_PLACEHOLDER
 PACKAGE_PREFIX = "package://"
 PASSWORD_REMEDY = (
     "Give the address without it; credentials belong into the environment, such as GOOGLE_APPLICATION_CREDENTIALS "
@@ -132,10 +133,13 @@ class TableConfig(Section):
         return text
 
     def located(self, folder: str | Path) -> Self:
-        """The same with a relative `path` taken from `folder`, usually that of the configuration file."""
-        if self.path.startswith(PACKAGE_PREFIX) or Path(self.path).is_absolute():
+        """The same with a relative `path` taken from `folder`, usually that of the configuration file.
+
+        The folder is a name, whatever characters it holds; only `path` may hold wildcards and `{SPAN}`.
+        """
+        if "://" in self.path or self.path.startswith("~") or Path(self.path).is_absolute():
             return self
-        return self.model_copy(update={"path": str(Path(folder) / self.path)})
+        return self.model_copy(update={"path": str(Path(patterns.quote(folder)) / self.path)})
 
 
 def _is_format(kind: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import glob
 import gzip
 import hashlib
 import importlib.util
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote
 
+from components import patterns
 from components.errors import DataError, close_matches
 from components.plain_files import check_is_file
 from components.tables import content
@@ -144,6 +144,7 @@ def list_files(data: TableConfig) -> list[SourceFile]:
     """
     check_address(data.path)
     pattern = locate(data.path)
+    pattern = pattern if is_remote(pattern) else _name_first(pattern)
     spans = _by_span(pattern)
     chosen = _choose_spans(spans, data.spans, data.path) if SPAN_PLACEHOLDER in pattern else sorted(spans)
     paths = [path for span in chosen for path in spans[span]]
@@ -172,9 +173,9 @@ def _name_tells(path: str) -> bool:
 
 
 def locate(path: str) -> str:
-    """The path on this machine: `package://` names are looked up without importing the package."""
+    """The pattern on this machine: `package://` names are looked up without importing the package."""
     if not path.startswith(PACKAGE_PREFIX):
-        return path if is_remote(path) else str(Path(path).expanduser())
+        return path if is_remote(path) or not path.startswith("~") else _at_home(path)
     package, _, inner = path.removeprefix(PACKAGE_PREFIX).partition("/")
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
@@ -182,7 +183,20 @@ def locate(path: str) -> str:
             f"data.path {path!r}: there is no installed package {package!r}.",
             f"Install it (pip install {package}), or give the path of a file, a folder or a glob.",
         )
-    return str(Path(next(iter(spec.submodule_search_locations))) / inner)
+    return f"{patterns.quote(next(iter(spec.submodule_search_locations)))}/{inner}"
+
+
+def _at_home(path: str) -> str:
+    home, separator, rest = path.partition("/")
+    return f"{patterns.quote(Path(home).expanduser())}{separator}{rest}"
+
+
+def _name_first(pattern: str) -> str:
+    """A name that holds `[`, `*` or `{SPAN}` is a name first, where there is such a file or folder."""
+    for name in (pattern, patterns.unquote(pattern)):
+        if Path(name).exists():
+            return patterns.quote(name)
+    return pattern
 
 
 ROOT_MARK = ".run.lock"
@@ -205,24 +219,17 @@ def _by_span(pattern: str) -> dict[int, list[str]]:
 
 def _span_matcher(pattern: str) -> re.Pattern[str]:
     """A pattern whose group `span` is the number; a second `{SPAN}` must be the same text."""
-    first, *rest = (_translate(part) for part in pattern.rstrip("/").split(SPAN_PLACEHOLDER))
+    first, *rest = (patterns.regex(part) for part in pattern.rstrip("/").split(SPAN_PLACEHOLDER))
     if not rest:
         return re.compile(first)
     return re.compile(first + r"(?P<span>\d+)" + r"(?P=span)".join(rest) + r"\Z")
 
 
-def _translate(part: str) -> str:
-    return "".join({"*": "[^/]*", "?": "[^/]"}.get(c, re.escape(c)) for c in part)
-
-
 def _expand(pattern: str) -> list[str]:
     if is_remote(pattern):
         return expand_remote(pattern)
-    if Path(pattern).exists():  # a name that holds [ or * is a name first
-        return [pattern]
-    found = glob.glob(pattern, recursive=True)  # noqa: PTH207  (Path.glob refuses absolute patterns)
     # A glob means rows: `_SUCCESS` is none, unless the pattern asks for such names.
-    return sorted(p for p in found if Path(p).name[0] not in "._" or Path(pattern).name[:1] in "._")
+    return [p for p in patterns.find(pattern) if Path(p).name[0] not in "._" or Path(pattern).name[:1] in "._"]
 
 
 def _inside(path: str) -> list[str]:
@@ -262,12 +269,12 @@ def _choose_spans(spans: dict[int, list[str]], wanted: str, path: str) -> list[i
 
 
 def _nothing_there(path: str, pattern: str) -> DataError:
-    where = "" if pattern == path else f" (that is {pattern})"
-    folder = Path(pattern.split("*")[0].split("{")[0]).parent
+    where = "" if pattern == path else f" (that is {patterns.unquote(pattern)})"
+    folder = Path(patterns.unquote(pattern).split("*")[0].split("{")[0]).parent
     siblings = [p.name for p in folder.iterdir()] if not is_remote(pattern) and folder.is_dir() else []
     offer = close_matches(Path(pattern).name, siblings) if siblings else ""
     return DataError(
-        f"data.path {path!r}{where}: no such file, or a folder or glob without files.",
+        f"data.path {patterns.unquote(path)!r}{where}: no such file, or a folder or glob without files.",
         f"Give a file, a folder, a glob, or package://PACKAGE/FILE. {offer}".rstrip(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from tfx.components.trainer import executor as tfx_executor
 from tfx.types import Artifact, artifact_utils, standard_component_specs
 
-from components import progress
+from components import artifacts, progress
 from components.trainer.run_fn import RESULT_FILE
 from components.training import TrainingResult
 
@@ -27,10 +28,17 @@ class Executor(tfx_executor.GenericExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        super().Do(without_naive_model(input_dict), output_dict, exec_properties)
+        super().Do(without_naive_model(input_dict), output_dict, with_rows(input_dict, exec_properties))
         run_dir = artifact_utils.get_single_uri(output_dict[standard_component_specs.MODEL_RUN_KEY])
         result = TrainingResult.model_validate_json(Path(run_dir, RESULT_FILE).read_text())
         describe(artifact_utils.get_single_instance(output_dict[standard_component_specs.MODEL_KEY]), result)
+
+
+def with_rows(input_dict: dict[str, list[Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
+    """The properties, with the rows of each split in `custom_config`, as ExampleGen counted and Transform passed on."""
+    custom = json.loads(exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY) or "{}") or {}
+    custom["rows"] = artifacts.counted_rows(input_dict[standard_component_specs.EXAMPLES_KEY])
+    return {**exec_properties, standard_component_specs.CUSTOM_CONFIG_KEY: json.dumps(custom)}
 
 
 def without_naive_model(input_dict: dict[str, list[Artifact]]) -> dict[str, list[Artifact]]:

@@ -14,7 +14,7 @@ from components.training.job import resolve_files
 
 PLACES = frozenset({"export_dir", "training_dir", "checkpoint_dir", "log_dir", "fingerprint"})
 """Fields of a job that say where its outputs go, not what is trained."""
-DATA = frozenset({"transform_graph", "train_files", "eval_files", "raw_schema", "warm_start_from"})
+DATA = frozenset({"transform_graph", "train_files", "eval_files", "rows", "raw_schema", "warm_start_from"})
 """Fields that count by what the files hold, not by their names."""
 
 

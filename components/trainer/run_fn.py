@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components import schemas
+from components import patterns, schemas
 from components.contract import training_dir
 from components.trainer.fingerprint import fingerprint
 from components.training import ModelConfig, TrainingConfig, TrainingJob, train
@@ -46,8 +46,9 @@ def job_from(fn_args: Any) -> TrainingJob:
     training = TrainingConfig.model_validate(custom["training"])
     return TrainingJob(
         transform_graph=fn_args.transform_graph_path,
-        train_files=tuple(fn_args.train_files),
-        eval_files=tuple(fn_args.eval_files),
+        train_files=_below(fn_args.train_files),
+        eval_files=_below(fn_args.eval_files),
+        rows=custom.get("rows", {}),
         label=custom["label"],
         task=custom["task"],
         class_labels=_class_labels(custom, fn_args.schema_path),
@@ -60,6 +61,11 @@ def job_from(fn_args: Any) -> TrainingJob:
         log_dir=str(Path(fn_args.model_run_dir, "tensorboard")) if training.tensorboard else "",
         warm_start_from=training.warm_start_from or (fn_args.base_model or ""),
     )
+
+
+def _below(files: Sequence[str]) -> tuple[str, ...]:
+    """TFX's patterns `<folder>/*`, the folder quoted: it is a name, whatever characters it holds."""
+    return tuple("/".join([patterns.quote(folder), last]) for folder, _, last in (f.rpartition("/") for f in files))
 
 
 def with_checkpoints(job: TrainingJob, root: str) -> TrainingJob:

@@ -22,7 +22,7 @@ from typing import Any
 
 from components import errors
 from components.errors import TrainingError
-from components.subprocesses import CHILD_ENVIRONMENT
+from components.subprocesses import CHILD_ENVIRONMENT, kept_open
 from components.training.config import ClusterConfig
 from components.training.job import TrainingJob
 
@@ -198,7 +198,12 @@ class Cluster:
         with open(task.log, "ab") as log:
             command = [sys.executable, "-m", self.module, str(job_file), str(task.result_file)]
             task.process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                pass_fds=kept_open(),
             )
         (self.folder / f"{task.kind}-{task.index}.pid").write_text(str(task.process.pid))
 

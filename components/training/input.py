@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import psutil
 import tensorflow as tf
 
+from components import memory
 from components.errors import ConfigError, DataError, close_matches
 from components.training import records, schema
 from components.training.config import InputConfig
@@ -20,6 +21,8 @@ from components.training.stream import StreamSource
 LOG = logging.getLogger(__name__)
 
 SYNTHETIC_ROWS = 1 << 16
+_FEATURE_BYTES = 16
+"""Around the name and the values of a feature in a `tf.Example`."""
 
 
 def open_source(job: TrainingJob, split: str, worker: int = 0, workers: int = 1) -> Source:
@@ -41,11 +44,15 @@ def open_source(job: TrainingJob, split: str, worker: int = 0, workers: int = 1)
     recipe = Recipe(tuple(files), spec, job.label, job.training.sample_weight)
     if config.mode == "synthetic" and split == "train":
         return _synthetic(job)
-    memory = config.mode in ("memory", "cached") or (config.mode != "stream" and fits_in_memory(files, config))
-    by_file = split == "train" and workers > 1 and _by_file(config, memory, files, workers)
-    if memory and not by_file:
+    in_memory = config.mode in ("memory", "cached")
+    if config.mode == "auto":
+        in_memory = fits_in_memory(
+            bytes_in_memory(spec, job.rows.get(split, 0)) or 2 * records.estimated_bytes(files), config
+        )
+    by_file = split == "train" and workers > 1 and _by_file(config, in_memory, files, workers)
+    if in_memory and not by_file:
         return _in_memory(job, recipe, split)
-    return _by_parts(job, recipe, split, (worker, workers) if by_file else (0, 1), memory)
+    return _by_parts(job, recipe, split, (worker, workers) if by_file else (0, 1), in_memory)
 
 
 def _in_memory(job: TrainingJob, recipe: Recipe, split: str) -> MemorySource:
@@ -55,9 +62,9 @@ def _in_memory(job: TrainingJob, recipe: Recipe, split: str) -> MemorySource:
     return MemorySource(columns, job.label, weights, recipe, repeat_one=repeat)
 
 
-def _by_parts(job: TrainingJob, recipe: Recipe, split: str, place: tuple[int, int], memory: bool) -> Source:
+def _by_parts(job: TrainingJob, recipe: Recipe, split: str, place: tuple[int, int], in_memory: bool) -> Source:
     """A stream, or a worker's own files: all labels are looked at first, for facts that every worker must share."""
-    if job.training.strategy == "parameter_server" and not memory and split == "train":
+    if job.training.strategy == "parameter_server" and not in_memory and split == "train":
         raise ConfigError(
             "training.strategy 'parameter_server' keeps the rows in each worker's memory, and the input is a stream.",
             "Set training.input.mode: memory, or choose multi_worker_mirrored.",
@@ -68,19 +75,19 @@ def _by_parts(job: TrainingJob, recipe: Recipe, split: str, place: tuple[int, in
     shard = Shard(worker, tuple(sum(len(x) for x in labels[i::workers]) for i in range(workers)))
     own = Recipe(recipe.files[worker::workers], recipe.spec, recipe.label, recipe.sample_weight)
     LOG.info("%s: %d rows, %d of them in this worker's %d files", split, len(every), shard.rows[worker], len(own.files))
-    if memory:
+    if in_memory:
         columns, weights = _load(job, own)
         return MemorySource(columns, job.label, weights, own, shard, every)
     return StreamSource(every, own, shard if workers > 1 else None, job.training.input)
 
 
-def _by_file(config: InputConfig, memory: bool, files: Sequence[str], workers: int) -> bool:
+def _by_file(config: InputConfig, in_memory: bool, files: Sequence[str], workers: int) -> bool:
     if config.sharding == "file" and len(files) < workers:
         raise ConfigError(
             f"training.input.sharding is 'file', and {workers} workers cannot share {len(files)} files.",
             "Set it to auto or element, or write more files (data.shards).",
         )
-    return config.sharding == "file" or (config.sharding == "auto" and not memory and len(files) >= workers)
+    return config.sharding == "file" or (config.sharding == "auto" and not in_memory and len(files) >= workers)
 
 
 def _load(job: TrainingJob, recipe: Recipe) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
@@ -132,6 +139,24 @@ def row_weights(columns: dict[str, np.ndarray], job: TrainingJob) -> np.ndarray 
     return weights
 
 
-def fits_in_memory(files: Sequence[str], config: InputConfig) -> bool:
-    """Whether `auto` keeps the files' rows in memory. A parsed row is about as large as its record."""
-    return records.uncompressed_bytes(files) * 2 < psutil.virtual_memory().available * config.memory_fraction
+def fits_in_memory(needed_bytes: int, config: InputConfig) -> bool:
+    """Whether `auto` keeps rows in memory, and says so with the numbers."""
+    available = memory.available_bytes()
+    fits = needed_bytes < available * config.memory_fraction
+    LOG.info(
+        "training.input.mode auto: %s; reading takes about %d MB, and %g of %d MB that are free may be used",
+        "memory" if fits else "stream", needed_bytes // 10**6, config.memory_fraction, available // 10**6,
+    )  # fmt: skip
+    return fits
+
+
+def bytes_in_memory(spec: dict[str, Any], rows: int) -> int:
+    """What reading so many rows takes: each as its `tf.Example` (names, and up to 10 bytes a whole number) and parsed.
+
+    Args:
+        spec: Of fixed-length features, as `parse_spec` makes them.
+        rows: As ExampleGen counted them; 0: nobody knows, and nor does this.
+    """
+    features = [(len(name), math.prod(f.shape), tf.as_dtype(f.dtype)) for name, f in spec.items()]
+    written = sum(name + _FEATURE_BYTES + values * (10 if kind.is_integer else 4) for name, values, kind in features)
+    return rows * (written + sum(values * kind.size for _, values, kind in features))

@@ -32,6 +32,8 @@ class TrainingJob(Section):
     train_files: tuple[str, ...]
     """Files or glob patterns of transformed examples: TFRecord, gzip where they end in `.gz`."""
     eval_files: tuple[str, ...]
+    rows: dict[str, int] = Field({})
+    """Rows by split, as ExampleGen counted them; a split that is not there was not counted."""
     label: str
     task: Task
     class_labels: tuple[str, ...] = ()

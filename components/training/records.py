@@ -6,6 +6,7 @@ one go and its records are cut out by their lengths.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import struct
 import zlib
@@ -21,6 +22,7 @@ from components.errors import DataError
 
 _LENGTH = struct.Struct("<Q")
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
+SAMPLE_BYTES, WRAP_BYTES = 1 << 20, 1 << 32
 PARSE_ROWS = 8192
 """Rows parsed by one call: enough to fill the threads, little enough to stay in the cache."""
 
@@ -61,18 +63,26 @@ def scan(files: Sequence[str], name: str, feature: Any, readers: int = 4) -> lis
     return [np.concatenate(part) if part else np.zeros(0, np.int64) for part in parts]
 
 
-def uncompressed_bytes(files: Sequence[str]) -> int:
-    """What the files hold, from gzip's own trailers (modulo 4 GiB a file; the compressed size is the lower bound)."""
-    return sum(_uncompressed(Path(f)) for f in files)
+def estimated_bytes(files: Sequence[str]) -> int:
+    """What the files hold, decompressed. gzip's own trailer says it modulo 4 GiB; how well the file's beginning is
+    compressed says how often that wrapped around."""
+    return sum(_estimated(Path(f)) for f in files)
 
 
-def _uncompressed(file: Path) -> int:
+def _estimated(file: Path) -> int:
     size = file.stat().st_size
     with open(file, "rb") as content:
         if content.read(2) != b"\x1f\x8b":
             return size
+        content.seek(0)
+        sample = content.read(SAMPLE_BYTES)
         content.seek(-4, 2)
-        return max(size, struct.unpack("<I", content.read(4))[0])
+        trailer = struct.unpack("<I", content.read(4))[0]
+    decompressor = zlib.decompressobj(wbits=31)
+    with contextlib.suppress(zlib.error):  # whoever reads the file says that it is damaged
+        guess = len(decompressor.decompress(sample)) * size // max(len(sample), 1)
+        return max(size, trailer + WRAP_BYTES * max(round((guess - trailer) / WRAP_BYTES), 0))
+    return max(size, trailer)
 
 
 def load(files: Sequence[str], spec: Mapping[str, Any], readers: int = 4) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
@@ -164,6 +165,7 @@ class _Run:
 
     def _resume(self) -> None:
         meta, refused = self.checkpoints.restore_newest()
+        self._check_agreement(int(meta["step"]) if meta else 0)
         if meta is not None:
             self.history.restore(meta["history"])
             self.loop.resume(meta["seconds"], meta["sums"])
@@ -174,6 +176,24 @@ class _Run:
             self._warm_start(self.job.warm_start_from or self.job.training.warm_start_from)
         for sentence in refused:
             self.history.event("checkpoint_refused", reason=sentence)
+
+    def _check_agreement(self, step: int) -> None:
+        """Before the first step: every worker begins with the same weights, or none begins.
+
+        Raises:
+            TrainingError: they do not, in every worker alike, so that none waits for another.
+        """
+        digest = int(hashlib.sha256(self.job.fingerprint.encode()).hexdigest()[:10], 16)
+        starts = (("checkpoint of step", step), ("job (data, configuration, code)", digest), ("last step", self.total))
+        for what, own in starts:
+            values = [round(value) for value in self.stepper.replicas.gather(own)]
+            if len(set(values)) > 1:
+                told = ", ".join(f"worker {worker}: {value}" for worker, value in enumerate(values))
+                raise TrainingError(
+                    f"The workers do not begin with the same {what} ({told}); together they would train a wrong model.",
+                    f"Give every worker the same files and code, and checkpoints on one disk that all of them see "
+                    f"({self.folder} is this worker's); or remove that folder on every host, to begin anew.",
+                )
 
     def _warm_start(self, source: str) -> None:
         if self.stepper.replicas.coordinator is not None:

@@ -58,6 +58,13 @@ class Replicas:
             return list(values)
         return [float(v) for v in self._mean(tf.constant(values, tf.float64)).numpy()]
 
+    def gather(self, value: float) -> list[float]:
+        """`value` of every process, in the order of their numbers; up to 2^48 a whole number stays itself."""
+        processes = self.count // self.local
+        own = [0.0] * processes
+        own[self.first // self.local] = value
+        return [mean * processes for mean in self.agree(own)]
+
     @functools.cached_property
     def _mean(self) -> Any:
         def mean(values: tf.Tensor) -> tf.Tensor:

@@ -11,6 +11,7 @@ from tfx.components.transform import executor as tfx_executor
 from tfx.types import Artifact, artifact_utils, standard_component_specs
 from tfx.utils import io_utils
 
+from components.artifacts import ROWS_PREFIX, counted_rows
 from components.transform import preprocessing
 from components.transform.columns import COLUMNS_FILE
 
@@ -32,6 +33,9 @@ class Executor(tfx_executor.Executor):
             standard_component_specs.CUSTOM_CONFIG_KEY: json.dumps(custom_config, sort_keys=True),
         }
         super().Do(input_dict, output_dict, exec_properties)
+        for transformed in output_dict.get(standard_component_specs.TRANSFORMED_EXAMPLES_KEY, ()):
+            for split, rows in counted_rows(input_dict[standard_component_specs.EXAMPLES_KEY]).items():
+                transformed.set_int_custom_property(f"{ROWS_PREFIX}{split}", rows)
         if custom_config["built_in"]:
             graph = artifact_utils.get_single_uri(output_dict[standard_component_specs.TRANSFORM_GRAPH_KEY])
             _write_columns(graph, custom_config)

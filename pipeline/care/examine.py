@@ -13,7 +13,7 @@ from rich.table import Table
 
 from components.configuration import Section
 from components.serving.directory import ServingDirectory
-from pipeline import integrity, output, recovery, run
+from pipeline import integrity, lock, output, recovery, scratch, store, store_file
 from pipeline.care import gc
 from pipeline.layout import Root
 from pipeline.lineage.reader import Reader
@@ -41,10 +41,12 @@ def examine(root: Root) -> list[Trouble]:
     """Looks at everything under a root without changing it. While a run works, its own open nodes are reported too.
 
     Raises:
-        StoreError: `metadata.db` is missing, damaged, locked or of another program.
+        StoreError: `metadata.db` is lost, damaged, locked or of another program.
     """
-    reader = Reader.of(root)
-    return [*_artifacts(reader), *_executions(reader), *_left_overs(root), *_versions(root)]
+    _check_store(root)
+    readers = [Reader.of(root)] if store.knows_runs(root) else []
+    told = [trouble for reader in readers for trouble in (*_artifacts(reader), *_executions(reader))]
+    return [*told, *_left_overs(root), *_versions(root)]
 
 
 def fix(root: Root) -> list[Trouble]:
@@ -57,17 +59,31 @@ def fix(root: Root) -> list[Trouble]:
         TaxiwayError: A run holds the root.
         StoreError: See `examine`.
     """
-    with run.hold(root, wait=False):
-        if root.metadata.exists():
-            _mend_store(root)
+    with lock.hold(root, wait=False):
+        _mend_store(root)
         for folder in _serving(root):
             ServingDirectory(folder).write_server_files({})  # whoever takes the lock tidies the staging folder
         shutil.rmtree(root.path / gc.TRASH, ignore_errors=True)
+        scratch.sweep(root)
     return examine(root)
 
 
+def _check_store(root: Root) -> None:
+    if store_file.present(root):
+        store_file.check_file(root.metadata, whole=True)
+    else:
+        store_file.check_not_lost(root)
+
+
 def _mend_store(root: Root) -> None:
-    recovery.end_open_executions(root, "FAILED")
+    try:
+        _check_store(root)
+        if not recovery.has_store(root):
+            return
+        recovery.end_open_executions(root, "FAILED")
+    except store_file.DamagedStoreError:
+        store_file.put_aside(root)
+        return
     mlmd = recovery.writable(root)
     integrity.set_aside_damaged(mlmd)
     gone = [artifact for artifact in mlmd.get_artifacts() if _damage(artifact) == "gone"]
@@ -110,7 +126,7 @@ def _executions(reader: Reader) -> Iterator[Trouble]:
 
 def _left_overs(root: Root) -> Iterator[Trouble]:
     staged = [path for folder in _serving(root) for path in (folder / STAGING).glob("*")]
-    for path in [*staged, *_trash(root)]:
+    for path in [*staged, *_trash(root), *scratch.left_over(root)]:
         yield Trouble(kind="left-over", what=f"{path} is left of something that was killed", mends="removed")
 
 

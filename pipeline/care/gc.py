@@ -22,7 +22,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from components.errors import UsageError
-from pipeline import output, recovery, run, store
+from pipeline import lock, output, recovery, scratch, store, store_file
 from pipeline.layout import Root
 from pipeline.lineage.reader import INPUTS, OUTPUTS, Reader
 from pipeline.lineage.sources import Sources, Target
@@ -40,7 +40,7 @@ class Collection:
 
     Attributes:
         artifacts: ML Metadata's ids.
-        folders: Folders of artifacts, and checkpoints.
+        folders: Folders of artifacts, checkpoints, and temporary files that a killed run left.
         total_bytes: Their size on disk.
         kept: Artifacts that stay, by why: counts.
         dry: Nothing was changed.
@@ -82,18 +82,20 @@ def collect(
     """
     if keep_runs < 1:
         raise UsageError(f"--keep-runs {keep_runs} is less than 1.", "The newest run always keeps its artifacts.")
-    if not root.metadata.exists() and store.knows_runs(root):
+    if not store_file.present(root) and store.knows_runs(root):
         raise UsageError(
             f"{root.path} holds emulated or Kubeflow runs only: their artifacts are the object store's.",
             "Give its buckets a lifecycle rule; an emulation's lie in kfp/objects, with their cache in kfp/state.json.",
         )
-    store.check_file(root.metadata)
-    with run.hold(root, wait=False):
+    store_file.check_file(root.metadata)
+    with lock.hold(root, wait=False):
         plan = _plan(root, keep_runs, older_than_days)
-        folders = [*dict.fromkeys(artifact.uri for artifact in plan.going), *map(str, plan.checkpoints)]
+        taken = [*plan.checkpoints, *scratch.left_over(root)]
+        folders = [*dict.fromkeys(artifact.uri for artifact in plan.going), *map(str, taken)]
         size = sum(size_of(Path(folder)) for folder in folders)
         if not dry_run:
             _carry_out(root, plan)
+            scratch.sweep(root)
         ids = tuple(artifact.id for artifact in plan.going)
     return Collection(ids, tuple(folders), size, plan.kept, dry_run)
 

@@ -10,6 +10,8 @@ import typer
 from pipeline.commands import options
 from pipeline.layout import DEFAULT_ROOT, Root
 
+STORE = "store"
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
@@ -28,7 +30,7 @@ def doctor(
 ) -> int:
     """Says what this machine can and cannot do, and what in the root's store is not as it should be.
 
-    Exit code 1 where this machine cannot run the pipeline.
+    Exit code 1 where this machine cannot run the pipeline, or something in the store is not as it should be.
     """
     if target:
         return _of_target(config, overrides, target, json)
@@ -40,25 +42,26 @@ def doctor(
         output.print_json([finding.model_dump() for finding in findings])
     else:
         output.print_table(examination.table(findings))
-    return 0 if all(finding.ok or not finding.needed for finding in findings) else 1
+    bad = [finding for finding in findings if not finding.ok]
+    return 1 if any(finding.needed or finding.name.startswith(STORE) for finding in bad) else 0
 
 
 def _of_store(root: Path, fix: bool) -> list[Any]:
-    """Troubles of the root's store as findings; none where there is no store yet."""
-    from components.errors import StoreError
-    from pipeline import store
+    """Troubles of the root's store as findings; none where nothing ran yet."""
+    from components.errors import TaxiwayError
     from pipeline.care import examine
     from pipeline.doctor import Finding
+    from pipeline.kubeflow import records
 
     place = Root.at(root)
-    if not store.knows_runs(place):
+    if not any(path.exists() for path in (place.metadata, place.serving, place.runs, place.path / records.FOLDER)):
         return []
     try:
         troubles = examine.fix(place) if fix else examine.examine(place)
-    except StoreError as error:  # what the machine can do is worth saying all the same
-        return [Finding(name="store", ok=False, detail=str(error))]
-    sound = [] if troubles else [Finding(name="store", ok=True, detail="everything is as it should be")]
-    return [*sound, *(Finding(name=f"store: {each.kind}", ok=False, detail=each.sentence()) for each in troubles)]
+    except TaxiwayError as error:  # what the machine can do is worth saying all the same
+        return [Finding(name=STORE, ok=False, detail=str(error))]
+    sound = [] if troubles else [Finding(name=STORE, ok=True, detail="everything is as it should be")]
+    return [*sound, *(Finding(name=f"{STORE}: {each.kind}", ok=False, detail=each.sentence()) for each in troubles)]
 
 
 def _of_target(config: Path | None, overrides: list[str] | None, target: str, json: bool) -> int:

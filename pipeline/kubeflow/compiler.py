@@ -18,6 +18,7 @@ from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from components.errors import ConfigError, DataError
+from components.patterns import quote
 from components.tables.config import PACKAGE_PREFIX
 from components.tables.files import fingerprint
 from pipeline.config import Config
@@ -104,7 +105,7 @@ def in_image(config: Config) -> Config:
     if config.source is None or config.data.path.startswith(PACKAGE_PREFIX) or "://" in config.data.path:
         return config
     try:
-        inside = Path(config.data.path).relative_to(config.source.parent)
+        inside = Path(config.data.path).relative_to(quote(config.source.parent))
     except ValueError:
         return config
     path = str(PurePosixPath(config.resources.kubeflow.config_folder) / inside.as_posix())

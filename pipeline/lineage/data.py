@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from components.patterns import matches
 from pipeline.lineage.nodes import Edge, Node
 from pipeline.recorded import PARAMETERS
 
@@ -101,7 +101,5 @@ def _data(path: str, kind: str, facts: dict[str, Any], execution: Node) -> Node:
 def _same(known: str, file: str) -> bool:
     if not known:
         return False
-    if known == file or Path(known).expanduser() == Path(file).expanduser().absolute():
-        return True
-    wild = known.replace("{SPAN}", "*")
-    return wild != known and fnmatch.fnmatch(str(Path(file).absolute()), wild)
+    whole = Path(file).expanduser().absolute()
+    return known == file or Path(known).expanduser() == whole or matches(known, str(whole))

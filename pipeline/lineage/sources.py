@@ -12,6 +12,7 @@ from pipeline.lineage import carried, data, versions
 from pipeline.lineage.graph import LineageGraph
 from pipeline.lineage.nodes import Edge, Node, artifact_key, execution_key
 from pipeline.lineage.reader import OUTPUTS, Reader, Walked, edge
+from pipeline.store import knows_runs
 
 PUSHED = "PushedModel"
 
@@ -108,7 +109,15 @@ class Sources:
         keys = {node.key for node in self._ancestry([version])}
         pushes = [node.id for node in self.pushes if versions.pushed_key(node) in keys and node.id]
         model = (version.properties.get("model_artifact") or {}).get("id")
-        return pushes or ([model] if model else [])
+        return pushes or ([model] if model and self._knows_run(version) else [])
+
+    def _knows_run(self, version: Node) -> bool:
+        """Ids of a store that was lost mean other things in the one that began after it."""
+        return not version.run or version.run in self.reader.run_ids()
+
+    def remembers(self, version: Node) -> bool:
+        """Whether the store knows what a version came from; else the version's own provenance does."""
+        return bool(self._pushed_from(version)) or carried.of_version(version) is None
 
     def _baselines_of(self, version: Node) -> list[int]:
         """Ids of the baseline models that were this version."""
@@ -138,13 +147,8 @@ class Sources:
         return found
 
     def _version(self, words: str, model: str | None) -> Target | None:
-        wanted = words.removeprefix("version:")
-        for node in self.versions:
-            name, _, number = node.key.partition(":")[2].rpartition("/")
-            names = {number, f"{name}/{number}", *node.properties.get("labels", ())}
-            if wanted in names and model in (None, name):
-                return Target(versions=(node,))
-        return None
+        found = _called(self.versions, words, model)
+        return Target(versions=(found,)) if found else None
 
     def _by_id(self, words: str) -> Target | None:
         kind, _, number = words.rpartition(":")
@@ -200,10 +204,34 @@ def lineage(root: str | Path, words: str | None, *, model: str | None = None, do
         sources = Sources(place)
         target = sources.target(words, model=model, downstream=downstream)
     except (StoreError, UsageError):
-        if copy is None:
+        copy = copy or _without_store(place, words, model)
+        if copy is None or downstream:
             raise
         return of_copy(copy)
+    if len(target.versions) == 1 and not downstream and not sources.remembers(target.versions[0]):
+        return of_copy(target.versions[0])
     return sources.downstream(target) if downstream else sources.upstream(target)
+
+
+def _called(known: Iterable[Node], words: str, model: str | None) -> Node | None:
+    """The version that words name: its number, with or without the model's name, or a label."""
+    wanted = words.removeprefix("version:")
+    for node in known:
+        name, _, number = node.key.partition(":")[2].rpartition("/")
+        names = {number, f"{name}/{number}", *node.properties.get("labels", ())}
+        if wanted in names and model in (None, name):
+            return node
+    return None
+
+
+def _without_store(root: Root, words: str | None, model: str | None) -> Node | None:
+    """The version that is meant, where a root has versions and no store any more: it carries its own lineage."""
+    if knows_runs(root):
+        return None
+    there = versions.present(root)
+    if not there:
+        return None
+    return versions.live(there, model) if words in (None, versions.LIVE) else _called(there, str(words), model)
 
 
 def whole(root: str | Path) -> LineageGraph:

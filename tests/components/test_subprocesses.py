@@ -53,6 +53,18 @@ def test_an_interrupted_parent_asks_its_child_to_end(tmp_path):
     assert told.read_text().endswith("asked to end")
 
 
+def test_what_a_child_leaves_among_temporary_files_goes_with_it(tmp_path, monkeypatch):
+    from components import subprocesses
+
+    monkeypatch.setattr(subprocesses.tempfile, "tempdir", str(tmp_path))
+    job = {"file": str(tmp_path / "told"), "leaves": True}
+    outcome = subprocesses.run("tests.components.children", job, tmp_path / "log", timeout_seconds=60)
+    left = Path((tmp_path / "told").read_text())
+    assert outcome.returncode == -signal.SIGKILL
+    assert left.is_relative_to(tmp_path) and not left.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "told"]
+
+
 def test_a_grandchild_is_no_child_of_ours(monkeypatch):
     from components import subprocesses
 

@@ -28,9 +28,22 @@ def Rows(  # noqa: N802
         raise DataError("rows.csv has no column 'x'.", "It has: y.")
     if fail == "bug":
         raise ZeroDivisionError("the divisor was zero")
+    if fail == "interrupted in Beam":
+        _interrupted_in_beam()
     if fail == "slow":
         time.sleep(60)
     out.value = "row " * count
+
+
+def _interrupted_in_beam() -> None:
+    """SIGINT while this thread is inside of Beam, whose worker makes a RuntimeError of what the handler raises."""
+    import signal
+
+    import apache_beam as beam
+
+    options = beam.options.pipeline_options.PipelineOptions(["--direct_running_mode=in_memory"])
+    with beam.Pipeline(options=options) as pipeline:
+        pipeline | beam.Create([1]) | beam.Map(lambda _: os.kill(os.getpid(), signal.SIGINT) or time.sleep(30))
 
 
 @component

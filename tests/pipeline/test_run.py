@@ -16,7 +16,7 @@ import yaml
 
 from pipeline import cli, history, record
 from pipeline.layout import Root
-from pipeline.run import LOCK_FILE, hold
+from pipeline.lock import LOCK_FILE, hold
 from pipeline.store import Store
 
 REPOSITORY = Path(__file__).parents[2]
@@ -196,6 +196,28 @@ def test_the_second_run_waits_and_says_so(root, monkeypatch):
     assert said.is_set()
 
 
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%20d", "{SPAN}", "a*b", 'it\'s "so"', "$HOME;x", "ü–日", "~x", "-r"])
+def test_a_root_may_be_called_anything(tmp_path, sample_dag, capfd, name):
+    root = tmp_path / "in" / name
+    assert taxiway("run", "--root", root) == 0
+    printed = capfd.readouterr()
+    assert newest(root).log in printed.out.replace("\n", "")
+    for command in ("runs", "show"):
+        assert taxiway(command, "--root", root) == 0, capfd.readouterr()
+    assert taxiway("lineage", newest(root).run_id, "--root", root) == 0
+    taxiway("run", "--root", root)
+    assert states(newest(root))["Work"] == "cached"
+    assert [path.name for path in (tmp_path / "in").iterdir()] == [name], "nothing appears beside it"
+
+
+@pytest.mark.parametrize("name", ["[red]x[/blue]", "a[b", "back\\slash"])
+def test_a_root_that_tensorflow_cannot_read_is_refused_before_the_run(tmp_path, sample_dag, capfd, name):
+    assert taxiway("run", "--root", tmp_path / name) == 2
+    printed = capfd.readouterr()
+    assert "takes for a pattern" in printed.err and "Give another folder with --root" in printed.err
+    assert not (tmp_path / name).exists()
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 400 kB: the store alone takes more than half of it."""
@@ -253,6 +275,26 @@ def test_an_interrupted_run_ends_plainly(root, number, code):
     assert (run.state, run.exit_code) == ("interrupted", code)
     assert states(run)["Rows"] == "interrupted"
     assert [e.state for e in Store(root / "metadata.db").executions(run.run_id)] == ["CANCELED"]
+
+
+def test_an_interruption_that_beam_wraps_is_one(root):
+    command = [sys.executable, "-m", "tests.pipeline.sample_cli", "run", "--root", str(root)]
+    environment = {**os.environ, "SAMPLE_FAIL": "interrupted in Beam"}
+    done = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 130, done.stdout + done.stderr
+    run = newest(root)
+    assert (run.state, run.exit_code) == ("interrupted", 130)
+    assert states(run)["Rows"] == "interrupted"
+    assert "Go on with: taxiway run" in done.stdout
+    assert not (root / ".tmp").exists(), "temporary files go with the run"
 
 
 def test_the_run_after_a_killed_one_ends_its_executions(root, sample_dag, capfd):

@@ -19,7 +19,7 @@ def test_a_missing_store_is_not_made(tmp_path):
 def test_rubbish_is_refused(tmp_path, content):
     path = tmp_path / "metadata.db"
     path.write_bytes(content)
-    with pytest.raises(StoreError, match=r"no sqlite database|damaged"):
+    with pytest.raises(StoreError, match=r"no sqlite database|damaged|is empty"):
         Store(path)
     assert path.read_bytes() == content
 

@@ -17,7 +17,7 @@ import pytest
 from components import servables
 from components.errors import ServingError
 from components.serving import directory as directory_module
-from components.serving import manifest
+from components.serving import manifest, staging
 from components.serving.directory import ServingDirectory
 from tests.components.serving.conftest import fake_model
 
@@ -382,3 +382,32 @@ def test_names_that_mislead_are_explained(base: Path, model: Path) -> None:
     assert [note for note in directory.notes() if "100" in note.split()[1]] == [
         "Version 100 is the folder '100 '; '100' is not served."
     ]
+
+
+def test_room_is_asked_for_before_anything_is_written(base: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = ServingDirectory(base)
+    size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
+    staging.check_room(model, (model,), free_bytes=2 * (size + staging.RECORDS_BYTES))
+    monkeypatch.setattr(staging, "RECORDS_BYTES", 1 << 60)
+    with pytest.raises(ServingError, match=r"bytes free.*nothing was pushed"):
+        directory.push(model, {})
+    assert directory.live() is None
+    assert not (base / ".taxiway" / "staging").exists()
+
+
+def test_a_directory_that_cannot_be_written_is_found_without_a_push(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ServingDirectory(base).check_writable()
+    assert not base.exists(), "nothing is left behind"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ServingError, match="cannot be written"):
+        ServingDirectory(tmp_path / "file" / "taxi").check_writable()
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    base.mkdir(parents=True)
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(ServingError, match=r"cannot be written.*Permission denied"):
+        ServingDirectory(base).check_writable()

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +203,41 @@ def _start_and_end(job: TrainingJob, out: Path, how: signal.Signals, after: int 
     environment = {PAUSE_AFTER_STEP: str(after)}
     content = job.model_dump(mode="json")
     return subprocesses.run(PAUSED, content, out / "ended.log", timeout_seconds=500, environment=environment)
+
+
+def test_workers_with_disks_of_their_own_refuse_to_go_on_apart(one_file_data: Path, tmp_path: Path) -> None:
+    """Only the chief's disk has checkpoints: both killed and started again, host 1 would begin at 0 and host 0 not."""
+    members = list(_free_addresses(2))
+    settings = LONG | cluster("multi_worker_mirrored", workers=2)
+    jobs = [make_job(one_file_data, tmp_path / f"host-{i}", training=settings, fingerprint="one") for i in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        first = [pool.submit(_on_host, i, job, members, tmp_path) for i, job in enumerate(jobs)]
+        while not Path(jobs[0].checkpoint_dir).exists() or not job_steps(jobs[0]):
+            assert not any(each.done() for each in first), [each.result().error for each in first if each.done()]
+            time.sleep(0.02)
+        _kill_both(tmp_path)
+        assert {each.result().returncode for each in first} == {-signal.SIGKILL}
+        assert not job_steps(jobs[1])
+        again = [pool.submit(_on_host, i, job, members, tmp_path) for i, job in enumerate(jobs)]
+        outcomes = [each.result() for each in again]
+    step = max(job_steps(jobs[0]))
+    for outcome in outcomes:
+        assert outcome.returncode == 1, "it ends, and waits for nobody"
+        assert outcome.details["class"] == "TrainingError"
+        assert f"checkpoint of step (worker 0: {step}, worker 1: 0)" in outcome.error
+    assert not (tmp_path / "host-0" / "training").exists(), "no wrong model is left"
+
+
+def _on_host(index: int, job: TrainingJob, members: list[str], out: Path) -> subprocesses.Outcome:
+    task = {"cluster": {"worker": members}, "task": {"type": "worker", "index": index}}
+    environment = {"TF_CONFIG": json.dumps(task), "HOST_OF_THE_TEST": str(out)}
+    content = job.model_dump(mode="json")
+    return subprocesses.run(MODULE, content, out / f"log-{index}", timeout_seconds=240, environment=environment)
+
+
+def _kill_both(out: Path) -> None:
+    import psutil
+
+    for child in psutil.Process().children():
+        if child.environ().get("HOST_OF_THE_TEST") == str(out):
+            child.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components import memory
 from components.errors import ConfigError, DataError
-from components.training import records
-from components.training.input import open_source
-from components.training.sources import Layout, Source
+from components.training import records, schema
+from components.training.input import bytes_in_memory, open_source, parse_spec
+from components.training.sources import Layout, MemorySource, Source
+from components.training.stream import StreamSource
 from tests.components.training.synthetic import make_job
 
 ROWS = 617
@@ -132,3 +135,33 @@ def test_sample_weights_weigh_and_are_no_input(binary_data: Path) -> None:
     with pytest.raises(DataError, match="nothing"):
         open_source(job, "train")
     assert np.asarray(open_train(binary_data).tensors()[2]).sum() == ROWS  # type: ignore[attr-defined]
+
+
+def test_auto_goes_by_counted_rows_and_by_what_this_process_may_use(
+    binary_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(binary_data)
+    assert isinstance(open_source(job, "train"), MemorySource)
+    counted = job.model_copy(update={"rows": {"train": 10**10}})
+    assert isinstance(open_source(counted, "train"), StreamSource), "whatever the files look like"
+    monkeypatch.setattr(memory, "available_bytes", lambda: 20_000)
+    assert isinstance(open_source(job, "train"), StreamSource), "a limit of the container counts"
+
+
+def test_counted_rows_take_about_what_reading_them_takes(binary_data: Path) -> None:
+    files = [str(file) for file in sorted(binary_data.glob("train-*.gz"))]
+    spec = parse_spec(schema.transformed_features(str(binary_data / "transform_graph")))
+    record = sum(len(records.read_bytes(file)) for file in files)
+    parsed = sum(column.nbytes for column in records.load(files, spec).values())
+    assert (record + parsed) / 2 < bytes_in_memory(spec, ROWS) < 2 * (record + parsed)
+
+
+@pytest.mark.parametrize("wraps", [0, 1, 5])
+def test_a_size_beyond_the_gzip_trailer_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wraps: int) -> None:
+    """As a file of more than 4 GiB, with a trailer that wraps around at 64 KiB."""
+    monkeypatch.setattr(records, "WRAP_BYTES", 1 << 16)
+    content = np.random.default_rng(0).integers(0, 30, wraps * (1 << 16) + 12_345, dtype=np.uint8).tobytes()
+    file = tmp_path / "rows.gz"
+    file.write_bytes(gzip.compress(content)[:-4] + (len(content) % (1 << 16)).to_bytes(4, "little"))
+    monkeypatch.setattr(records, "SAMPLE_BYTES", 1 << 13)
+    assert records.estimated_bytes([str(file)]) == len(content)

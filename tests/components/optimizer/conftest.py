@@ -115,5 +115,5 @@ def everything(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     exports = ("onnx", "magnitude_pruned", "sparsity_2_4", "structured_pruned")
     changes = {"variants": ALL, "exports": exports, "fine_tuning": {"epochs": 2}, "combine": False}
     changes["structured"] = {"keep_embedding_fraction": 0.5}
-    changes["constraints"] = {"max_quality_drop": 0.1}  # so that no branch is dropped
+    changes["constraints"] = {"max_quality_drop": 0.1, "max_loss_rise": 1.0}  # so that no branch is dropped
     return run(job(trained, out, **changes), out / "log"), out

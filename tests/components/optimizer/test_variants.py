@@ -148,7 +148,7 @@ def test_the_chosen_model_can_be_trained_on(everything):
 
 def test_a_structure_is_combined_once_its_quality_held(trained, tmp_path):
     changes = {"variants": ["int8_weights", "magnitude_pruned", "structured_pruned"], "fine_tuning": {"epochs": 1}}
-    changes["constraints"] = {"max_quality_drop": 0.1}
+    changes["constraints"] = {"max_quality_drop": 0.1, "max_loss_rise": 1.0}
     found = run(job(trained, tmp_path, **changes), tmp_path / "log")
     together = found.variant("structured_pruned+int8_weights")
     assert together.status == "measured", together.reason

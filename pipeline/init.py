@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.contract import Task
-from components.errors import UsageError, close_matches
+from components.errors import ConfigError, DataError, UsageError, close_matches
 from components.example_gen.config import DataConfig
 from components.example_gen.dialect import sniff
-from components.example_gen.profile import Profile, look
+from components.example_gen.profile import MAX_BAD_SHARE, Profile, look
 from components.patterns import quote
 from components.shown import visible
 from components.tables.addresses import check_address
-from components.tables.bad_rows import check_allowed
+from components.tables.bad_rows import check_table
 from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, CsvConfig, Format
 from components.tables.files import is_remote, list_files
 from components.tables.reading import column_names
@@ -27,8 +28,6 @@ from pipeline import output
 from pipeline.init_choices import Proposal, choose
 from pipeline.init_yaml import render
 
-MAX_BAD_SHARE = 0.02
-"""With a larger share of unreadable rows the file is read wrongly, or is no table."""
 MOST_ODD = 25
 """Findings that are printed; the file holds all."""
 _DULL_NAMES = frozenset({"", "data", "dataset", "datasets", "rows", "table", "train", "part", "file", "csv"})
@@ -80,9 +79,10 @@ def init(
         raise UsageError(f"{file} exists already.", "Give another file with -o, or --force to overwrite it.")
     section, odd = described(data, form)
     section = _without(section, leave_out)
-    profile = look(section, label, task)
+    with _told_of_no_header(section, odd):
+        profile = look(section, label, task)
     section = profile.data
-    check_allowed(profile.bad, int(MAX_BAD_SHARE * profile.rows))
+    check_table(profile.bad, profile.rows, MAX_BAD_SHARE)
     proposal = choose(profile)
     for key, text in reversed(odd):
         proposal.odd.insert(0, (key, text))
@@ -108,6 +108,19 @@ def described(path: str, form: Format = "auto") -> tuple[DataConfig, tuple[tuple
         return data, ()
     dialect = sniff(first)
     return data.model_copy(update={"csv": dialect.config}), dialect.odd
+
+
+@contextlib.contextmanager
+def _told_of_no_header(data: DataConfig, odd: Sequence[tuple[str, str]]) -> Iterator[None]:
+    """Who asks for a label by its name must know where the file is taken to name no columns."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        said = next((text for key, text in odd if key == "data.csv.header"), "")
+        if not said or "is no column of the data" not in error.problem:
+            raise
+        remedy = f"{error.remedy} Or write the names of the columns above the rows."
+        raise type(error)(f"{error.problem} In {data.path} {said}.", remedy) from error
 
 
 def _without(data: DataConfig, leave_out: Sequence[str]) -> DataConfig:

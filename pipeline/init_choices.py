@@ -109,7 +109,9 @@ def _label(profile: Profile, made: Proposal) -> None:
     if config.expression:
         made.set("label.expression", config.expression)
     if label.missing:
-        made.note("label.missing", f"{label.missing:,} of {profile.looked_at:,} rows have no label")
+        made.find_odd(
+            "label.missing", f"{label.missing:,} of {profile.looked_at:,} rows have no label: they are left out"
+        )
     if config.task == "regression":
         made.note("label.task", f"mean {label.mean:.6g}, standard deviation {label.deviation:.6g}")
         return
@@ -234,7 +236,8 @@ def _times(profile: Profile, left_out: dict[str, str], made: Proposal) -> set[st
             continue
         if column.kind != "time" and name not in types:
             types[name] = f"time:{column.time_formats[0]}" if any(column.time_formats[:1]) else "time"
-            made.note("data.types", *_doubt(column))
+            if types[name] != "time" or column.kind == "int":
+                made.find_odd(f"data.types ({name})", _as_times(column))
         parts = [part for part, count in column.parts if count > 1 and not _has_part(profile, name, part, count)]
         if parts:
             calendar[name] = parts
@@ -257,10 +260,12 @@ def _has_part(profile: Profile, time: str, part: str, count: int) -> bool:
     )
 
 
-def _doubt(column: Column) -> list[str]:
-    if len(column.time_formats) < 2:
-        return []
-    return [f"{column.name}: {' and '.join(column.time_formats)} both fit, as in {column.examples[0]!r}: choose"]
+def _as_times(column: Column) -> str:
+    if not column.time_formats:
+        return f"{column.name}: numbers such as {column.examples[0]} are seconds since 1970, by their name and size"
+    first, *others = column.time_formats
+    said = f"{column.name}: read as times, which {first} writes, such as {column.examples[0]!r}"
+    return f"{said}; {' and '.join(others)} would fit too: choose" if others else said
 
 
 def _categorical(used: Mapping[str, Column], made: Proposal) -> None:

@@ -34,7 +34,7 @@ from components.example_gen.counting import (
     rows_of_both,
     workspace_in,
 )
-from components.example_gen.notes import Note, split_notes
+from components.example_gen.notes import Note, footer_notes, split_notes
 from components.example_gen.writing import EncodeAndWrite, SplitWriter, example_batch, writable
 from components.tables import files as files_module
 from components.tables.bad_rows import BAD_ROWS_FILE, BadRows, check_allowed
@@ -183,7 +183,8 @@ def surveyed(
     Raises:
         ConfigError, DataError: columns that are missing, empty or unknown; no rows; too many bad ones.
     """
-    check_allowed(BadRows.sum(BadRows.from_json(s["bad"]) for s in surveys), data.max_bad_rows)
+    bad = BadRows.sum(BadRows.from_json(s["bad"]) for s in surveys)
+    check_allowed(bad, data.max_bad_rows)
     rows = sum(s["rows"] for s in surveys)
     if not rows:
         raise DataError(f"{files_module.names(files)}: there are no rows.", "Give data with rows below its header.")
@@ -196,7 +197,7 @@ def surveyed(
     _check_calendar(data, kinds)
     labels.check_columns(label, kinds)
     check_kinds(kinds, files_module.names(files))
-    return Surveyed(kinds, rows, notes, text_read)
+    return Surveyed(kinds, rows, (*footer_notes(bad.footers, data.csv.footer), *notes), text_read)
 
 
 def merged_kinds(parts: Iterable[Mapping[str, Kind]]) -> dict[str, str]:

@@ -25,6 +25,14 @@ class Note:
     column: str = ""
 
 
+def footer_notes(footers: int, first_cells: Sequence[str]) -> tuple[Note, ...]:
+    """That rows were taken for footers (`data.csv.footer`), by their first cells, and left out."""
+    if not footers:
+        return ()
+    what = "1 row is a footer and is" if footers == 1 else f"{footers:,} rows are footers and are"
+    return (Note("footers", f"{what} left out: the first cell is {_listed(first_cells)} (data.csv.footer)"),)
+
+
 def split_notes(
     config: SplitConfig,
     classes: Sequence[str],

@@ -22,7 +22,7 @@ from components.tables.files import SourceFile
 
 ONE_WORD_SHARE = 0.9
 """The same where it is a single word that comes again and again."""
-SUSPICIOUS_SHARE = 0.8
+SUSPICIOUS_SHARE = 0.5
 """A column of text with so many numbers is named."""
 MAX_NULL_WORDS = 20
 """More different words among numbers are no words for missing."""

@@ -16,9 +16,9 @@ from components.example_gen import label as labels
 from components.example_gen.config import DataConfig, LabelConfig
 from components.example_gen.ingest import merged_kinds, survey
 from components.example_gen.oddities import study
-from components.example_gen.times import TIME_FORMATS, TIME_NAME
+from components.example_gen.times import DATE_NUMBERS, TIME_FORMATS, TIME_NAME
 from components.example_gen.words import Finding, Words, is_bytes
-from components.tables.bad_rows import BadRows, check_allowed
+from components.tables.bad_rows import BadRows, check_table
 from components.tables.columns import UnsupportedColumnError, is_text, kind_of_type, parse_time
 from components.tables.files import SourceFile, list_files
 from components.tables.reading import read
@@ -26,6 +26,10 @@ from components.tables.typed_rows import typed_batches
 
 MAX_ROWS = 400_000
 """Rows that are held to be looked at closer; types are inferred from all."""
+MAX_BAD_SHARE = 0.02
+"""With a larger share of unreadable rows the file is read wrongly, or is no table."""
+MIN_DATES = 20
+"""So many different numbers that are dates as 20240131 is, and no other one, are dates."""
 _SCORED_ROWS = 100_000
 _BINS = 64
 
@@ -39,7 +43,8 @@ class Column:
         rows, missing, distinct: Counts; `distinct` of values that are there.
         least, greatest: Of numbers and times.
         text_length: Mean number of bytes of a text.
-        time_formats: For text, the ways in which all its values can be read as times (see `TIME_FORMATS`).
+        time_formats: The ways in which all values can be read as times: of a text `TIME_FORMATS`, of numbers
+            `DATE_NUMBERS`.
         parts: For a time, and for seconds since 1970 that are called a time: how many months, weekdays, hours occur.
         alone: How well this column alone predicts the label on rows it was not fitted on: AUC (binary), accuracy
             (multiclass), R2 (regression).
@@ -127,7 +132,7 @@ def look(data: DataConfig, wanted: str, task: Task | None) -> Profile:
     rows = sum(s["rows"] for s in surveys)
     kinds = merged_kinds(s["kinds"] for s in surveys)
     if not rows:
-        check_allowed(bad, 0)
+        check_table(bad, 0, MAX_BAD_SHARE)
         raise DataError(f"{files[0].name}: there are no rows.", "Give data with rows below its header.")
     if files[0].format != "csv":  # where a csv file holds bytes, it is damaged
         unsupported |= {n: _why_bytes(w) for n, w in studied.words.items() if is_bytes(w)}
@@ -141,7 +146,7 @@ def look(data: DataConfig, wanted: str, task: Task | None) -> Profile:
     table, unread = _sample(files, data, kinds, rows)
     bad = max(bad, unread, key=lambda each: each.count)  # the sample's are those of all rows, unless there are many
     if not len(next(iter(table.values()), ())):
-        check_allowed(bad, 0)
+        check_table(bad, 0, MAX_BAD_SHARE)
     label, target = _label(config, table, task)
     columns = {
         name: _column(name, kinds[name], array, target, label.config.task)
@@ -276,6 +281,8 @@ def _column(name: str, kind: str, array: pa.Array, target: np.ndarray, task: Tas
     numeric = not is_text(array.type) and not pa.types.is_boolean(array.type) and len(there)
     bounds = pc.min_max(there).as_py() if numeric else {"min": None, "max": None}
     formats = _time_formats(there) if kind == "string" and len(there) else ()
+    if kind == "int" and _are_dates(name, unique, bounds["min"], bounds["max"]):
+        formats, there = (DATE_NUMBERS,), there.cast(pa.large_string())
     is_time = kind.startswith("time") or _is_epoch(name, bounds["min"], bounds["max"], kind)
     seconds = parse_time(there, formats[0]) if formats else there if is_time else None
     return Column(
@@ -299,6 +306,14 @@ def _is_epoch(name: str, least: float | None, greatest: float | None, kind: str)
     if kind != "int" or least is None or greatest is None or not TIME_NAME.search(name):
         return False
     return least > 315_532_800 and greatest < 2_524_608_000
+
+
+def _are_dates(name: str, unique: pa.Array, least: float | None, greatest: float | None) -> bool:
+    """Whether whole numbers are dates such as 20240131: other numbers of eight digits are hardly ever all of them."""
+    if least is None or greatest is None or least < 19_000_101 or greatest > 21_001_231:
+        return False
+    telling = len(unique) >= MIN_DATES or (len(unique) > 1 and bool(TIME_NAME.search(name)))
+    return telling and parse_time(unique.cast(pa.large_string()), DATE_NUMBERS) is not None
 
 
 def time_parts(seconds: pa.Array) -> tuple[tuple[str, int], ...]:

@@ -11,6 +11,9 @@ TIME_NAME = re.compile(
 TIME_FORMATS = (
     "", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M",
     "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%Y/%m/%d %H:%M:%S",
-    "%m/%d/%Y %I:%M:%S %p", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
+    "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
+    "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%m/%d/%y %H:%M", "%d/%m/%y %H:%M", "%d.%m.%y %H:%M", "%d-%b-%y",
 )  # fmt: skip
 """Ways to write a time, the empty one being ISO 8601."""
+DATE_NUMBERS = "%Y%m%d"
+"""Dates as whole numbers of eight digits."""

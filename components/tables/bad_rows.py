@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from components.errors import DataError
 BAD_ROWS_FILE = "bad_rows.jsonl"
 SAMPLES_PER_FILE = 20
 _TEXT_LENGTH = 500
+_WIDTHS = re.compile(r"(\d+) cells, (\d+) columns")
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,17 @@ class BadRow:
 
 @dataclass
 class BadRows:
-    """The bad rows of one part of the data."""
+    """The bad rows of one part of the data.
+
+    Attributes:
+        count: All of them.
+        samples: The first few.
+        footers: Rows that are left out because a footer begins so (`data.csv.footer`); they are not bad.
+    """
 
     count: int = 0
     samples: list[BadRow] = field(default_factory=list)
+    footers: int = 0
 
     def add(self, file: str, row: int | None, reason: str, text: str, lines: int = 1) -> None:
         """Counts a row, which may have swallowed several lines."""
@@ -48,16 +57,17 @@ class BadRows:
             self.samples.append(BadRow(file, row, reason, text[:_TEXT_LENGTH]))
 
     def to_json(self) -> dict[str, Any]:
-        return {"count": self.count, "samples": [asdict(sample) for sample in self.samples]}
+        return {"count": self.count, "samples": [asdict(sample) for sample in self.samples], "footers": self.footers}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> BadRows:
-        return cls(value["count"], [BadRow(**sample) for sample in value["samples"]])
+        return cls(value["count"], [BadRow(**sample) for sample in value["samples"]], value.get("footers", 0))
 
     @classmethod
     def sum(cls, parts: Iterable[BadRows]) -> BadRows:
         parts = list(parts)
-        return cls(sum(part.count for part in parts), [sample for part in parts for sample in part.samples])
+        samples = [sample for part in parts for sample in part.samples]
+        return cls(sum(part.count for part in parts), samples, sum(part.footers for part in parts))
 
 
 def check_allowed(bad: BadRows, max_bad_rows: int) -> None:
@@ -68,8 +78,49 @@ def check_allowed(bad: BadRows, max_bad_rows: int) -> None:
     """
     if bad.count <= max_bad_rows:
         return
-    shown = "\n".join(f"  {sample}" for sample in bad.samples[:5])
     raise DataError(
-        f"{bad.count} rows cannot be read, and data.max_bad_rows allows {max_bad_rows}. The first of them:\n{shown}",
+        f"{_counted(bad)}, and data.max_bad_rows allows {max_bad_rows}. The first of them:\n{_shown(bad)}",
         f"Mend the rows, or set data.max_bad_rows to {bad.count} or more to leave such rows out.",
+    )
+
+
+def check_table(bad: BadRows, rows: int, max_share: float) -> None:
+    """Refuses a file of which so many rows are bad that it is read wrongly, or is no table.
+
+    Args:
+        bad: The bad rows.
+        rows: The others.
+        max_share: Bad rows, as a share of the others.
+
+    Raises:
+        DataError: with the first of them.
+    """
+    if bad.count <= int(max_share * rows):
+        return
+    beside = f"{rows:,} can" if rows else "no other row is there"
+    raise DataError(
+        f"{_counted(bad)}; {beside}. The first of them:\n{_shown(bad)}",
+        f"{_one_reason(bad)}Mend the rows: a table may have {max_share:.0%} of such rows, which are then left out.",
+    )
+
+
+def _counted(bad: BadRows) -> str:
+    return "1 row cannot be read" if bad.count == 1 else f"{bad.count:,} rows cannot be read"
+
+
+def _shown(bad: BadRows) -> str:
+    return "\n".join(f"  {sample}" for sample in bad.samples[:5])
+
+
+def _one_reason(bad: BadRows) -> str:
+    """What all bad rows have in common: cells for which the header has no name, such as an empty last one."""
+    widths = {match.groups() for row in bad.samples if (match := _WIDTHS.fullmatch(row.reason))}
+    if len(widths) != 1 or len(bad.samples) < 2 or any(not _WIDTHS.fullmatch(row.reason) for row in bad.samples):
+        return ""
+    ((cells, columns),) = widths
+    if int(cells) <= int(columns):
+        return ""
+    return (
+        f"All of these have {cells} cells where the header names {columns} columns: add a name for each cell to the "
+        "header, or take the delimiter from the end of each row. "
     )

@@ -43,6 +43,10 @@ ARROW_TYPES = {
     "bool": pa.bool_(),
     "time": pa.int64(),
 }
+_ONLY_DIGITS = re.compile(r"(%[YymdHMSj])+")
+"""Formats of times whose text is a number."""
+_YEAR_1000 = -30_610_224_000
+"""Seconds from 1970 back to the first day of the year 1000: `%Y` writes years with four digits."""
 EXACT = 2**53
 """Whole numbers up to here are exact as float64."""
 CODE = r"^\s*(?:0(?:[0-9]+|[xX][0-9a-fA-F]+)|\+[0-9]{7,}|[+-]?[0-9]{17,})\s*$"
@@ -252,10 +256,14 @@ def convert(array: pa.Array, kind: str) -> tuple[pa.Array, np.ndarray | None]:
 
 def _from_typed(array: pa.Array, kind: str) -> pa.Array | None:
     """Typed values as the kind, or None if one of them is not of it (1.5 or 2^64 as an int)."""
+    base, _, form = kind.partition(":")
     try:
-        if kind.partition(":")[2] in TIME_UNITS and not _is_point_in_time(array.type):
-            return _counted_seconds(array, kind.partition(":")[2])
-        return _cast(array, kind.partition(":")[0])
+        if form in TIME_UNITS and not _is_point_in_time(array.type):
+            return _counted_seconds(array, form)
+        if base == "time" and _ONLY_DIGITS.fullmatch(form) and not _is_point_in_time(array.type):
+            # 20240131 is a date as `%Y%m%d` writes it, not a count of seconds; whole floats are such numbers too.
+            return parse_time(array.cast(pa.int64()).cast(pa.large_string()), form)
+        return _cast(array, base)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
 
@@ -362,7 +370,10 @@ def parse_time(array: pa.Array, pattern: str = "") -> pa.Array | None:
     """
     texts = as_strings(array).cast(pa.string())
     if pattern:
-        return _try(lambda: _seconds(pc.strptime(texts, format=pattern, unit="s")))
+        parsed = _try(lambda: _seconds(pc.strptime(texts, format=pattern, unit="s")))
+        # `%Y` also takes the 24 of 1/31/24, for a year of the first century: its weekdays are others.
+        early = parsed is not None and "%Y" in pattern and pc.any(pc.less(parsed, _YEAR_1000)).as_py()
+        return None if early else parsed
     for target in (pa.timestamp("us"), pa.timestamp("us", tz="UTC")):
         parsed = _try(lambda target=target: _seconds(texts.cast(target)))  # type: ignore[misc]
         if parsed is not None:

@@ -189,7 +189,7 @@ def read_csv(
             ),
         )
         for batch in batches:
-            yield _csv_batch(batch, names[0], kept, data)
+            yield _csv_batch(batch, names[0], kept, data, bad)
 
 
 def _words_for_all(data: TableConfig) -> list[str]:
@@ -199,15 +199,16 @@ def _words_for_all(data: TableConfig) -> list[str]:
     return [word for word in data.csv.null_values if all(word in own for own in data.null_values.values())]
 
 
-def _csv_batch(batch: pa.RecordBatch, first: str, kept: list[str], data: TableConfig) -> pa.RecordBatch:
-    """The batch without footers, trimmed, with the null words that Arrow's reader was not told."""
+def _csv_batch(batch: pa.RecordBatch, first: str, kept: list[str], data: TableConfig, bad: BadRows) -> pa.RecordBatch:
+    """The batch without footers, which are counted, trimmed, with the null words that Arrow's reader was not told."""
     if not (data.csv.footer or data.csv.trim or data.null_values):
         return batch
     if data.csv.footer:
         cells = pc.ascii_trim_whitespace(batch.column(batch.schema.get_field_index(first)).view(pa.string()))
         is_footer = pc.is_in(cells, value_set=pa.array(data.csv.footer, pa.string()))
-        batch = pa.Table.from_batches([batch]).filter(pc.invert(is_footer)).combine_chunks()
-        batch = _one_batch(batch)
+        rows = pa.Table.from_batches([batch]).filter(pc.invert(is_footer)).combine_chunks()
+        bad.footers += batch.num_rows - rows.num_rows
+        batch = _one_batch(rows)
     arrays = [_csv_cells(batch.column(batch.schema.get_field_index(name)), name, data) for name in kept]
     return pa.RecordBatch.from_arrays(arrays, names=kept) if kept else batch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -17,8 +18,9 @@ class RowNotes:
 
     Attributes:
         counts: By what is counted and its column; `rows`, `present` (values), `words`, `unseen` (words), `unknown`
-            (columns), `unnamed` (columns read under the trained name, with the name in the file after a tab), and
-            `without_label` (the label that files without a header lack).
+            (columns), `unnamed` (columns read under the trained name, with the name in the file after a tab),
+            `without_label` (the label that files without a header lack), and `footers` (rows left out, with the
+            words that they begin with).
     """
 
     def __init__(self) -> None:
@@ -47,9 +49,17 @@ class RowNotes:
             known_columns: All that training had.
         """
         if not self.counts["rows", ""]:
-            return []
+            return self._footers()
         known = list(known_columns)
-        return [*self._renamed(), *self._missing(inputs), *self._unknown(known), *self._unseen_words(words)]
+        found = (self._footers(), self._renamed(), self._missing(inputs), self._unknown(known))
+        return [*itertools.chain(*found), *self._unseen_words(words)]
+
+    def _footers(self) -> list[str]:
+        """By its first cell a row is a footer, as it was in training: it gets no answer, and that is said."""
+        return [
+            f"Left out as a footer, as in training (a first cell of {words}): {_rows(self.counts['footers', words])}."
+            for words in self.columns("footers")
+        ]
 
     def _renamed(self) -> list[str]:
         pairs = [name.split("\t") for name in self.columns("unnamed")]
@@ -87,6 +97,10 @@ class RowNotes:
         such_as = f" ({', '.join(map(repr, samples))})" if samples else ""
         share = f"{unseen} of {words} texts ({unseen / words:.1%})"
         return f"{column!r}: {share} were never seen in training{such_as}{then}."
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _made(column: str, source: str) -> str:

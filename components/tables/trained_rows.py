@@ -132,6 +132,8 @@ class TrainedReader:
                     yield RawBatch(part, file, before + start)
                 before += batch.num_rows
             _refuse(bad)
+        if bad.footers:
+            self.notes.counts["footers", ", ".join(map(repr, self.rules.table_of("-").csv.footer))] += bad.footers
 
     def _table_of(self, file: SourceFile) -> TableConfig:
         """How the file is read. Where no header tells it, a column less than in training is the label's."""

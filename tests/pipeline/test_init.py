@@ -1,6 +1,7 @@
 """What `taxiway init` proposes: reasons, thresholds, and a file that loads again. No tfx, no TensorFlow."""
 
 import csv
+import datetime
 import io
 import random
 import subprocess
@@ -350,6 +351,57 @@ def test_counted_times(unit, factor, tmp_path):
     config, columns, said = proposed(tmp_path, {"event_time": when})
     assert config.data.types == {"event_time": f"time:{unit}"} and config.data.calendar["event_time"]
     assert columns["event_time"].greatest == max(when) // factor and "seconds since 1970" in said
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ("%Y%m%d", "which %Y%m%d writes"),
+        ("%m/%d/%y", "which %m/%d/%y writes"),
+        ("%d-%b-%y", "which %d-%b-%y writes"),
+        ("%d.%m.%Y", "which %d.%m.%Y writes"),
+        ("%b %d, %Y", "which %b %d, %Y writes"),
+    ],
+)
+def test_how_times_are_written_is_said_and_right(form, words, tmp_path):
+    rng = random.Random(2)
+    days = [datetime.date(2021, 1, 1) + datetime.timedelta(rng.randrange(900)) for _ in range(200)]
+    config, columns, said = proposed(tmp_path, {"day": [day.strftime(form) for day in days]})
+    assert config.data.types == {"day": f"time:{form}"} and words in said
+    assert dict(columns["day"].parts)["weekday"] == 7 and config.features.leave_out.keys() == {"day"}
+
+
+def test_other_numbers_of_eight_digits_are_no_dates(tmp_path):
+    rng = random.Random(2)
+    config, columns, _ = proposed(tmp_path, {"part": [rng.randrange(19_000_101, 21_001_231) for _ in range(200)]})
+    assert columns["part"].kind == "int" and not config.data.types and not config.data.calendar
+
+
+def test_a_date_that_two_formats_fit_is_a_question(tmp_path):
+    days = [f"{1 + i % 12:02d}/{1 + i % 11:02d}/2024" for i in range(200)]
+    config, _, said = proposed(tmp_path, {"day": days})
+    assert config.data.types == {"day": "time:%m/%d/%Y"} and "%d/%m/%Y would fit too: choose" in said
+
+
+def test_rows_without_a_label_are_said(tmp_path):
+    _, _, said = proposed(tmp_path, {"y": ["1.0", "0.0", "", "0.0"] * 50})
+    assert "50 of 200 rows have no label: they are left out [label.missing]" in said
+
+
+def test_who_asks_by_name_is_told_that_there_is_no_header(tmp_path):
+    (tmp_path / "adult.data").write_text("39, Private, 77516, <=50K\n50, State-gov, 83311, >50K\n" * 50)
+    with pytest.raises(TaxiwayError) as caught:
+        initialization.init(str(tmp_path / "adult.data"), "income", file=tmp_path / "c.yaml")
+    assert "the first row holds values, no names (39, Private" in str(caught.value)
+    made = initialization.init(str(tmp_path / "adult.data"), "column_3", file=tmp_path / "c.yaml")
+    assert made.profile.label.config.positive == ">50K" or made.profile.label.config.classes[-1] == ">50K"
+
+
+def test_a_delimiter_at_the_end_of_rows_alone_is_named(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n" + "1,0,\n2,1,\n" * 50)
+    with pytest.raises(TaxiwayError) as caught:
+        initialization.init(str(tmp_path / "t.csv"), "y", file=tmp_path / "c.yaml")
+    assert "the delimiter from the end of each row" in str(caught.value) and "max_bad_rows" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

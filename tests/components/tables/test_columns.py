@@ -116,6 +116,20 @@ def test_counted_times():
     assert convert(texts("x"), "time:ms")[1].tolist() == [True]
 
 
+def test_a_date_in_digits_is_one_as_text_and_as_a_number():
+    expected = [1_706_659_200, None]
+    for values in (texts("20240131", None), pa.array([20240131, None]), pa.array([20240131.0, None])):
+        assert convert(values, "time:%Y%m%d")[0].to_pylist() == expected
+    assert convert(pa.array([20240131, 20241331]), "time:%Y%m%d")[1].tolist() == [False, True]
+    assert convert(pa.array([1_706_659_200]), "time:%d.%m.%Y")[0].to_pylist() == [1_706_659_200]
+
+
+@pytest.mark.parametrize(("text", "form"), [("1/31/24", "%m/%d/%y"), ("31-Jan-24", "%d-%b-%y")])
+def test_a_year_of_two_digits_is_none_of_the_first_century(text, form):
+    assert convert(texts(text), f"time:{form}")[0].to_pylist() == [1_706_659_200]
+    assert convert(texts(text), f"time:{form.replace('%y', '%Y')}")[1].tolist() == [True]
+
+
 @pytest.mark.parametrize("kind", ["float:x", "int:", "time:min", "bool:yes", "float:1,234,5x6"])
 def test_refused_types(kind):
     with pytest.raises(ValidationError, match="is none of int, float"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components.errors import DataError
 from components.tables import json_rows as json_rows_module
-from components.tables.bad_rows import BadRows
+from components.tables.bad_rows import BadRows, check_table
 from components.tables.config import CsvConfig, TableConfig
 from components.tables.files import list_files
 from components.tables.reading import column_names, read
@@ -42,6 +42,26 @@ def test_lines_that_are_no_rows(text, csv, tmp_path):
     assert found == [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}] and not bad.count
     only, _ = rows(tmp_path / "t.csv", ("b",), csv=CsvConfig(**csv))
     assert only == [{"b": "x"}, {"b": "y"}]
+
+
+def test_footers_are_counted(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,x\nTotal,7\n2,y\n Sum ,7\n")
+    for columns in (None, ("b",)):
+        _, bad = rows(tmp_path / "t.csv", columns, csv=CsvConfig(footer=("Total", "Sum")))
+        assert (bad.count, bad.footers) == (0, 2)
+    assert BadRows.sum([bad, BadRows.from_json(bad.to_json())]).footers == 4
+
+
+@pytest.mark.parametrize(("row", "hint"), [("1,x,", "have 3 cells where the header names 2 columns"), ("1", "")])
+def test_a_file_of_bad_rows_is_refused_with_what_they_have_in_common(row, hint, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n" + f"{row}\n" * 9)
+    _, bad = rows(tmp_path / "t.csv")
+    with pytest.raises(DataError, match="9 rows cannot be read; no other row is there") as caught:
+        check_table(bad, 0, 0.02)
+    assert hint in caught.value.remedy and "a table may have 2% of such rows" in caught.value.remedy
+    check_table(bad, 450, 0.02)
+    with pytest.raises(DataError):
+        check_table(bad, 449, 0.02)
 
 
 def test_bad_rows_are_numbered_from_the_first_row_of_data(tmp_path):

@@ -309,6 +309,32 @@ def test_a_file_without_a_header_may_lack_the_label(tmp_path: Path) -> None:
     assert reader.columns(batch)["member"].to_pylist() == [b"a", b"b"]
 
 
+def test_a_footer_gets_no_answer_and_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("x,y\n" + "".join(f"{i},{i % 2}\n" for i in range(8)) + "Total,\n")
+    rules = train(path, tmp_path / "out", csv={"footer": ["Total"]})
+    notes = json.loads((tmp_path / "out" / "ingest.json").read_text())["notes"]
+    assert "1 row is a footer and is left out: the first cell is 'Total'" in notes[0]["explanation"]
+    reader = TrainedReader(rules, inputs_of(rules))
+    assert sum(len(reader.columns(batch)["x"]) for batch in reader.batches(RowSource(path=str(path)))) == 8
+    assert "Left out as a footer, as in training (a first cell of 'Total'): 1 row." in reader.sentences()
+
+
+def test_dates_in_digits_are_the_same_in_every_format(tmp_path: Path) -> None:
+    days = [20240131, 20240229, 20231224, 20240601]
+    table = {"id": [0, 1, 2, 3], "day": days, "y": [0, 1, 0, 1]}
+    dialect = {"delimiter": ",", "quote": '"', "encoding": "utf-8"}
+    path = write_table(tmp_path / "t.csv", table, dialect)
+    rules = train(path, tmp_path / "out", types={"day": "time:%Y%m%d"}, calendar={"day": ["month", "weekday"]})
+    for form in FORMATS:
+        other = write_table(tmp_path / f"asked.{form}", table, dialect)
+        reader = TrainedReader(rules, {"id": "int64", "day_month": "int64", "day_weekday": "int64"})
+        assert asked(reader, RowSource(path=str(other))) == {
+            i: {"id": i, "day_month": month, "day_weekday": weekday}
+            for i, (month, weekday) in enumerate([(1, 2), (2, 3), (12, 6), (6, 5)])
+        }
+
+
 def test_only_the_first_rows_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("fare;member\n" + "1;True\n" * 9)
     source = RowSource(path=str(tmp_path / "a.csv"), limit=4)

@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 import psutil
 import yaml
-from rich.markup import escape
 
 from components import patterns, progress
 from components.errors import TaxiwayError, UsageError
@@ -118,7 +117,7 @@ def execute(request: Request) -> int:
             if died:
                 console.print(f"[yellow]An earlier run died in {', '.join(died)}; what it had completed is reused.[/]")
             for sentence in recorded:
-                console.print(f"[yellow]{escape(sentence)}[/]", soft_wrap=True)
+                console.print(f"[yellow]{output.plain(sentence)}[/]", soft_wrap=True)
             for damage in damaged:
                 console.print(
                     f"[yellow]{output.plain(damage.uri)} is {damage.what}; what wrote it runs again.[/]", soft_wrap=True

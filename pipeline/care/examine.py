@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ml_metadata.proto import metadata_store_pb2 as pb
-from rich.markup import escape
 from rich.table import Table
 
 from components.configuration import Section
@@ -148,6 +147,6 @@ def _trash(root: Root) -> list[Path]:
 
 def table(troubles: list[Trouble]) -> Table:
     """The troubles as a table; one line where there are none."""
-    rows = [(trouble.kind, escape(trouble.what), trouble.mends or "–") for trouble in troubles]
+    rows = [(trouble.kind, output.plain(trouble.what), trouble.mends or "–") for trouble in troubles]
     title = "The store" if rows else "The store: everything is as it should be"
     return output.table(title, ("", "what", "--fix"), rows)

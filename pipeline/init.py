@@ -16,7 +16,7 @@ from components.example_gen.config import DataConfig
 from components.example_gen.dialect import sniff
 from components.example_gen.profile import Profile, look
 from components.patterns import quote
-from components.shown import visible
+from components.printable_text import visible
 from components.tables.addresses import check_address
 from components.tables.bad_rows import check_allowed
 from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, CsvConfig, Format

@@ -178,7 +178,7 @@ def show(written: Written) -> None:
     label = profile.label.config
     console.print(f"{profile.rows:,} rows, {len(profile.columns)} columns beside the label; task: {label.task}")
     for note in written.proposal.comments.get("label.positive", ()):
-        console.print(f"positive class: {visible(note)} [label.positive]", markup=False, highlight=False)
+        console.print(f"positive class: {visible(note)} [label.positive]", markup=False)
     rows = [
         (
             visible(c.name),
@@ -206,6 +206,6 @@ def _show_odd(written: Written) -> None:
         return
     console.print("\nLooked odd; the key in brackets changes it:", markup=False)
     for key, text in odd[:MOST_ODD]:
-        console.print(f"- {visible(text)} [{key}]", markup=False, highlight=False)
+        console.print(f"- {visible(text)} [{key}]", markup=False)
     if len(odd) > MOST_ODD:
         console.print(f"- and {len(odd) - MOST_ODD} more, which the file names", markup=False)

@@ -34,8 +34,7 @@ def versions(root: options.Root = DEFAULT_ROOT, model: options.Model = None, jso
         output.print_json([served.as_json(version) for version in found])
     else:
         output.print_table(served.table(found))
-    for note in served.notes(root, model):
-        output.console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
+    output.print_notes(served.notes(root, model))
 
 
 def rollback(

@@ -23,11 +23,22 @@ from components import patterns, progress
 from components.errors import TaxiwayError, UsageError
 from components.serving.directory import ServingDirectory, Version
 from pipeline import config as configuration
-from pipeline import display, nodes, output, record, recovery, run_order, scratch, summary, unrecorded_pushes, uptodate
+from pipeline import (
+    display,
+    nodes,
+    output,
+    record,
+    recovery,
+    run_order,
+    summary,
+    temporary_files,
+    unrecorded_pushes,
+    uptodate,
+)
 from pipeline.layout import DEFAULT_ROOT, Root
-from pipeline.lock import hold
 from pipeline.record import RunRecord
 from pipeline.recorder import Recorder, paragraph
+from pipeline.root_lock import hold
 from pipeline.store import Store
 from pipeline.store_file import check_file, check_not_lost
 
@@ -111,7 +122,7 @@ def execute(request: Request) -> int:
         run = begin(request, config, root, digest)
         folder = root.run(run.run_id)
         with (
-            scratch.temporary_folder(root, run.run_id),
+            temporary_files.temporary_folder(root, run.run_id),
             display.quiet(folder / record.LOG_FILE, stderr=request.json) as console,
         ):
             if died:

@@ -81,7 +81,7 @@ def complain(message: str) -> None:
     """One red paragraph on standard error."""
     from rich.text import Text
 
-    from components.shown import visible_lines
+    from components.printable_text import visible_lines
     from pipeline import output
 
     text = Text("error: ", style="bold red").append(visible_lines(redact(message)), style="default")

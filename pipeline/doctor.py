@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.table import Table
 
-from components import memory as usable
+from components import memory_limits
 from components.configuration import Section
 from pipeline import output
 from pipeline.layout import Root
@@ -116,7 +116,7 @@ def _asked_versions() -> dict[str, str]:
 
 def memory() -> Finding:
     """Memory of the machine, or of the container if that is less."""
-    total = usable.total_bytes() / 1e9
+    total = memory_limits.total_bytes() / 1e9
     return _judge("memory", total >= MIN_MEMORY_GB, f"{total:.1f} GB", f"{MIN_MEMORY_GB:g} are needed", needed=True)
 
 

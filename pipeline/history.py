@@ -10,7 +10,7 @@ import psutil
 from rich.table import Table
 
 from components.errors import StoreError, UsageError, close_matches
-from pipeline import output, pushes, record
+from pipeline import output, record, unrecorded_pushes
 from pipeline.layout import Root
 from pipeline.record import RunRecord
 from pipeline.run_order import sort_newest_first
@@ -33,7 +33,7 @@ def runs(root: Root, limit: int | None = None) -> list[RunRecord]:
     """
     store = _store(root)
     found = [_load_or_say_why(root, run_id, store) for run_id in _newest_first(root, store)[:limit]]
-    return pushes.told(root, found)
+    return unrecorded_pushes.add_pushes(root, found)
 
 
 def _load_or_say_why(root: Root, run_id: str, store: Store | None) -> RunRecord:
@@ -84,10 +84,10 @@ def find(root: Root, run: str | None) -> RunRecord:
     if not known:
         raise UsageError(f"Nothing has run under {root.path} yet.", "Make a run with: taxiway run")
     if run is None:
-        return pushes.told(root, [_load(root, known[0], store)])[0]
+        return unrecorded_pushes.add_pushes(root, [_load(root, known[0], store)])[0]
     matches = [name for name in known if name == run] or [name for name in known if name.startswith(run)]
     if len(matches) == 1:
-        return pushes.told(root, [_load(root, matches[0], store)])[0]
+        return unrecorded_pushes.add_pushes(root, [_load(root, matches[0], store)])[0]
     if matches:
         raise UsageError(f"{len(matches)} runs begin with {run!r}: {', '.join(matches[:5])}.", "Give more of the id.")
     raise UsageError(f"There is no run {run!r} under {root.path}.", close_matches(run, known) or "See: taxiway runs")

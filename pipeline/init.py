@@ -17,7 +17,7 @@ from components.example_gen.config import DataConfig
 from components.example_gen.dialect import sniff
 from components.example_gen.profile import MAX_BAD_SHARE, Profile, look
 from components.patterns import quote
-from components.shown import visible
+from components.printable_text import visible
 from components.tables.addresses import check_address
 from components.tables.bad_rows import check_table
 from components.tables.config import PACKAGE_PREFIX, SPAN_PLACEHOLDER, CsvConfig, Format
@@ -191,7 +191,7 @@ def show(written: Written) -> None:
     label = profile.label.config
     console.print(f"{profile.rows:,} rows, {len(profile.columns)} columns beside the label; task: {label.task}")
     for note in written.proposal.comments.get("label.positive", ()):
-        console.print(f"positive class: {visible(note)} [label.positive]", markup=False, highlight=False)
+        console.print(f"positive class: {visible(note)} [label.positive]", markup=False)
     rows = [
         (
             visible(c.name),
@@ -219,6 +219,6 @@ def _show_odd(written: Written) -> None:
         return
     console.print("\nLooked odd; the key in brackets changes it:", markup=False)
     for key, text in odd[:MOST_ODD]:
-        console.print(f"- {visible(text)} [{key}]", markup=False, highlight=False)
+        console.print(f"- {visible(text)} [{key}]", markup=False)
     if len(odd) > MOST_ODD:
         console.print(f"- and {len(odd) - MOST_ODD} more, which the file names", markup=False)

@@ -50,7 +50,7 @@ class Root:
 
     @property
     def temporary(self) -> Path:
-        """Temporary files of the run that works here now; see `pipeline.scratch`."""
+        """Temporary files of the run that works here now; see `pipeline.temporary_files`."""
         return self.path / ".tmp"
 
     def run(self, run_id: str) -> Path:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table
 
-from components.shown import visible, visible_lines
+from components.printable_text import visible, visible_lines
 
 PLAIN_WIDTH = 140
 """Columns where the output is no terminal: a file or a pipe has no width, and cut cells help nobody."""

@@ -11,7 +11,7 @@ from pipeline import record, recovery, results
 from pipeline.display import Display
 from pipeline.layout import Root
 from pipeline.lineage import carried
-from pipeline.memory import PeakMemory
+from pipeline.peak_memory import PeakMemory
 from pipeline.record import BLOCKS, GateRecord, NodeRecord, PushRecord, RunRecord
 from pipeline.store import ArtifactRecord, Store
 

@@ -22,7 +22,6 @@ from pipeline import evaluations
 from pipeline.record import OVERALL, GateRecord, MetricValues, PushRecord, VariantRecord
 from pipeline.store import ArtifactRecord
 
-CANDIDATE = frozenset({"", "candidate"})
 BASELINE = "baseline"
 _COUNTS = {"rows": "example_count", "positives": POSITIVES, "judged_rows": JUDGED_ROWS}
 """By field of `MetricValues`: what counts rows and is no metric."""

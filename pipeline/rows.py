@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from components.tables import content
 from components.tables.row_source import RowSource
 
 _FIRST_BYTES = 4096
@@ -43,12 +44,10 @@ def source(file: Path | None, limit: int | None) -> Iterator[RowSource]:
 def guess_format(file: Path) -> tuple[str, str]:
     """The format of rows by their first bytes, and the ending of the name that a file of it would have."""
     start = _first_bytes(file)
-    if start.startswith(b"PAR1"):
-        return "parquet", ".parquet"
-    if start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
-        return "jsonl", ".jsonl"
+    kind = content.format_of(start) or "csv"
     header = start.partition(b"\n")[0]
-    return "csv", ".tsv" if b"\t" in header and b"," not in header else ".csv"
+    is_tabbed = kind == "csv" and b"\t" in header and b"," not in header
+    return kind, ".tsv" if is_tabbed else f".{kind}"
 
 
 def _first_bytes(file: Path) -> bytes:

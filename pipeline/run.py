@@ -18,17 +18,27 @@ from typing import Any, Literal
 
 import psutil
 import yaml
-from rich.markup import escape
 
 from components import patterns, progress
 from components.errors import TaxiwayError, UsageError
 from components.serving.directory import ServingDirectory, Version
 from pipeline import config as configuration
-from pipeline import display, nodes, output, pushes, record, recovery, run_order, scratch, summary, uptodate
+from pipeline import (
+    display,
+    nodes,
+    output,
+    record,
+    recovery,
+    run_order,
+    summary,
+    temporary_files,
+    unrecorded_pushes,
+    uptodate,
+)
 from pipeline.layout import DEFAULT_ROOT, Root
-from pipeline.lock import hold
 from pipeline.record import RunRecord
 from pipeline.recorder import Recorder, paragraph
+from pipeline.root_lock import hold
 from pipeline.store import Store
 from pipeline.store_file import check_file, check_not_lost
 
@@ -100,25 +110,25 @@ def execute(request: Request) -> int:
     nodes.check_part(request.from_node, request.to_node)
     config = configuration.load(request.config, request.overrides)
     root = prepare_root(Root.at(request.root))
-    if request.to_node in (None, pushes.PUSHER):
+    if request.to_node in (None, unrecorded_pushes.PUSHER):
         ServingDirectory(root.serving / config.name).check_writable()
     with _room(root, request), hold(root, request.wait), _signals() as stop:
         digest = uptodate.inputs_digest(config)
         if request.whole and not request.force and (same := uptodate.same_inputs(root, config, digest)):
             return _nothing_to_do(request, *same)
         died = recovery.end_open_executions(root, "FAILED")
-        recorded = pushes.record_missing(root)
+        recorded = unrecorded_pushes.record_missing(root)
         damaged = recovery.set_aside_damaged(root)
         run = begin(request, config, root, digest)
         folder = root.run(run.run_id)
         with (
-            scratch.temporary_folder(root, run.run_id),
+            temporary_files.temporary_folder(root, run.run_id),
             display.quiet(folder / record.LOG_FILE, stderr=request.json) as console,
         ):
             if died:
                 console.print(f"[yellow]An earlier run died in {', '.join(died)}; what it had completed is reused.[/]")
             for sentence in recorded:
-                console.print(f"[yellow]{escape(sentence)}[/]", soft_wrap=True)
+                console.print(f"[yellow]{output.plain(sentence)}[/]", soft_wrap=True)
             for damage in damaged:
                 console.print(
                     f"[yellow]{output.plain(damage.uri)} is {damage.what}; what wrote it runs again.[/]", soft_wrap=True
@@ -168,7 +178,7 @@ def _run(
             recorder.interrupted(stop.error.exit_code, request.resume())
             return recorder.record
         error = _of_a_full_disk(error, root, request) or error
-        error = pushes.explained(error, root, config.name, run.run_id)
+        error = unrecorded_pushes.explain_error(error, root, config.name, run.run_id)
         try:
             recorder.failed(error, request.resume())
         except OSError:  # not even the summary can be written: the caller says it
@@ -274,7 +284,7 @@ def _room(root: Root, request: Request) -> Iterator[None]:
 def _of_a_full_disk(error: Exception, root: Root, request: Request) -> TaxiwayError | None:
     """The error in its own words, where the disk under the root is full; None where it is not, or that was said."""
     free = shutil.disk_usage(root.path).free
-    if free >= LITTLE_BYTES or isinstance(error, (FullDiskError, pushes.NotRecordedError)):
+    if free >= LITTLE_BYTES or isinstance(error, (FullDiskError, unrecorded_pushes.NotRecordedError)):
         return None
     return FullDiskError(
         f"The disk that holds the root {root.path} is full ({free:,} bytes are free): {paragraph(error)}",

@@ -114,7 +114,7 @@ def _quality(provenance: Mapping[str, Any]) -> str | None:
 def _origin(provenance: Mapping[str, Any]) -> str | None:
     if provenance.get("rollback_of"):
         return output.plain(f"rollback of {provenance['rollback_of']}")
-    return output.plain_lines(f"run {provenance['run_id']}") if provenance.get("run_id") else None
+    return output.plain(f"run {provenance['run_id']}") if provenance.get("run_id") else None
 
 
 def rollback(root: str | Path, model: str | None, version: int | None, reason: str) -> dict[str, Any]:
@@ -161,9 +161,9 @@ def verified_text(folder: Path, found: Verified) -> str:
     """What `taxiway verify` prints."""
     if found.ok:
         against = "every byte as it was pushed" if found.has_manifest else "no manifest, so only its operations"
-        return f"[green]ok[/] {output.plain_lines(str(folder))}: {against}\ndigest {found.digest}"
+        return f"[green]ok[/] {output.plain(folder)}: {against}\ndigest {found.digest}"
     problems = "\n".join(f"  {output.plain_lines(problem)}" for problem in found.problems)
-    return f"[red]bad[/] {output.plain_lines(str(folder))}:\n{problems}"
+    return f"[red]bad[/] {output.plain(folder)}:\n{problems}"
 
 
 def predict(

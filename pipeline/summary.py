@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.contract import HIGHER_IS_BETTER, LOWER_IS_BETTER
-from components.shown import visible, visible_lines
+from components.printable_text import visible, visible_lines
 from pipeline import output
 from pipeline.record import GateRecord, MetricValues, RunRecord, VariantRecord
 

@@ -93,8 +93,10 @@ def _encoding(start: bytes, rest: io.BufferedIOBase | object) -> str:
 
 
 def _about_encoding(encoding: str, text: str) -> str:
-    special = re.search(r"\w*[^\x00-\x7f]\w*", text)
-    return f"the text is not UTF-8: read as {encoding}" + (f", so that it says {special[0][:30]!r}" if special else "")
+    special = re.search(r"[^\x00-\x7f]\w{0,29}", text)
+    before = text[max(0, special.start() - 29) : special.start()] if special else ""
+    example = re.findall(r"\w*\Z", before)[0] + special[0] if special else ""
+    return f"the text is not UTF-8: read as {encoding}" + (f", so that it says {example[:30]!r}" if example else "")
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, block: bytes) -> bool:

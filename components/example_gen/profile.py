@@ -18,6 +18,7 @@ from components.example_gen.ingest import merged_kinds, survey
 from components.example_gen.oddities import study
 from components.example_gen.times import DATE_NUMBERS, TIME_FORMATS, TIME_NAME
 from components.example_gen.words import Finding, Words, is_bytes
+from components.measures.areas import area_under_roc, count_by_score
 from components.tables.bad_rows import BadRows, check_table
 from components.tables.columns import UnsupportedColumnError, is_text, kind_of_type, parse_time
 from components.tables.files import SourceFile, list_files
@@ -380,17 +381,7 @@ def _score(guess: np.ndarray, y: np.ndarray, task: Task) -> float:
     if task == "multiclass":
         return float((guess == y).mean())
     if task == "binary":
-        return area_under_curve(guess, y)
+        area = float(area_under_roc(*count_by_score(y == 1, guess)))
+        return 0.5 if np.isnan(area) else area  # one class alone: nothing to tell apart
     spread = float(((y - y.mean()) ** 2).sum())
     return 1 - float(((y - guess) ** 2).sum()) / spread if spread else 0.0
-
-
-def area_under_curve(scores: np.ndarray, y: np.ndarray) -> float:
-    """AUC by ranks, ties counted half; 0.5 where one class is absent."""
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    positive = float(y.sum())
-    negative = len(y) - positive
-    if not positive or not negative:
-        return 0.5
-    return float((ranks[y == 1].sum() - positive * (positive + 1) / 2) / (positive * negative))

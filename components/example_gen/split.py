@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from components.errors import DataError
 from components.example_gen.config import SplitConfig
@@ -189,8 +188,3 @@ def sketch(values: np.ndarray, points: int = 2001) -> list[float]:
     if len(ordered) <= points:
         return [float(v) for v in ordered]
     return [float(v) for v in ordered[np.linspace(0, len(ordered) - 1, points).astype(np.int64)]]
-
-
-def valid_rows(array: pa.Array) -> np.ndarray:
-    """Mask of the rows with a value."""
-    return np.asarray(pc.is_valid(array))

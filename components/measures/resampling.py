@@ -6,7 +6,7 @@ both models of a comparison.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from components.measures.areas import Floats
 from components.measures.rates import Z
 
-Statistic = Callable[[Floats], Floats]
-"""Row weights `[draws, rows]` to values `[draws]`; NaN where they are not defined."""
 Strata = Sequence[NDArray[np.int64]]
 """Indices of the rows of each stratum."""
 

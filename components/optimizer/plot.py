@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.optimizer.report import Latency, Report, Variant
-from components.shown import chart_label
+from components.printable_text import chart_label
 
 PLOT_FILE = "plot.html"
 _COLOURS = {"chosen": "#1a7f37", "kept": "#0969da", "rejected": "#cf222e"}

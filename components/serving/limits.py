@@ -31,7 +31,7 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server takes.
+    """What a server takes; the defaults of `taxiway serve` and of the server's own options are these.
 
     Attributes:
         request_bytes: Of one message or body.
@@ -42,7 +42,7 @@ class Limits:
         threads: Requests computed at once, over REST and over gRPC each.
         connections: Open at once, over REST and over gRPC each.
         header_seconds: For a connection to name its request.
-        body_seconds: For a body to arrive; half a minute without a byte of it is as bad.
+        body_seconds: For a body to arrive; ten seconds without a byte of it are as bad (`bodies.STALL_SECONDS`).
         compute_seconds: For the answer; a client's own deadline counts where it is shorter.
         send_seconds: For a client to take the answer.
     """
@@ -55,7 +55,7 @@ class Limits:
     threads: int = 16
     connections: int = 256
     header_seconds: float = 10.0
-    body_seconds: float = 60.0
+    body_seconds: float = 30.0
     compute_seconds: float = 60.0
     send_seconds: float = 60.0
 

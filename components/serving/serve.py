@@ -13,6 +13,7 @@ from typing import Literal
 from components import subprocesses
 from components.errors import ServingError
 from components.serving.config import ServingConfig
+from components.serving.limits import Limits
 
 Kind = Literal["binary", "container", "embedded"]
 IMAGE = "tensorflow/serving"
@@ -48,10 +49,10 @@ class EmbeddedLimits:
         allow_hosts: Names, beside its address and localhost, under which clients reach it.
     """
 
-    max_request_mb: float = 64.0
-    max_memory_mb: float = 2048.0
-    max_answer_mb: float = 64.0
-    max_rows: int = 100_000
+    max_request_mb: float = Limits.request_bytes / 1e6
+    max_memory_mb: float = Limits.memory_bytes / 1e6
+    max_answer_mb: float = Limits.answer_bytes / 1e6
+    max_rows: int = Limits.rows
     allow_hosts: tuple[str, ...] = ()
 
     def arguments(self) -> list[str]:

@@ -1,8 +1,9 @@
-"""Addresses of data: which are read, and how they are shown. No tfx."""
+"""Addresses of data: which are read. No tfx."""
 
 from __future__ import annotations
 
 import importlib.util
+import shlex
 
 from components.errors import DataError
 from components.tables.config import PACKAGE_PREFIX
@@ -12,7 +13,7 @@ _SCHEMES = frozenset({"gs", "s3", "file", "ram", "hdfs", "viewfs", "az"})
 
 
 def check_address(path: str) -> None:
-    """Refuses addresses that no file system here opens, without what is secret in them.
+    """Refuses addresses that no file system here opens; the error hides what is secret in them.
 
     Raises:
         DataError: with the command that brings the file here.
@@ -20,21 +21,21 @@ def check_address(path: str) -> None:
     scheme, mark, _ = path.partition("://")
     if not mark or f"{scheme}://" == PACKAGE_PREFIX:
         return
-    shown = shown_address(path)
-    name = shown.rstrip("/").rpartition("/")[2] or "rows.csv"
+    name = shlex.quote(path.partition("?")[0].rstrip("/").rpartition("/")[2] or "rows.csv")
+    address = shlex.quote(path)
     if scheme.lower() in ("http", "https", "ftp", "ftps"):
         raise DataError(
-            f"{shown} is a web address, which is not read: what it holds may be another thing at every run.",
-            f"Bring the file here first: curl -fL -o {name} {shown}",
+            f"{path} is a web address, which is not read: what it holds may be another thing at every run.",
+            f"Bring the file here first: curl -fL -o {name} {address}",
         )
     if scheme == "s3" and importlib.util.find_spec("tensorflow_io") is None:
         raise DataError(
-            f"{shown}: s3:// needs the package tensorflow-io, which is not installed.",
-            f"Install it (pip install 'taxiway[s3]'), or bring the file here first: aws s3 cp {shown} {name}",
+            f"{path}: s3:// needs the package tensorflow-io, which is not installed.",
+            f"Install it (pip install 'taxiway[s3]'), or bring the file here first: aws s3 cp {address} {name}",
         )
     if scheme not in _SCHEMES:
         raise DataError(
-            f"{shown}: no file system here opens {scheme}://.",
+            f"{path}: no file system here opens {scheme}://.",
             f"Accepted are paths, {', '.join(f'{known}://' for known in sorted(_SCHEMES))} and {PACKAGE_PREFIX}.",
         )
 
@@ -48,17 +49,11 @@ def expand_remote(pattern: str) -> list[str]:
     except errors.UnimplementedError as error:
         scheme = pattern.partition("://")[0]
         raise DataError(
-            f"{shown_address(pattern)}: TensorFlow has no file system for {scheme}:// here.",
+            f"{pattern}: TensorFlow has no file system for {scheme}:// here.",
             "Install tensorflow-io, which has one (pip install 'taxiway[s3]'), or copy the files to this machine.",
         ) from error
     except errors.OpError as error:
         raise DataError(
-            f"{shown_address(pattern)} cannot be listed: {type(error).__name__}.",
+            f"{pattern} cannot be listed: {type(error).__name__}.",
             "Check the address, the network and your rights there, or copy the files to this machine.",
         ) from error
-
-
-def shown_address(address: str) -> str:
-    """An address without the user, password and query in it."""
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"

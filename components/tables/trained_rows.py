@@ -22,7 +22,7 @@ from components.tables.column_names import trained_names
 from components.tables.columns import calendar_columns, encodable, is_text
 from components.tables.config import TableConfig
 from components.tables.files import SourceFile, list_files
-from components.tables.reading import csv_columns, read, rows_batch
+from components.tables.reading import csv_columns, read, rows_batch, without_words
 from components.tables.row_notes import RowNotes, near_names
 from components.tables.row_source import RowSource, check_present
 from components.tables.rules import ReadingRules, default_rules
@@ -216,7 +216,7 @@ class TrainedReader:
             array = array.cast(array.type.value_type)
         if is_text(array.type):
             nulls = self._nulls_of.get(name, self._nulls)
-            array = _without_nulls(array, nulls) if file_format != "csv" else array
+            array = without_words(array, nulls) if file_format != "csv" else array
         if kind == "string":
             from_json = file_format == "jsonl" and self.rules.format == "csv"
             return spellings.as_trained(array, self.rules.words.get(name), from_json)
@@ -275,12 +275,6 @@ def _refuse(bad: BadRows) -> None:
     shown = "\n".join(f"  {sample}" for sample in bad.samples[:5])
     count = "One row is" if bad.count == 1 else f"{bad.count} rows are"
     raise DataError(f"{count} not what the model takes:\n{shown}", "Mend them, or leave them out.")
-
-
-def _without_nulls(array: pa.Array, words: Sequence[str]) -> pa.Array:
-    large = array.cast(pa.large_binary())
-    null = pc.is_in(large, value_set=pa.array([word.encode() for word in words], pa.large_binary()))
-    return pc.if_else(null, pa.scalar(None, pa.large_binary()), large)
 
 
 def _as_dtype(array: pa.Array, dtype: str) -> pa.Array:

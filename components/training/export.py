@@ -14,9 +14,9 @@ import tensorflow_transform as tft
 from tensorflow_transform.saved import saved_transform_io_v2
 
 from components import contract
-from components.training import tables
+from components.training import lookup_tables
 from components.training.job import TrainingJob
-from components.training.names import exact_names
+from components.training.operation_names import exact_names
 from components.training.signatures import RawInput, raw_inputs
 from components.training.tracing import keep_keras_unconverted
 
@@ -38,7 +38,7 @@ def save_servable(keras_model: Any, job: TrainingJob, export_dir: str) -> list[R
     signatures = {contract.SERVING_DEFAULT: module.serving_default, contract.SERVING_RAW: module.serving_raw}
     with exact_names(i.tensor for i in module.raw_inputs):
         tf.saved_model.save(module, export_dir, signatures=signatures)
-    tables.name_by_content(export_dir)
+    lookup_tables.name_by_content(export_dir)
     _write_inputs(module.raw_inputs, export_dir)
     return module.raw_inputs
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components import memory
+from components import memory_limits
 from components.errors import ConfigError, DataError, close_matches
 from components.training import records, schema
 from components.training.config import InputConfig
@@ -141,7 +141,7 @@ def row_weights(columns: dict[str, np.ndarray], job: TrainingJob) -> np.ndarray 
 
 def fits_in_memory(needed_bytes: int, config: InputConfig) -> bool:
     """Whether `auto` keeps rows in memory, and says so with the numbers."""
-    available = memory.available_bytes()
+    available = memory_limits.available_bytes()
     fits = needed_bytes < available * config.memory_fraction
     LOG.info(
         "training.input.mode auto: %s; reading takes about %d MB, and %g of %d MB that are free may be used",

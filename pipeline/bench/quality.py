@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from components import subprocesses
+from components.measures.areas import area_under_roc, count_by_score
 
 BATCH_ROWS = 1024
 TIP_SHARE = np.float32(0.2)
@@ -32,7 +33,11 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     batches = [tf.constant(raw[start : start + BATCH_ROWS]) for start in range(0, len(raw), BATCH_ROWS)]
     scores = np.concatenate([score(examples=batch)[job["output"]].numpy().reshape(-1) for batch in batches])
     truth = _labels(tf, raw, job["label"])
-    return {"auc": area_under_curve(truth, scores), "rows": len(raw), "positives": int(truth.sum())}
+    return {
+        "auc": float(area_under_roc(*count_by_score(truth, scores))),
+        "rows": len(raw),
+        "positives": int(truth.sum()),
+    }
 
 
 def _labels(tf: Any, raw: list[bytes], label: str) -> np.ndarray:
@@ -42,24 +47,6 @@ def _labels(tf: Any, raw: list[bytes], label: str) -> np.ndarray:
     spec = {name: tf.io.FixedLenFeature([], tf.float32, 0.0) for name in ("tips", "fare")}
     columns = {name: values.numpy() for name, values in tf.io.parse_example(raw, spec).items()}
     return columns["tips"] > columns["fare"] * TIP_SHARE
-
-
-def area_under_curve(truth: np.ndarray, scores: np.ndarray) -> float:
-    """Area under the ROC curve by ranks, ties counted half.
-
-    Args:
-        truth: bool `[rows]`.
-        scores: float `[rows]`.
-
-    Returns:
-        NaN where only one class is there.
-    """
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    positives, negatives = int(truth.sum()), int((~truth).sum())
-    if not positives or not negatives:
-        return float("nan")
-    return float((ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ml_metadata.proto import metadata_store_pb2 as pb
-from rich.markup import escape
 from rich.table import Table
 
 from components.configuration import Section
 from components.serving.directory import ServingDirectory
-from pipeline import integrity, lock, output, recovery, scratch, store, store_file
+from pipeline import integrity, output, recovery, root_lock, store, store_file, temporary_files
 from pipeline.care import gc
 from pipeline.layout import Root
 from pipeline.lineage.reader import Reader
@@ -59,12 +58,12 @@ def fix(root: Root) -> list[Trouble]:
         TaxiwayError: A run holds the root.
         StoreError: See `examine`.
     """
-    with lock.hold(root, wait=False):
+    with root_lock.hold(root, wait=False):
         _mend_store(root)
         for folder in _serving(root):
             ServingDirectory(folder).write_server_files({})  # whoever takes the lock tidies the staging folder
         shutil.rmtree(root.path / gc.TRASH, ignore_errors=True)
-        scratch.sweep(root)
+        temporary_files.sweep(root)
     return examine(root)
 
 
@@ -126,7 +125,7 @@ def _executions(reader: Reader) -> Iterator[Trouble]:
 
 def _left_overs(root: Root) -> Iterator[Trouble]:
     staged = [path for folder in _serving(root) for path in (folder / STAGING).glob("*")]
-    for path in [*staged, *_trash(root), *scratch.left_over(root)]:
+    for path in [*staged, *_trash(root), *temporary_files.left_over(root)]:
         yield Trouble(kind="left-over", what=f"{path} is left of something that was killed", mends="removed")
 
 
@@ -148,6 +147,6 @@ def _trash(root: Root) -> list[Path]:
 
 def table(troubles: list[Trouble]) -> Table:
     """The troubles as a table; one line where there are none."""
-    rows = [(trouble.kind, escape(trouble.what), trouble.mends or "–") for trouble in troubles]
+    rows = [(trouble.kind, output.plain(trouble.what), trouble.mends or "–") for trouble in troubles]
     title = "The store" if rows else "The store: everything is as it should be"
     return output.table(title, ("", "what", "--fix"), rows)

@@ -22,7 +22,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from components.errors import UsageError
-from pipeline import lock, output, recovery, scratch, store, store_file
+from pipeline import output, recovery, root_lock, store, store_file, temporary_files
 from pipeline.layout import Root
 from pipeline.lineage.reader import INPUTS, OUTPUTS, Reader
 from pipeline.lineage.sources import Sources, Target
@@ -88,14 +88,14 @@ def collect(
             "Give its buckets a lifecycle rule; an emulation's lie in kfp/objects, with their cache in kfp/state.json.",
         )
     store_file.check_file(root.metadata)
-    with lock.hold(root, wait=False):
+    with root_lock.hold(root, wait=False):
         plan = _plan(root, keep_runs, older_than_days)
-        taken = [*plan.checkpoints, *scratch.left_over(root)]
+        taken = [*plan.checkpoints, *temporary_files.left_over(root)]
         folders = [*dict.fromkeys(artifact.uri for artifact in plan.going), *map(str, taken)]
         size = sum(size_of(Path(folder)) for folder in folders)
         if not dry_run:
             _carry_out(root, plan)
-            scratch.sweep(root)
+            temporary_files.sweep(root)
         ids = tuple(artifact.id for artifact in plan.going)
     return Collection(ids, tuple(folders), size, plan.kept, dry_run)
 

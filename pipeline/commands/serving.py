@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from components.serving.limits import Limits
 from pipeline.commands import options
 from pipeline.layout import DEFAULT_ROOT
 
@@ -34,8 +35,7 @@ def versions(root: options.Root = DEFAULT_ROOT, model: options.Model = None, jso
         output.print_json([served.as_json(version) for version in found])
     else:
         output.print_table(served.table(found))
-    for note in served.notes(root, model):
-        output.console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
+    output.print_notes(served.notes(root, model))
 
 
 def rollback(
@@ -97,16 +97,16 @@ def serve(
     grpc_port: Annotated[int, typer.Option("--grpc-port", min=0, max=65535)] = 8500,
     max_request_mb: Annotated[
         float, typer.Option("--max-request-mb", min=0.001, help="The embedded server refuses larger requests.")
-    ] = 64.0,
+    ] = Limits.request_bytes / 1e6,
     max_memory_mb: Annotated[
         float, typer.Option("--max-memory-mb", min=1, help="What requests to the embedded server may come to in all.")
-    ] = 2048.0,
+    ] = Limits.memory_bytes / 1e6,
     max_answer_mb: Annotated[
         float, typer.Option("--max-answer-mb", min=0.001, help="The embedded server gives no larger answers.")
-    ] = 64.0,
+    ] = Limits.answer_bytes / 1e6,
     max_rows: Annotated[
         int, typer.Option("--max-rows", min=1, help="Of one request to the embedded server.")
-    ] = 100_000,
+    ] = Limits.rows,
     allow_host: Annotated[
         list[str] | None,
         typer.Option("--allow-host", help="A name under which clients reach the embedded server; repeat it. *: any."),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.markup import escape
 
 from components.errors import UsageError
 from pipeline import output
@@ -53,7 +52,8 @@ def run(request: Request) -> int:
 
     def heard(task: str, result: TaskResult) -> None:
         color = _COLORS[result.state]
-        shown.print(f"[{color}]{result.state:>9}[/] {task}  {output.seconds(result.seconds)}  {escape(result.reason)}")
+        reason = output.plain_lines(result.reason)
+        shown.print(f"[{color}]{result.state:>9}[/] {task}  {output.seconds(result.seconds)}  {reason}")
 
     parameters = assignments("--param", request.parameters, "epochs=3")
     if ROOT_PARAMETER in _declared(text) and not request.in_containers:
@@ -70,7 +70,7 @@ def run(request: Request) -> int:
         ),
     )
     for ignored in result.ignored:
-        shown.print(f"[yellow]  ignored[/] {escape(ignored)}")
+        shown.print(f"[yellow]  ignored[/] {output.plain(ignored)}")
     if request.json:
         output.print_json(as_json(result))
     return exit_code(result)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
 from components.errors import UsageError, close_matches
@@ -31,8 +30,8 @@ def compile_to(file: Path, config: Path | None, overrides: Iterable[str], target
     found = checks.require_accepted(compiled)
     _write(file, compiled.text)
     for finding in found:
-        output.console(stderr=True).print(f"{_MARKS[finding.level]}: {escape(str(finding))}")
-    output.console(stderr=True).print(f"Compiled for {target}: {escape(str(file))}")
+        output.console(stderr=True).print(f"{_MARKS[finding.level]}: {output.plain(finding)}")
+    output.console(stderr=True).print(f"Compiled for {target}: {output.plain(file)}")
 
 
 def examine(config: Path | None, overrides: Iterable[str], target: str) -> list[checks.Finding]:
@@ -49,7 +48,12 @@ def examine(config: Path | None, overrides: Iterable[str], target: str) -> list[
 def findings_table(findings: Iterable[checks.Finding]) -> Table:
     """The findings, one a line."""
     rows = [
-        (_MARKS[f.level], f.node or "the pipeline", escape(f"{f.problem} {f.remedy}".strip()), escape(f.source))
+        (
+            _MARKS[f.level],
+            f.node or "the pipeline",
+            output.plain_lines(f"{f.problem} {f.remedy}".strip()),
+            output.plain(f.source),
+        )
         for f in findings
     ]
     return output.table("", ("", "node", "what", "source"), rows)

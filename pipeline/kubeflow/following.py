@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.markup import escape
-
 from pipeline import output
 from pipeline.assignments import assignments
 from pipeline.kubeflow.remote import FailedTask, RemoteError, Server, Submission
@@ -53,7 +51,8 @@ def submit(request: Request) -> int:
     failed = server.failed_tasks(run_id) if state == "FAILED" else []
     logs = {task.name: _log(server, run_id, task) for task in failed}
     for task in failed:
-        shown.print(f"[bold red]{escape(task.name)}[/] failed. {escape(task.message)}\n{escape(logs[task.name])}")
+        message, log = output.plain_lines(task.message), output.plain_lines(logs[task.name])
+        shown.print(f"[bold red]{output.plain(task.name)}[/] failed. {message}\n{log}")
     if request.json:
         tasks = [{**asdict(task), "log": logs[task.name]} for task in failed]
         output.print_json({"run_id": run_id, "state": state, "failed": tasks})
@@ -67,7 +66,7 @@ def print_runs(host: str, namespace: str, limit: int, json: bool) -> None:
         output.print_json(found)
         return
     columns = ("run_id", "name", "state", "created_at", "finished_at", "error")
-    rows = [[escape(str(run[column] or "–")) for column in columns] for run in found]
+    rows = [[output.plain(run[column] or "–") for column in columns] for run in found]
     output.print_table(output.table("", [column.removesuffix("_at") for column in columns], rows))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.shown import visible, visible_lines
+from components.printable_text import visible, visible_lines
 from pipeline.lineage.graph import LineageGraph
 from pipeline.lineage.nodes import Node
 

@@ -123,10 +123,6 @@ class LineageGraph:
         )
         return sorted(fits, key=lambda node: (node.time, node.id or 0, node.key))
 
-    def edge_label(self, source: str, target: str) -> str:
-        """The words on the edge between two nodes; empty where there is none."""
-        return next((edge.label for edge in self.edges if (edge.source, edge.target) == (source, target)), "")
-
     def merged(self, other: LineageGraph) -> LineageGraph:
         """Both graphs in one."""
         nodes = {**self.nodes, **other.nodes}

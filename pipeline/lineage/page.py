@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from components.shown import visible_lines
+from components.printable_text import visible_lines
 from pipeline import output
 from pipeline.lineage import layout
 from pipeline.lineage.graph import LineageGraph

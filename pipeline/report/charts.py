@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from components.contract import HIGHER_IS_BETTER
-from components.shown import chart_label
+from components.printable_text import chart_label
 
 Figure = dict[str, Any]
 INK, ACCENT, SECOND, GOOD, BAD, SOFT = "$ink", "$accent", "$second", "$good", "$bad", "$soft"

@@ -3,10 +3,14 @@
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from components.example_gen.config import DataConfig, LabelConfig
+from components.example_gen.profile import Column, Label, Profile
+from components.tables.bad_rows import BadRows
 from pipeline import display, history, init, output, served, summary
 from pipeline.lineage import dot, page, text
 from pipeline.lineage.graph import LineageGraph
@@ -131,20 +135,13 @@ def test_charts_take_names_for_text():
 
 
 def test_init_shows_columns(capsys):
-    class Column:
-        name, kind, distinct, missing, rows, alone = HOSTILE, "string", 3, 0, 10, 0.5
-
-    class Label:
-        class config:  # noqa: N801
-            task = "binary"
-
-    class Profile:
-        rows, columns, label, unsupported, empty = 10, {HOSTILE: Column}, Label, (HOSTILE,), ()
-
-    class Proposal:
-        settings = {"features.leave_out": {HOSTILE: HOSTILE}}
-
-    init.show(init.Written("f.yaml", "", Profile, Proposal))
+    column = Column(name=HOSTILE, kind="string", rows=10, missing=0, distinct=3)
+    label = Label(LabelConfig(column="y", task="binary", classes=("0", "1")), missing=0)
+    data = DataConfig(path="rows.csv")
+    profile = Profile(10, 10, {HOSTILE: column}, label, BadRows(), {HOSTILE: HOSTILE}, (HOSTILE,), data)
+    proposal = init.Proposal({"features.leave_out": {HOSTILE: HOSTILE}}, {"label.positive": [HOSTILE]})
+    proposal.find_odd("data.csv.null_values", HOSTILE)
+    init.show(init.Written(Path("f.yaml"), "", profile, proposal))
     out = capsys.readouterr().out
     assert not [c for c in OBEYED if c in out]
     assert SHOWN in out.replace("\n", "").replace(" ", "")

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.errors import DataError, TaxiwayError, UsageError
+from components.example_gen import dialect
 from pipeline import config as configuration
 from pipeline import init as initialization
 from tests.components.example_gen.rows import write
@@ -458,6 +459,13 @@ def test_lines_that_are_no_rows_are_named(tmp_path):
 def test_windows_1252_anywhere_in_the_file(tmp_path):
     config, _, said = proposed(tmp_path, {"x": ["a" * 2000] * 199 + ["5 €"]}, encoding="cp1252")
     assert config.data.csv.encoding == "cp1252" and "not UTF-8" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "example"), [("a Müller, b", "Müller"), ("5 €", "€"), ("x" * 300_000 + "é", "x" * 29)]
+)
+def test_the_example_of_an_encoding_is_found_in_time_that_grows_with_the_text(text, example):
+    assert f"so that it says '{example}" in dialect._about_encoding("cp1252", text)
 
 
 def test_columns_that_cannot_be_used_are_left_out_with_the_reason(tmp_path, capsys):

@@ -16,7 +16,7 @@ import yaml
 
 from pipeline import cli, history, record
 from pipeline.layout import Root
-from pipeline.lock import LOCK_FILE, hold
+from pipeline.root_lock import LOCK_FILE, hold
 from pipeline.store import Store
 
 REPOSITORY = Path(__file__).parents[2]

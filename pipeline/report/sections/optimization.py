@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.shown import chart_label
+from components.printable_text import chart_label
 from pipeline import output
 from pipeline.report import charts
 from pipeline.report.sections.common import Section

@@ -12,6 +12,7 @@ from components.example_gen import counting
 from components.example_gen.config import SplitConfig
 from components.example_gen.counting import FileSplitter, Workspace
 from components.example_gen.split import EVAL, LEFT_OUT, TRAIN
+from components.measures.areas import area_under_roc, count_by_score
 from tests.components.example_gen.in_memory import split_tables
 
 
@@ -147,10 +148,7 @@ def learned(table, trains):
 
 
 def area_under_curve(scores, y):
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    positive = y.sum()
-    return (ranks[y == 1].sum() - positive * (positive + 1) / 2) / (positive * (len(y) - positive))
+    return float(area_under_roc(*count_by_score(y == 1, scores)))
 
 
 @pytest.mark.parametrize("law", range(len(LAWS)))

@@ -17,7 +17,7 @@ TABLES = st.lists(
 ).filter(lambda rows: len({label for label, _ in rows}) == 2)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(TABLES)
 def test_both_areas_are_scikit_learns(rows):
     positive, scores = np.array([label for label, _ in rows]), np.array([score for _, score in rows])
@@ -27,7 +27,7 @@ def test_both_areas_are_scikit_learns(rows):
     assert float(average_precision(*counted)) == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(TABLES, st.integers(0, 2**32 - 1))
 def test_weights_count_as_scikit_learns(rows, seed):
     positive, scores = np.array([label for label, _ in rows]), np.array([score for _, score in rows])

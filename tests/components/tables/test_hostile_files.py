@@ -86,9 +86,11 @@ PREDICT = """
 import sys
 from pathlib import Path
 from components.errors import TaxiwayError
-from pipeline import served
+from components.tables.trained_rows import TrainedReader
+from pipeline import rows
 try:
-    served.read_rows(Path(sys.argv[1]), None)
+    with rows.source(Path(sys.argv[1]), None) as source:
+        list(TrainedReader(None, {"a": "string"}).batches(source))
 except TaxiwayError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
@@ -97,8 +99,11 @@ BULK = """
 import sys
 from components.errors import TaxiwayError
 from components.serving import bulk_steps
+from components.tables.trained_rows import TrainedReader
+bulk_steps.reader_of = lambda folder: TrainedReader(None, {"a": "string"})
 try:
-    list(bulk_steps.read_tables(sys.argv[1], 10))
+    for file in bulk_steps.find_files("", sys.argv[1]):
+        list(bulk_steps.read_batches(file, ""))
 except TaxiwayError as error:
     print(error, file=sys.stderr)
     sys.exit(2)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from components.errors import DataError
 from components.tables import json_rows as json_rows_module
+from components.tables.addresses import check_address
 from components.tables.bad_rows import BadRows, check_table
 from components.tables.config import CsvConfig, TableConfig
 from components.tables.files import list_files
@@ -156,12 +157,18 @@ def test_a_readme_is_no_table(tmp_path):
     ("address", "words"),
     [
         ("https://bob:secret@host/d/data.csv?key=secret",
-         r"https://host/d/data\.csv is a web(.|\n)*curl -fL -o data"),
+         r"https://\*\*\*@host/d/data\.csv\?key=\*\*\* is a web(.|\n)*curl -fL -o data\.csv 'https"),
+        ("https://host/d/data.csv?sheet=2&x=1", r"curl -fL -o data\.csv 'https://host/d/data\.csv\?sheet=2&x=1'"),
         ("ftp://bob:secret@host/x", "web address"),
         ("abfs://bob:secret@host/x", "no file system here opens abfs"),
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_read(address, words):
     with pytest.raises(DataError, match=words) as caught:
-        list_files(TableConfig(path=address))
+        check_address(address)  # as `init` does, before the configuration refuses passwords
     assert "secret" not in str(caught.value)
+
+
+def test_files_are_not_looked_for_at_an_address_that_is_not_read():
+    with pytest.raises(DataError, match="is a web address"):
+        list_files(TableConfig(path="https://host/d/data.csv"))

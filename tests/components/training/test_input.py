@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import memory
+from components import memory_limits
 from components.errors import ConfigError, DataError
 from components.training import records, schema
 from components.training.input import bytes_in_memory, open_source, parse_spec
@@ -144,7 +144,7 @@ def test_auto_goes_by_counted_rows_and_by_what_this_process_may_use(
     assert isinstance(open_source(job, "train"), MemorySource)
     counted = job.model_copy(update={"rows": {"train": 10**10}})
     assert isinstance(open_source(counted, "train"), StreamSource), "whatever the files look like"
-    monkeypatch.setattr(memory, "available_bytes", lambda: 20_000)
+    monkeypatch.setattr(memory_limits, "available_bytes", lambda: 20_000)
     assert isinstance(open_source(job, "train"), StreamSource), "a limit of the container counts"
 
 

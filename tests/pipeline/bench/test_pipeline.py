@@ -1,12 +1,6 @@
-"""The figures of the benchmark, from runs that are made up; AUC against its definition."""
-
-import itertools
-
-import numpy as np
-import pytest
+"""The figures of the benchmark, from runs that are made up."""
 
 from pipeline.bench import pipeline as bench
-from pipeline.bench import quality
 from pipeline.layout import Root
 from pipeline.record import NodeRecord, RunRecord
 
@@ -37,16 +31,6 @@ def test_missed_targets_are_said(capsys):
     printed = capsys.readouterr().out
     assert printed.count("missed") == 3
     assert "ratio 2.00 [2.00, 2.00], target 0.6" in printed
-
-
-def test_auc_is_the_share_of_pairs_in_the_right_order():
-    random = np.random.default_rng(0)
-    truth = random.random(60) < 0.4
-    scores = random.integers(0, 9, 60).astype(float)  # with ties
-    pairs = list(itertools.product(scores[truth], scores[~truth]))
-    expected = sum((a > b) + 0.5 * (a == b) for a, b in pairs) / len(pairs)
-    assert quality.area_under_curve(truth, scores) == pytest.approx(expected)
-    assert np.isnan(quality.area_under_curve(np.ones(3, bool), np.arange(3.0)))
 
 
 def test_a_round_hands_our_rows_to_the_other_side(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.errors import ServingError, TaxiwayError, UsageError
-from pipeline import integrity, lock
+from pipeline import integrity, root_lock
 from pipeline.care import examine, gc
 from pipeline.layout import Root as Place
 from pipeline.lineage import LineageGraph
@@ -152,7 +152,7 @@ def test_nothing_outside_the_root_and_nothing_shared_goes(root, tmp_path):
 
 
 def test_a_running_pipeline_is_left_alone(root):
-    with lock.hold(place(root), wait=False), pytest.raises(TaxiwayError, match="Another run holds"):
+    with root_lock.hold(place(root), wait=False), pytest.raises(TaxiwayError, match="Another run holds"):
         gc.collect(place(root))
 
 

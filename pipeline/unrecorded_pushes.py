@@ -35,7 +35,7 @@ def version_of(root: Root, model: str, run_id: str) -> Version | None:
     return next((version for version in found if not version.provenance.get("rollback_of")), None)
 
 
-def explained(error: Exception, root: Root, model: str, run_id: str) -> Exception:
+def explain_error(error: Exception, root: Root, model: str, run_id: str) -> Exception:
     """The error, which says so where the run's version is live in spite of it."""
     version = version_of(root, model, run_id) if not isinstance(error, NotRecordedError) else None
     if version is None:
@@ -48,12 +48,12 @@ def explained(error: Exception, root: Root, model: str, run_id: str) -> Exceptio
     )
 
 
-def told(root: Root, runs: Sequence[RunRecord]) -> list[RunRecord]:
+def add_pushes(root: Root, runs: Sequence[RunRecord]) -> list[RunRecord]:
     """The runs, each with its push where only the version tells of it. Nothing is written."""
-    return [_told(root, run) for run in runs]
+    return [_add_push(root, run) for run in runs]
 
 
-def _told(root: Root, run: RunRecord) -> RunRecord:
+def _add_push(root: Root, run: RunRecord) -> RunRecord:
     if run.push is not None or run.state not in ("failed", "interrupted"):
         return run
     version = version_of(root, run.model, run.run_id)

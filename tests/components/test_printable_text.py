@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.shown import chart_label, visible, visible_lines
+from components.printable_text import chart_label, visible, visible_lines
 
 
 @pytest.mark.parametrize(

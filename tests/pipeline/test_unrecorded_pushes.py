@@ -6,7 +6,7 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.errors import StoreError, TaxiwayError
-from pipeline import history, pushes, record
+from pipeline import history, record, unrecorded_pushes
 from pipeline.layout import Root as Place
 from pipeline.lineage import LineageGraph
 from pipeline.store import Store
@@ -49,10 +49,10 @@ def test_commands_that_read_tell_it(root):
 
 def test_the_next_run_records_it_once(root):
     place, live = Place.at(root.path), root.serving.live()
-    assert pushes.record_missing(place) == [
+    assert unrecorded_pushes.record_missing(place) == [
         f"Version {live.number} of taxi, pushed by run run-1, was not recorded; now it is."
     ]
-    assert pushes.record_missing(place) == []
+    assert unrecorded_pushes.record_missing(place) == []
     run = history.find(place, "run-1")
     assert (run.state, run.exit_code, run.push.version) == ("live", 0, live.number)
     [pusher] = [each for each in Store(place.metadata).executions("run-1") if each.node == "Pusher"]
@@ -67,7 +67,7 @@ def test_a_rollback_is_not_the_push_whose_provenance_it_carries(root):
     place = Place.at(root.path)
     pushed = root.serving.live().number
     root.serving.rollback()
-    root.serving.rollback()
+    root.serving.rollback(pushed)
     assert history.find(place, "run-1").push.version == pushed
     shutil.rmtree(place.serving / "taxi" / str(pushed))
     assert history.find(place, "run-1").push is None
@@ -76,10 +76,10 @@ def test_a_rollback_is_not_the_push_whose_provenance_it_carries(root):
 def test_the_error_says_that_the_version_is_live(root):
     place, live = Place.at(root.path), root.serving.live()
     for error in (OSError(28, "No space left on device"), StoreError("metadata.db is full.", "Free some.")):
-        said = pushes.explained(error, place, "taxi", "run-1")
+        said = unrecorded_pushes.explain_error(error, place, "taxi", "run-1")
         assert isinstance(said, TaxiwayError)
         assert said.problem.startswith(f"Version {live.number} of taxi is live, but could not be recorded: ")
         assert "The next run records it" in said.remedy
-        assert pushes.explained(said, place, "taxi", "run-1") is said
-        assert pushes.explained(error, place, "taxi", "run-2") is error, "another run's version"
-    assert pushes.explained(error, place, "other", "run-1") is error
+        assert unrecorded_pushes.explain_error(said, place, "taxi", "run-1") is said
+        assert unrecorded_pushes.explain_error(error, place, "taxi", "run-2") is error, "another run's version"
+    assert unrecorded_pushes.explain_error(error, place, "other", "run-1") is error

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from pipeline.memory import PeakMemory
+from pipeline.peak_memory import PeakMemory
 
 
 def test_the_peak_includes_children_and_starts_anew():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from components.training import tables
+from components.training import lookup_tables
 
 
 def export(folder: Path, words: list[str]) -> Path:
@@ -31,8 +31,8 @@ def export(folder: Path, words: list[str]) -> Path:
 
 
 def names(model: Path) -> set[bytes]:
-    proto = tables.saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
-    return {node.attr["shared_name"].s for node in tables._tables(proto)}
+    proto = lookup_tables.saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
+    return {node.attr["shared_name"].s for node in lookup_tables._tables(proto)}
 
 
 def test_tables_are_named_by_what_they_hold(tmp_path: Path) -> None:
@@ -41,10 +41,10 @@ def test_tables_are_named_by_what_they_hold(tmp_path: Path) -> None:
     )
     before = {each: names(each) for each in (one, same, other)}
     assert str(tmp_path).encode() in b"".join(before[one]), "otherwise there is nothing to do"
-    assert [tables.name_by_content(each) > 0 for each in (one, same, other)] == [True] * 3
+    assert [lookup_tables.name_by_content(each) > 0 for each in (one, same, other)] == [True] * 3
     assert names(one) == names(same) != names(other)
     assert not any(str(tmp_path).encode() in name for name in names(one))
-    assert tables.name_by_content(one) == 0, "once is enough"
+    assert lookup_tables.name_by_content(one) == 0, "once is enough"
     asked = tf.constant(["x", "y", "z"])
     loaded = [tf.saved_model.load(str(each)) for each in (one, same, other)]  # side by side in one process
     for model, expected in zip(loaded, ([0, 1, -1], [0, 1, -1], [1, 0, -1]), strict=True):
@@ -57,5 +57,5 @@ def test_a_model_without_tables_is_left_alone(tmp_path: Path) -> None:
     module.f = tf.function(lambda x: x, input_signature=[tf.TensorSpec([1])])
     tf.saved_model.save(module, str(tmp_path / "m"))
     before = (tmp_path / "m" / "saved_model.pb").read_bytes()
-    assert tables.name_by_content(tmp_path / "m") == 0
+    assert lookup_tables.name_by_content(tmp_path / "m") == 0
     assert (tmp_path / "m" / "saved_model.pb").read_bytes() == before

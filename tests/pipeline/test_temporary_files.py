@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline import scratch
+from pipeline import temporary_files
 from pipeline.layout import Root
 
 
@@ -16,13 +16,13 @@ def test_this_process_and_its_children_write_below_the_root(tmp_path, monkeypatc
     left = root.temporary / "killed" / "__autograph_generated_file1.py"
     left.parent.mkdir(parents=True)
     left.write_text("")
-    with scratch.temporary_folder(root, "run-1") as folder:
+    with temporary_files.temporary_folder(root, "run-1") as folder:
         assert not left.exists(), "what a killed run left goes with the next one"
         descriptor, own = tempfile.mkstemp()
         os.close(descriptor)
         code = "import tempfile; print(tempfile.mkdtemp())"
         childs = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
         assert Path(own).parent == folder == Path(childs).parent
-        assert scratch.left_over(root) == [folder]
+        assert temporary_files.left_over(root) == [folder]
     assert not root.temporary.exists()
     assert (os.environ["TMPDIR"], tempfile.tempdir) == (str(tmp_path / "elsewhere"), before)

@@ -11,7 +11,7 @@ import pytest
 
 from components.errors import TaxiwayError
 from pipeline.layout import Root
-from pipeline.lock import hold
+from pipeline.root_lock import hold
 from tests.components.test_subprocesses import alive, until
 
 PARENT = """
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from components import subprocesses
 from pipeline.layout import Root
-from pipeline.lock import hold
+from pipeline.root_lock import hold
 with hold(Root(Path(sys.argv[1])), wait=False):
     job = {"file": sys.argv[1] + "/child", "go_on": sys.argv[1] + "/go-on"}
     subprocesses.run("tests.components.children", job, sys.argv[1] + "/log", timeout_seconds=100)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class Case:
         apart: How far the classes lie apart, in standard deviations of the score; of a regression, the share of noise.
         wide: Standard deviation of the positive class's scores, or of a regression's heavy-tailed noise.
         fixed: Whether each table has just these counts, or these on average.
+        second: The other model of two classes: `noisy`, `naive` (the same score for every row), or `moved` (5 % of the
+            rows have another score).
     """
 
     name: str
@@ -49,6 +52,7 @@ class Case:
     apart: float
     wide: float = 1.0
     fixed: bool = True
+    second: Literal["noisy", "naive", "moved"] = "noisy"
 
 
 CASES = (
@@ -69,6 +73,9 @@ CASES = (
     Case("60 values", REGRESSION, (60,), 0.7),
     Case("60 values, heavy tails", REGRESSION, (60,), 0.7, 1.5),
     Case("400 values, heavy tails", REGRESSION, (400,), 0.7, 1.5),
+    Case("10 of 500, naive model", ("auc",), (490, 10), 2.5, second="naive"),
+    Case("10 of 310, few moved", ("auc",), (300, 10), 1.5, second="moved"),
+    Case("30 of 630, few moved", ("auc",), (600, 30), 2.5, second="moved"),
 )
 
 
@@ -85,6 +92,9 @@ def draw(case: Case, counts: Sequence[int], random: np.random.Generator) -> Pair
 def _two_classes(case: Case, labels: np.ndarray, random: np.random.Generator) -> Pair:
     signal = random.normal(size=len(labels)) * np.where(labels > 0, case.wide, 1.0) + case.apart * labels
     noisy = signal + 0.4 * random.normal(size=len(labels))
+    if case.second != "noisy":
+        rare = random.random(len(labels)) < 0.05
+        noisy = signal + random.normal(size=len(labels)) * rare if case.second == "moved" else np.zeros(len(labels))
     prior = np.log(case.counts[1] / case.counts[0]) - case.apart**2 / 2
     first, second = (1 / (1 + np.exp(-(case.apart * each + prior)))[:, None] for each in (signal, noisy))
     return Pair(labels, first, second, ("no", "yes"))

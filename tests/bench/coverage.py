@@ -44,6 +44,7 @@ class Case:
         fixed: Whether each table has just these counts, or these on average.
         second: The other model of two classes: `noisy`, `naive` (the same score for every row), or `moved` (5 % of the
             rows have another score).
+        log: Whether a regression's values and their errors are log-normal, as prices and revenues are.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Case:
     wide: float = 1.0
     fixed: bool = True
     second: Literal["noisy", "naive", "moved"] = "noisy"
+    log: bool = False
 
 
 CASES = (
@@ -76,6 +78,8 @@ CASES = (
     Case("10 of 500, naive model", ("auc",), (490, 10), 2.5, second="naive"),
     Case("10 of 310, few moved", ("auc",), (300, 10), 1.5, second="moved"),
     Case("30 of 630, few moved", ("auc",), (600, 30), 2.5, second="moved"),
+    Case("60 values, log-normal", REGRESSION, (60,), 0.3, log=True),
+    Case("400 values, log-normal", REGRESSION, (400,), 0.3, log=True),
 )
 
 
@@ -109,6 +113,8 @@ def _three_classes(case: Case, labels: np.ndarray, random: np.random.Generator) 
 def _values(case: Case, rows: int, random: np.random.Generator) -> Pair:
     known = random.normal(size=rows)
     noise = random.standard_t(6, size=rows) if case.wide > 1 else random.normal(size=rows)
+    if case.log:
+        return Pair(np.exp(known + case.apart * noise), np.exp(known)[:, None], 1.1 * np.exp(known)[:, None])
     return Pair(known + case.apart * noise, known[:, None], (known + 0.3 * random.normal(size=rows))[:, None])
 
 

@@ -198,16 +198,18 @@ def threshold_failures(uri: str) -> list[str]:
     result = evaluations.validation(uri)
     if result is None:
         return []
-    failures = []
+    too_few: list[str] = []
+    failures: list[str] = []
     for part in sorted(result.metric_validations_per_slice, key=lambda part: slice_name(part.slice_key) != OVERALL):
         name = slice_name(part.slice_key)
         where = "" if name == OVERALL else f" in {name}"
         failures += [f"{_missed(failure)}{where}" for failure in part.failures if not _is_too_few(failure)]
-        failures[:0] = [_too_few(failure, uri) for failure in part.failures if _is_too_few(failure)]
+        too_few += [_too_few(failure, uri) for failure in part.failures if _is_too_few(failure)]
     if not result.validation_ok and not result.validation_details.slicing_details:
         failures.append("no threshold is set, and TFMA blesses nothing without one: set evaluation.thresholds")
     failures += [f"no rows in the slice {_spec(spec)}, which has a threshold" for spec in result.missing_slices]
-    return failures
+    remedy = "--force lifts this gate, not the others" if failures else "to push it all the same: --force"
+    return [*(f"{sentence}; {remedy}" for sentence in too_few), *failures]
 
 
 def _is_too_few(failure: Any) -> bool:
@@ -220,7 +222,7 @@ def _too_few(failure: Any, uri: str) -> str:
     overall = next((values for values in evaluation(uri) if values.slice == OVERALL), MetricValues(slice=OVERALL))
     return (
         f"nothing was proved: {rows} evaluation row{'' if rows == 1 else 's'}{_of_class(overall, uri)}, at least "
-        f"{wanted.value:g} wanted (gates.min_rows_per_class); to push it all the same: --force"
+        f"{wanted.value:g} wanted (gates.min_rows_per_class)"
     )
 
 

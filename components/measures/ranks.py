@@ -57,20 +57,64 @@ def _scale(measured: float, expected: float, rows: int) -> float:
 def auc_change_interval(positive: NDArray[np.bool_], first: Floats, second: Floats) -> tuple[float, float]:
     """The interval of AUC(first) - AUC(second) on the same rows, with Student's quantile at its degrees of freedom.
 
-    Where no pair of rows changed its order, one is taken to be about to: of n pairs without an event, up to 3.84 / n.
+    The variance is DeLong's, but not below its mean with the one that the scores' correlation lets expect (Hanley and
+    McNeil, 1983), weighted by the rows of the rarer class. DeLong's alone is far too small where the few rows that
+    changed places happen not to be in the sample: of 95 % it then holds 73 to 90.
+
+    A model that gives every row the same score, such as the naive one, has an area of 0.5 and nothing to be unsure of:
+    the change is as sure as the other's area. Where no pair of rows changed its order, one is taken to be about to: of
+    n pairs without an event, up to 3.84 / n.
 
     Args:
         positive: bool `[rows]`.
         first, second: `[rows]`, scores of two models.
     """
+    ranking = [np.ptp(scores) > 0 for scores in (first, second)] if len(first) else []
+    if ranking == [True, False]:
+        low, high = auc_interval(positive, first)
+        return low - 0.5, high - 0.5
+    if ranking == [False, True]:
+        low, high = auc_interval(positive, second)
+        return 0.5 - high, 0.5 - low
     mine, other = _placements(positive, first), _placements(positive, second)
     own, others = mine[0] - other[0], mine[1] - other[1]
     if not len(own) or not len(others):
         return float("nan"), float("nan")
-    variance, freedom = _variance(own, others)
-    reach, change = student(freedom) if variance else Z, float(own.mean())
-    half = max(reach * variance**0.5, Z * Z / (len(own) * len(others) + Z * Z))
+    variance, reach = _change_variance(own, others, _expected_change(positive, first, second))
+    half, change = reach * variance**0.5, float(own.mean())
+    if not own.any():
+        half = max(half, Z * Z / (len(own) * len(others) + Z * Z))
     return max(change - half, -1.0), min(change + half, 1.0)
+
+
+def _change_variance(own: Floats, others: Floats, expected: float) -> tuple[float, float]:
+    """The variance of a change, and how many of its roots 95 % reach: what is expected costs no degrees of freedom."""
+    measured, freedom = _variance(own, others)
+    if measured == 0:
+        return expected, Z
+    rows = min(len(own), len(others))
+    weight = rows / (rows + _PRIOR_ROWS)
+    mixed = weight * measured + (1 - weight) * expected
+    if not measured < mixed < np.inf:
+        return measured, student(freedom)
+    return mixed, student(freedom * (mixed / (weight * measured)) ** 2)
+
+
+def _expected_change(positive: NDArray[np.bool_], first: Floats, second: Floats) -> float:
+    """The variance of a change of AUC at its mean area, by how alike both models rank the rows of each class."""
+    area = sum(float(_placements(positive, scores)[0].mean()) for scores in (first, second)) / 2
+    alike = sum(_rank_correlation(first[side], second[side]) for side in (positive, ~positive)) / 2
+    normal = 2 * float(np.sin(np.pi / 6 * alike))  # Spearman's correlation as that of normal scores (Pearson, 1907)
+    return max(2 * (1 - normal), 0.0) * _hanley(area, int(positive.sum()), int((~positive).sum()))
+
+
+def _rank_correlation(first: Floats, second: Floats) -> float:
+    """Spearman's; 1 where both rank nothing, 0 where one of them does."""
+    mine, other = (_below(scores, scores) for scores in (first, second))
+    spread = float(mine.std() * other.std())
+    if not spread:
+        return float(np.array_equal(mine, other))
+    return float(((mine - mine.mean()) * (other - other.mean())).mean()) / spread
 
 
 def _placements(positive: NDArray[np.bool_], scores: Floats) -> tuple[Floats, Floats]:

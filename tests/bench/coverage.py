@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -41,6 +42,9 @@ class Case:
         apart: How far the classes lie apart, in standard deviations of the score; of a regression, the share of noise.
         wide: Standard deviation of the positive class's scores, or of a regression's heavy-tailed noise.
         fixed: Whether each table has just these counts, or these on average.
+        second: The other model of two classes: `noisy`, `naive` (the same score for every row), or `moved` (5 % of the
+            rows have another score).
+        log: Whether a regression's values and their errors are log-normal, as prices and revenues are.
     """
 
     name: str
@@ -49,6 +53,8 @@ class Case:
     apart: float
     wide: float = 1.0
     fixed: bool = True
+    second: Literal["noisy", "naive", "moved"] = "noisy"
+    log: bool = False
 
 
 CASES = (
@@ -69,6 +75,11 @@ CASES = (
     Case("60 values", REGRESSION, (60,), 0.7),
     Case("60 values, heavy tails", REGRESSION, (60,), 0.7, 1.5),
     Case("400 values, heavy tails", REGRESSION, (400,), 0.7, 1.5),
+    Case("10 of 500, naive model", ("auc",), (490, 10), 2.5, second="naive"),
+    Case("10 of 310, few moved", ("auc",), (300, 10), 1.5, second="moved"),
+    Case("30 of 630, few moved", ("auc",), (600, 30), 2.5, second="moved"),
+    Case("60 values, log-normal", REGRESSION, (60,), 0.3, log=True),
+    Case("400 values, log-normal", REGRESSION, (400,), 0.3, log=True),
 )
 
 
@@ -85,6 +96,9 @@ def draw(case: Case, counts: Sequence[int], random: np.random.Generator) -> Pair
 def _two_classes(case: Case, labels: np.ndarray, random: np.random.Generator) -> Pair:
     signal = random.normal(size=len(labels)) * np.where(labels > 0, case.wide, 1.0) + case.apart * labels
     noisy = signal + 0.4 * random.normal(size=len(labels))
+    if case.second != "noisy":
+        rare = random.random(len(labels)) < 0.05
+        noisy = signal + random.normal(size=len(labels)) * rare if case.second == "moved" else np.zeros(len(labels))
     prior = np.log(case.counts[1] / case.counts[0]) - case.apart**2 / 2
     first, second = (1 / (1 + np.exp(-(case.apart * each + prior)))[:, None] for each in (signal, noisy))
     return Pair(labels, first, second, ("no", "yes"))
@@ -99,6 +113,8 @@ def _three_classes(case: Case, labels: np.ndarray, random: np.random.Generator) 
 def _values(case: Case, rows: int, random: np.random.Generator) -> Pair:
     known = random.normal(size=rows)
     noise = random.standard_t(6, size=rows) if case.wide > 1 else random.normal(size=rows)
+    if case.log:
+        return Pair(np.exp(known + case.apart * noise), np.exp(known)[:, None], 1.1 * np.exp(known)[:, None])
     return Pair(known + case.apart * noise, known[:, None], (known + 0.3 * random.normal(size=rows))[:, None])
 
 

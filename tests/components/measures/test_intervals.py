@@ -117,9 +117,42 @@ def test_draws_keep_the_rows_of_each_class_and_chunks_do_not_matter():
     assert {row.sum() for row in resampling.leave_out(50, parts).weights} == {50.0}
 
 
+def test_a_change_of_area_is_as_unsure_as_what_the_few_rows_do_not_show():
+    random = np.random.default_rng(4)
+    positive = np.arange(310) < 10
+    scores = random.normal(size=310) + 3 * positive
+    moved = scores + np.where(positive, 0.0, 0.5) * random.normal(size=310)  # no row of the rarer class moved
+    low, high = ranks.auc_change_interval(positive, scores, moved)
+    sides = zip(ranks._placements(positive, scores), ranks._placements(positive, moved), strict=True)
+    own, others = (mine - other for mine, other in sides)
+    assert high - low > 2 * rates.Z * ranks._variance(own, others)[0] ** 0.5
+    assert low < own.mean() < high
+
+
+def test_the_change_against_a_model_that_ranks_nothing_is_as_unsure_as_the_area():
+    random = np.random.default_rng(6)
+    positive = np.arange(900) < 300
+    scores = random.normal(size=900) + 1.2 * positive
+    for naive in (np.zeros(900), np.full(900, 0.3)):
+        low, high = ranks.auc_interval(positive, scores)
+        assert ranks.auc_change_interval(positive, scores, naive) == pytest.approx((low - 0.5, high - 0.5))
+        assert ranks.auc_change_interval(positive, naive, scores) == pytest.approx((0.5 - high, 0.5 - low))
+    low, high = ranks.auc_change_interval(positive, naive, np.zeros(900))
+    assert low < 0 < high
+
+
+def test_ranks_that_do_not_change_may_be_about_to():
+    positive = np.arange(40) < 15
+    scores = np.random.default_rng(7).normal(size=40)
+    most = rates.Z**2 / (15 * 25 + rates.Z**2)
+    assert ranks.auc_change_interval(positive, scores, 2 * scores + 1) == pytest.approx((-most, most))
+
+
 # Few tables, so that it takes seconds: the bounds are .95 with four standard errors; `python -m tests.bench.coverage`
 # draws as many as are wanted.
-@pytest.mark.parametrize("case", [CASES[1], CASES[4], CASES[7], CASES[10], CASES[14]], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [CASES[1], CASES[4], CASES[7], CASES[10], CASES[14], *CASES[17:20]], ids=lambda case: case.name
+)
 def test_the_intervals_hold_what_they_promise(case):
     tables = 120
     allowed = 4 * (0.95 * 0.05 / tables) ** 0.5

@@ -32,6 +32,7 @@ TOP_NAMES = frozenset(
      "model.tflite", "model.onnx", "model.plan", "triton", "batching_params.pbtxt")
 )  # fmt: skip
 """What may lie at the top of a servable. Other names may be other forms of a model that a newer runtime prefers."""
+_MOST_BYTES = 2 << 30
 TEXT_FILE_TABLE = "InitializeTableFromTextFileV2"
 """Allowed where its file is an asset of the model."""
 
@@ -115,6 +116,8 @@ def check_folder(folder: str | Path, also_allowed: Iterable[str] = ()) -> list[s
     strange = sorted({PurePosixPath(name).parts[0] for name in names} - TOP_NAMES)
     if strange:
         return [f"{name} has no place in a SavedModel: a server may load it for what was checked" for name in strange]
+    if (folder / "saved_model.pb").stat().st_size > _MOST_BYTES:
+        return [f"saved_model.pb is larger than {_MOST_BYTES >> 30} GiB, which no protobuf is"]
     try:
         model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     except DecodeError as error:

@@ -12,6 +12,7 @@ from components import servables
 from components.errors import ServingError
 from components.serving import serve
 from components.serving.config import ServingConfig
+from components.shown import visible
 from pipeline import output, served
 
 
@@ -49,9 +50,10 @@ def start(
 
         check_loadable(live[1], allowed_ops)
     console = output.console(stderr=True)
-    console.print(f"Serving {base.name} from {base} with {command.description}.", soft_wrap=True, markup=False)
+    said = f"Serving {base.name} from {base} with {command.description}."
+    console.print(visible(said), soft_wrap=True, markup=False)
     words = f"REST: http://{host}:{rest_port}/v1/models/{base.name}:predict   gRPC: {host}:{grpc_port}"
-    console.print(words, soft_wrap=True, markup=False)
+    console.print(visible(words), soft_wrap=True, markup=False)
     sys.stderr.flush()
     try:
         os.execvpe(command.argv[0], list(command.argv), {**os.environ, **command.environment})

@@ -107,5 +107,5 @@ def _trained_on(version: Path) -> str:
     try:
         provenance = json.loads((version / _PROVENANCE).read_bytes())
         return str(provenance["data"]["input_fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""  # a folder that another program put there

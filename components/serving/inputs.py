@@ -21,7 +21,7 @@ def read_inputs(folder: str | Path) -> Inputs:
     try:
         inputs = json.loads(Path(folder, SIGNATURE_INPUTS_FILE).read_text(encoding="utf-8"))["inputs"]
         return {str(name): dict(entry) for name, entry in inputs.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

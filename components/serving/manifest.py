@@ -125,7 +125,7 @@ def _read_bytes(path: Path) -> bytes | None:
 def _versioned(content: bytes, where: str) -> dict[str, Any]:
     try:
         stored = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ServingError(f"{where} is not JSON: {error}.", _DAMAGED) from error
     if not isinstance(stored, dict) or not isinstance(stored.get("version"), int):
         raise ServingError(f"{where} has no format version.", _DAMAGED)

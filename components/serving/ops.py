@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from components.errors import ServingError
-from components.serving import files, saver
-from components.serving.saver import called_functions, source
+from components.serving import files, functions, saver
+from components.serving.functions import called_functions
+from components.serving.saver import source
 
 _REFUSED = """
   WriteFile ReadFile MatchingFiles PrintV2 Print PyFunc PyFuncStateless EagerPyFunc WholeFileReader
@@ -31,6 +32,7 @@ TOP_NAMES = frozenset(
      "model.tflite", "model.onnx", "model.plan", "triton", "batching_params.pbtxt")
 )  # fmt: skip
 """What may lie at the top of a servable. Other names may be other forms of a model that a newer runtime prefers."""
+_MOST_BYTES = 2 << 30
 TEXT_FILE_TABLE = "InitializeTableFromTextFileV2"
 """Allowed where its file is an asset of the model."""
 
@@ -114,6 +116,8 @@ def check_folder(folder: str | Path, also_allowed: Iterable[str] = ()) -> list[s
     strange = sorted({PurePosixPath(name).parts[0] for name in names} - TOP_NAMES)
     if strange:
         return [f"{name} has no place in a SavedModel: a server may load it for what was checked" for name in strange]
+    if (folder / "saved_model.pb").stat().st_size > _MOST_BYTES:
+        return [f"saved_model.pb is larger than {_MOST_BYTES >> 30} GiB, which no protobuf is"]
     try:
         model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     except DecodeError as error:
@@ -127,6 +131,9 @@ def check_folder(folder: str | Path, also_allowed: Iterable[str] = ()) -> list[s
 def _check_graph(meta_graph: Any, folder: Path, allowed: Iterable[str]) -> Iterator[str]:
     yield from _check_assets(meta_graph, folder)
     yield from saver.check(meta_graph)
+    names = {*allowed, *saver.OPS, TEXT_FILE_TABLE}
+    yield from functions.check(meta_graph.graph_def.library, names, {*saver.OPS, TEXT_FILE_TABLE})
+    yield from _check_tables(meta_graph)
     bound = _AssetArguments(meta_graph)
     yield from _check_nodes("the graph", meta_graph.graph_def.node, allowed, bound.constants)
     for function in meta_graph.graph_def.library.function:
@@ -134,7 +141,18 @@ def _check_graph(meta_graph: Any, folder: Path, allowed: Iterable[str]) -> Itera
         yield from _check_nodes(where, function.node_def, allowed, bound.of(function))
 
 
+def _check_tables(meta_graph: Any) -> Iterator[str]:
+    """Loaders say where an asset lies only while initializers run; else its constant's own path, any path, is read."""
+    nodes, called = saver.run_without_assets(meta_graph)
+    graph = meta_graph.graph_def
+    inside = [node for f in graph.library.function if f.signature.name in called for node in f.node_def]
+    for node in [*(node for node in graph.node if node.name in nodes), *inside]:
+        if node.op == TEXT_FILE_TABLE:
+            yield f"{node.op} ({node.name}) reads a file elsewhere than in an initializer"
+
+
 def _check_nodes(where: str, nodes: Iterable[Any], allowed: Iterable[str], assets: set[str]) -> Iterator[str]:
+    yield from functions.check_calls(where, nodes)
     for node in nodes:
         problem = _problem(node, allowed, assets)
         if problem:
@@ -156,8 +174,9 @@ class _AssetArguments:
     """Follows assets into functions: an argument is an asset only if every call passes one there."""
 
     def __init__(self, meta_graph: Any) -> None:
-        constants = {source(asset.tensor_info.name) for asset in meta_graph.asset_file_def}
-        self.constants = constants | _reads_of_assets(meta_graph.graph_def, constants)
+        constants = {source(asset.tensor_info.name) for asset in meta_graph.asset_file_def} - {""}
+        unfed, _ = saver.run_without_assets(meta_graph)
+        self.constants = constants | _reads_of_assets(meta_graph.graph_def, constants, unfed)
         self._functions = {f.signature.name: f for f in meta_graph.graph_def.library.function}
         self._calls: dict[str, list[tuple[Any, Any]]] = {}
         for owner, nodes in ((None, meta_graph.graph_def.node), *((f, f.node_def) for f in self._functions.values())):
@@ -166,27 +185,37 @@ class _AssetArguments:
                     self._calls.setdefault(called, []).append((owner, node))
 
     def of(self, function: Any) -> set[str]:
-        """The function's arguments that are assets at every call."""
+        """The function's arguments that are assets at every call; none where it reads no file of an asset."""
+        if all(node.op != TEXT_FILE_TABLE for node in function.node_def):
+            return set()
         names = [argument.name for argument in function.signature.input_arg]
-        return {name for index, name in enumerate(names) if self._is_asset(function.signature.name, index, frozenset())}
+        return {name for index, name in enumerate(names) if self._is_asset(function.signature.name, index)}
 
-    def _is_asset(self, name: str, index: int, seen: frozenset[tuple[str, int]]) -> bool:
+    def _is_asset(self, name: str, index: int) -> bool:
         # What nothing calls (a table's initializer as an object) cannot run on a server; a cycle adds nothing.
-        calls = [] if (name, index) in seen else self._calls.get(name, [])
-        return all(self._passes(owner, node, index, seen | {(name, index)}) for owner, node in calls)
+        pending, seen = [(name, index)], set[tuple[str, int]]()
+        while pending:
+            place = pending.pop()
+            if place in seen:
+                continue
+            seen.add(place)
+            for owner, node in self._calls.get(place[0], []):
+                passed = _passed_by(node, place[1])
+                names = [] if owner is None else [argument.name for argument in owner.signature.input_arg]
+                if passed in names:
+                    pending.append((owner.signature.name, names.index(passed)))
+                elif owner is not None or passed not in self.constants:
+                    return False
+        return True
 
-    def _passes(self, owner: Any, node: Any, index: int, seen: frozenset[tuple[str, int]]) -> bool:
-        # Only plain calls pass their inputs one to one; If and While do not.
-        if node.op not in ("PartitionedCall", "StatefulPartitionedCall") or index >= len(node.input):
-            return False
-        passed = source(node.input[index])
-        if owner is None:
-            return passed in self.constants
-        names = [argument.name for argument in owner.signature.input_arg]
-        return passed in names and self._is_asset(owner.signature.name, names.index(passed), seen)
+
+def _passed_by(node: Any, index: int) -> str | None:
+    """Where an argument of a call comes from; only plain calls pass their inputs one to one, If and While do not."""
+    plain = node.op in ("PartitionedCall", "StatefulPartitionedCall") and index < len(node.input)
+    return source(node.input[index]) if plain else None
 
 
-def _reads_of_assets(graph_def: Any, constants: set[str]) -> set[str]:
+def _reads_of_assets(graph_def: Any, constants: set[str], unfed: set[str]) -> set[str]:
     """Reads of the variables in which Keras and TensorFlow keep an asset's path, and nothing but that."""
     handles = [node for body in (graph_def.node, *_bodies(graph_def)) for node in body if node.op == "VarHandleOp"]
     shared = [handle.attr["shared_name"].s or handle.name.encode() for handle in handles]
@@ -195,7 +224,7 @@ def _reads_of_assets(graph_def: Any, constants: set[str]) -> set[str]:
     for node in graph_def.node:
         for handle in set(map(source, node.input)) & alone:
             users[handle].append(node)
-    holding = {handle for handle, nodes in users.items() if _holds_an_asset(nodes, constants)}
+    holding = {handle for handle, nodes in users.items() if _holds_an_asset(nodes, constants, unfed)}
     return {n.name for n in graph_def.node if n.op == "ReadVariableOp" and source(n.input[0]) in holding}
 
 
@@ -203,11 +232,12 @@ def _bodies(graph_def: Any) -> list[Any]:
     return [function.node_def for function in graph_def.library.function]
 
 
-def _holds_an_asset(users: list[Any], constants: set[str]) -> bool:
-    """Whether all that happens to a variable is that an asset's path is put in, and read."""
+def _holds_an_asset(users: list[Any], constants: set[str], unfed: set[str]) -> bool:
+    """Whether all that happens to a variable is that an initializer puts an asset's path in, and that it is read."""
     written = [source(node.input[1]) for node in users if node.op == "AssignVariableOp"]
     plain = all(node.op in ("AssignVariableOp", "ReadVariableOp", "VarIsInitializedOp") for node in users)
-    return plain and bool(written) and set(written) <= constants
+    early = any(node.op == "AssignVariableOp" and node.name in unfed for node in users)
+    return plain and not early and bool(written) and set(written) <= constants
 
 
 def _check_assets(meta_graph: Any, folder: Path) -> Iterator[str]:

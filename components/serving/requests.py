@@ -51,7 +51,7 @@ def signature_inputs(model_dir: str | Path) -> dict[str, RawInput]:
         inputs = json.loads(path.read_text(encoding="utf-8"))["inputs"]
         shapes = _row_shapes(Path(model_dir))
         return {n: RawInput(e["column"], e["dtype"], e["default"], shapes.get(n, ())) for n, e in inputs.items()}
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise ServingError(f"{path} cannot be read: {error!r}.", "Export the model anew.") from error
 
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from components.serving.functions import called_functions
+
 SAVING = frozenset(("SaveV2", "MergeV2Checkpoints"))
 OPS = SAVING | {"RestoreV2", "ShardedFilename"}
 """Allowed in what the SaverDef runs, and nowhere else."""
@@ -25,23 +27,13 @@ _PLAIN_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _SAME = ("Identity",)
 _JOINED = ("StringJoin", "ShardedFilename")
 _FILENAME_OPS = ("Placeholder", "PlaceholderWithDefault", "Const")
+_INIT_SIGNATURE = "__saved_model_init_op"
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op", "saved_model_train_op")
 
 
 def source(name: str) -> str:
     """The node, or the function's argument, that an input comes from."""
     return name.removeprefix("^").split(":")[0]
-
-
-def called_functions(nodes: Iterable[Any]) -> set[str]:
-    """Names of the functions that nodes name in any attribute."""
-    return {
-        name
-        for node in nodes
-        for attribute in node.attr.values()
-        for name in (attribute.func.name, *(f.name for f in attribute.list.func))
-        if name
-    }
 
 
 def check(meta_graph: Any) -> list[str]:
@@ -53,17 +45,24 @@ def check(meta_graph: Any) -> list[str]:
     return list(_Saver(meta_graph).problems())
 
 
+def run_without_assets(meta_graph: Any) -> tuple[set[str], set[str]]:
+    """Nodes of the graph and functions that saving, restoring and requests run: there no loader feeds assets' paths."""
+    return _Saver(meta_graph).without_assets()
+
+
 class _Saver:
     def __init__(self, meta_graph: Any) -> None:
         definition = meta_graph.saver_def
         self._main = meta_graph.graph_def.node
         self._nodes = {node.name: node for node in self._main}
         self._functions = {f.signature.name: f for f in meta_graph.graph_def.library.function}
+        self._bodies = {name: {node.name: node for node in f.node_def} for name, f in self._functions.items()}
         self._calls_of = {name: called_functions(f.node_def) for name, f in self._functions.items()}
         self._filename = source(definition.filename_tensor_name)
         self._save = self._needed([definition.save_tensor_name])
         self._restore = self._needed([definition.restore_op_name])
         self._run = self._needed(_run_names(meta_graph))
+        self._asked = self._needed(_outputs(meta_graph, without=_INIT_SIGNATURE))
         self._callers = self._all_calls()
 
     def _needed(self, names: Iterable[str]) -> set[str]:
@@ -95,6 +94,11 @@ class _Saver:
                 found.add(name)
                 pending += self._calls_of[name]
         return found
+
+    def without_assets(self) -> tuple[set[str], set[str]]:
+        """See `run_without_assets`."""
+        nodes = self._save | self._restore | self._asked
+        return nodes, self._reached(nodes)
 
     def problems(self) -> Iterator[str]:
         """One sentence for every op that is not where, or not as, it should be."""
@@ -135,56 +139,70 @@ class _Saver:
         ):
             yield f"{called} has a path that is not the saver's filename"
 
-    def _is_path(self, tensor: str, owner: Any, joined: bool, seen: frozenset[Any] = frozenset()) -> bool:
-        """Whether a tensor is the saver's filename; with `joined` one that begins with it and does not leave it."""
-        name = source(tensor)
-        place = (owner.signature.name if owner is not None else "", name)
-        if place in seen or tensor.startswith("^"):
-            return False
-        seen |= {place}
-        body = self._nodes if owner is None else {node.name: node for node in owner.node_def}
+    def _is_path(self, tensor: str, owner: Any, joined: bool) -> bool:
+        """Whether a tensor is the saver's filename; with `joined` one that begins with it and does not leave it.
+
+        Every place that it comes from is looked at once: by ways instead, a small graph of many would take for ever.
+        """
+        pending, seen = [(owner, tensor)], set[tuple[str, str]]()
+        while pending:
+            owner, tensor = pending.pop()
+            place = (owner.signature.name if owner is not None else "", source(tensor))
+            if place not in seen:
+                seen.add(place)
+                origins = None if tensor.startswith("^") else self._origins(place[1], owner, joined)
+                if origins is None:
+                    return False
+                pending += origins
+        return True
+
+    def _origins(self, name: str, owner: Any, joined: bool) -> list[tuple[Any, str]] | None:
+        """What all has to be a path for a tensor to be one; None where it is none."""
+        body = self._bodies[owner.signature.name] if owner is not None else self._nodes
         arguments = [] if owner is None else [argument.name for argument in owner.signature.input_arg]
         if name in arguments:
-            return name not in body and self._is_path_at_all_calls(owner, arguments.index(name), joined, seen)
+            return None if name in body else self._passed(owner, arguments.index(name))
         if owner is None and name == self._filename:
-            return True
-        return name in body and self._passes_path(body[name], body, owner, joined, seen)
+            return []
+        passed = _passed_on(body[name], body, joined) if name in body else []
+        return [(owner, each) for each in passed] or None
 
-    def _passes_path(self, node: Any, body: Mapping[str, Any], owner: Any, joined: bool, seen: frozenset[Any]) -> bool:
-        inputs = [each for each in node.input if not each.startswith("^")]
-        if node.op in _SAME and inputs:
-            return self._is_path(inputs[0], owner, joined, seen)
-        if not joined or not inputs:
-            return False
-        if node.op == "Pack":
-            return all(self._is_path(each, owner, joined, seen) for each in inputs)
-        if node.op in _JOINED:
-            stays = not any(_leaves(body, each) for each in inputs[1:])
-            return stays and self._is_path(inputs[0], owner, joined, seen)
-        return False
-
-    def _is_path_at_all_calls(self, function: Any, index: int, joined: bool, seen: frozenset[Any]) -> bool:
+    def _passed(self, function: Any, index: int) -> list[tuple[Any, str]] | None:
+        """What every call gives for an argument; None where there is none, or one is no plain call."""
         calls = self._callers.get(function.signature.name, [])
-        return bool(calls) and all(
-            node.op in _PLAIN_CALLS
-            and index < len(node.input)
-            and self._is_path(node.input[index], owner, joined, seen)
-            for owner, node in calls
-        )
+        if not all(node.op in _PLAIN_CALLS and index < len(node.input) for _, node in calls):
+            return None
+        return [(owner, node.input[index]) for owner, node in calls] or None
+
+
+def _passed_on(node: Any, body: Mapping[str, Any], joined: bool) -> list[str]:
+    """The inputs that all have to be a path for the node's output to be one; none where it never is."""
+    inputs = [each for each in node.input if not each.startswith("^")]
+    if node.op in _SAME:
+        return inputs[:1]
+    if joined and node.op == "Pack":
+        return inputs
+    if joined and node.op in _JOINED and not any(_leaves(body, each) for each in inputs[1:]):
+        return inputs[:1]
+    return []
 
 
 def _run_names(meta_graph: Any) -> Iterator[str]:
     """What servers run: the signatures' outputs and the initializers."""
-    for signature in meta_graph.signature_def.values():
-        for info in signature.outputs.values():
-            yield info.name
-            yield from (info.coo_sparse.values_tensor_name, info.coo_sparse.indices_tensor_name)
-            yield info.coo_sparse.dense_shape_tensor_name
-            yield from (component.name for component in info.composite_tensor.components)
+    yield from _outputs(meta_graph)
     for key in _INIT_COLLECTIONS:
         if key in meta_graph.collection_def:
             yield from meta_graph.collection_def[key].node_list.value
     yield from (asset.tensor_info.name for asset in meta_graph.asset_file_def)
+
+
+def _outputs(meta_graph: Any, without: str = "") -> Iterator[str]:
+    for name, signature in meta_graph.signature_def.items():
+        for info in signature.outputs.values() if name != without else ():
+            yield info.name
+            yield from (info.coo_sparse.values_tensor_name, info.coo_sparse.indices_tensor_name)
+            yield info.coo_sparse.dense_shape_tensor_name
+            yield from (component.name for component in info.composite_tensor.components)
 
 
 def _leaves(body: Mapping[str, Any], tensor: str) -> bool:

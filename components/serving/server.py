@@ -28,6 +28,7 @@ from components.serving.limits import Limits
 from components.serving.repository import Repository
 from components.serving.servable import disable_xla
 from components.serving.sites import SiteRules
+from components.shown import visible_lines
 
 LOG = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
@@ -196,6 +197,13 @@ def _bracket(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+class _VisibleFormatter(logging.Formatter):
+    """Names of files and what models say are shown; a terminal does not obey them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible_lines(super().format(record))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until SIGTERM or SIGINT, and then ends this process. The first line on standard output is JSON:
     `rest_port`, `grpc_port`."""
@@ -207,7 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     given = vars(parser.parse_args(arguments))
     name, base = given.pop("model_name"), given.pop("model_base_path")
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_VisibleFormatter("%(asctime)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -216,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         server.start()
     except TaxiwayError as error:
-        print(error, file=sys.stderr)
+        print(visible_lines(str(error)), file=sys.stderr)
         return error.exit_code
     print(json.dumps({"rest_port": server.rest_port, "grpc_port": server.grpc_port}), flush=True)
     stop.wait()

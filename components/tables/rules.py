@@ -107,7 +107,7 @@ def read_rules(version_folder: str | Path) -> ReadingRules | None:
         form = content["version"]
         if form == VERSION:
             return ReadingRules.model_validate(content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         remedy = f"Copy the version again; see: taxiway verify {version_folder}"
         raise ServingError(f"{file} cannot be read: {error}.", remedy) from error
     raise ServingError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from components.errors import ServingError
-from components.serving import checked, ops, predict, staging
+from components.serving import checked, ops, predict, requests, staging
+from components.tables import rules
 
 
 def save(folder: Path, body: Callable[[tf.Tensor], tf.Tensor]) -> Path:
@@ -163,3 +165,28 @@ def test_predict_loads_nothing_that_was_changed(taxi_model: Path, tmp_path: Path
     (tmp_path / "taxi" / "1" / "saved_model.cpb").write_bytes(b"x")
     with pytest.raises(ServingError, match=r"saved_model\.cpb has no place"):
         predict.predict(tmp_path / "taxi", [{"fare": 1.0}])
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "signature_inputs.json", "reading_rules.json"])
+def test_json_of_great_depth_is_a_damaged_file(tmp_path: Path, name: str) -> None:
+    """Nobody's bug: who can write into the folder wrote it."""
+    file = tmp_path / "assets.extra" / name
+    file.parent.mkdir()
+    file.write_text("[" * 200_000)
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    if name == "manifest.json":
+        with pytest.raises(ServingError, match="is not JSON"):
+            checked.check_loadable(tmp_path)
+    elif name == "signature_inputs.json":
+        with pytest.raises(ServingError, match="cannot be read"):
+            requests.signature_inputs(tmp_path)
+    else:
+        with pytest.raises(ServingError, match="cannot be read"):
+            rules.read_rules(tmp_path)
+
+
+def test_a_graph_larger_than_any_protobuf_is_not_read(tmp_path: Path) -> None:
+    """A sparse file of 3 GiB."""
+    (tmp_path / "saved_model.pb").touch()
+    os.truncate(tmp_path / "saved_model.pb", 3 << 30)
+    assert ops.check_folder(tmp_path) == ["saved_model.pb is larger than 2 GiB, which no protobuf is"]

@@ -10,9 +10,9 @@ from typing import Literal
 
 from components import servables
 from components.errors import ServingError
+from components.printable_text import visible
 from components.serving import serve
 from components.serving.config import ServingConfig
-from components.shown import visible
 from pipeline import output, served
 
 

@@ -22,13 +22,13 @@ from pathlib import Path
 import uvicorn
 
 from components.errors import ServingError, TaxiwayError
+from components.printable_text import visible_lines
 from components.serving import connections, grpc_server, rest
 from components.serving.api import Api
 from components.serving.limits import Limits
 from components.serving.repository import Repository
 from components.serving.servable import disable_xla
 from components.serving.sites import SiteRules
-from components.shown import visible_lines
 
 LOG = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"

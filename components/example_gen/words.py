@@ -20,6 +20,8 @@ MAX_WORDS = 3_000
 """Different words that are kept of a column."""
 NUMBER_SHARE = 0.95
 """With so many numbers among its values a column is one of numbers, and the others are words for missing."""
+LONGEST_WORD, SHOWN_OF_LONG = 300, 40
+"""Characters of the longest cell that is looked at whole, and of a longer one's beginning that stands for it."""
 NULL_MARKS = frozenset({
     "", "?", "??", "-", "--", "---", ".", "..", "...", "*", "**", "\\n", "na", "n/a", "n.a.", "n.a", "#n/a", "#na",
     "nan", "-nan", "null", "(null)", "[null]", "<null>", "$null$", "<na>", "none", "nil", "missing", "(missing)",
@@ -125,6 +127,7 @@ def _add_texts(words: Words, array: pa.Array) -> None:
     counted = pc.value_counts(as_strings(array))
     texts, counts = counted.field("values"), counted.field("counts").to_numpy(zero_copy_only=False)
     words.distinct = max(words.distinct, len(texts))
+    texts = _shortened(texts)
     plain = _matching(texts, PLAIN)
     words.plain += int(counts[plain].sum())
     words.whole += int(counts[plain & _matching(texts, _WHOLE)].sum())
@@ -134,6 +137,17 @@ def _add_texts(words: Words, array: pa.Array) -> None:
     _add_some(words.codes, texts.filter(pa.array(is_code)).to_pylist(), counts[is_code])
     _add_some(words.codes, texts.filter(pa.array(_matching(texts, r"^\s*0[xX][0-9a-fA-F]+\s*$"))).to_pylist(), counts)
     words.more += _add_some(words.odd, texts.filter(pa.array(~plain)).to_pylist(), counts[~plain])
+
+
+def _shortened(texts: pa.Array) -> pa.Array:
+    """The texts, those that no number, code or mark is as long as by their beginning: Python's patterns take quadratic
+    time on thousands of spaces."""
+    long = pc.greater(pc.utf8_length(texts), LONGEST_WORD)
+    if not pc.any(long).as_py():
+        return texts
+    beginning = pc.utf8_slice_codeunits(texts, 0, SHOWN_OF_LONG)
+    mark = pa.scalar("\u2026", texts.type)
+    return pc.if_else(long, pc.binary_join_element_wise(beginning, mark, pa.scalar("", texts.type)), texts)
 
 
 def _matching(texts: pa.Array, pattern: str) -> np.ndarray:

@@ -129,6 +129,8 @@ _TENSORFLOWS_OWN = re.compile(r"\{\{[^}]*\}\}|\[Op:\w+\]( name:)?")
 def _first_line(error: BaseException) -> str:
     text = str(error).strip().split("\n")[0] or type(error).__name__
     text = _TENSORFLOWS_OWN.sub("", text).strip()
+    if "straddles two block boundaries" in text:  # Arrow's words, with a remedy that is none here
+        text = f"a row is longer than {BLOCK_BYTES >> 20} MiB"
     return text if text.endswith(".") else f"{text}."
 
 

@@ -43,7 +43,11 @@ def zipped():
         ("t.csv", b"x,y\nab\0c,0\nd,1\n", "column 'x' is no UTF-8 text or holds NUL"),
         ("t.csv", b"x,y\n\xff\xfe,0\nd,1\n", "column 'x' is no UTF-8 text"),
         ("t.csv", "x,y\n1,0\n".encode("utf-16"), "not text in utf-8.*data.csv.encoding"),
-        ("t.csv", b'x,y\n"1,0\n' + b"2,1\n" * 2000, "2,001 rows cannot be .* in 2001 lines: a quote that is not closed"),
+        (
+            "t.csv",
+            b'x,y\n"1,0\n' + b"2,1\n" * 2000,
+            "2,001 rows cannot be .* in 2001 lines: a quote that is not closed",
+        ),
         ("t.csv", b"x,y\n" + b"a" * (9 << 20) + b",0\n", "t.csv cannot be read as csv.*row longer than 4 MiB"),
         ("t.csv.gz", b"x,y\n1,0\n", "named .gz but is not a gzip file"),
         ("t.csv.gz", gzip.compress(os.urandom(9000))[:-900], "t.csv.gz"),

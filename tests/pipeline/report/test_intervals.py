@@ -93,7 +93,7 @@ def test_the_models_are_asked_in_a_child(tmp_path):
     low, high = limits["overall"]["accuracy"]["value"]  # 200 of 200 rows are right: that is no certainty
     assert high == 1.0 and 0.97 < low < 0.99
     low, high = limits["overall"]["auc"]["change"]
-    assert 0.499 < low < 0.5 < high < 0.501
+    assert 0.47 < low < 0.49 and high == 0.5  # all pairs of rows are in order: no certainty either
     before = (tmp_path / "run" / scoring.SCORES_FILE).stat().st_mtime_ns
     assert scoring.scores(tmp_path / "run", job) == found
     assert (tmp_path / "run" / scoring.SCORES_FILE).stat().st_mtime_ns == before

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.python.autograph.impl import conversion
 
+from components.input_names import input_name
 from components.training import tracing
 from components.training.run import run_training
 from tests.components.training import users_model
@@ -50,5 +51,5 @@ def raw_row(serve: object, fare: float) -> dict[str, tf.Tensor]:
     """One row of the synthetic raw columns, for `serving_raw`."""
     _, inputs = serve.structured_input_signature  # type: ignore[attr-defined]
     values = {"Fare (USD)": fare, "km": 0.1, "kind": "taxi"}
-    by_tensor = {name.replace(" ", "_").replace("(", "").replace(")", "").lower(): v for name, v in values.items()}
-    return {name: tf.constant([by_tensor.get(name.lower(), 0.0)], spec.dtype) for name, spec in inputs.items()}
+    by_tensor = {input_name(column): value for column, value in values.items()}
+    return {name: tf.constant([by_tensor[name]], spec.dtype) for name, spec in inputs.items()}

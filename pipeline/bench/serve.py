@@ -163,6 +163,7 @@ class Bench:
         base = self._folder / side / MODEL
         if not base.exists():
             shutil.copytree(self._models.get(side, self._models["pushed"]), base / "1")
+            (base / "1" / MANIFEST_FILE).unlink(missing_ok=True)  # a changed copy of a push is not what was pushed
             warm = base / "1" / EXTRA / WARMUP
             warm.parent.mkdir(exist_ok=True)
             if side == "cold":

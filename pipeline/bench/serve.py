@@ -21,7 +21,7 @@ from components import contract, subprocesses
 from components.errors import TaxiwayError, UsageError
 from components.serving import serve
 from components.serving.directory import ServingDirectory, Version
-from components.serving.manifest import EXTRA
+from components.serving.manifest import EXTRA, MANIFEST_FILE
 from pipeline import output, served
 from pipeline.layout import DEFAULT_ROOT, Root
 

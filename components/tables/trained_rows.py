@@ -62,7 +62,7 @@ class TrainedReader:
         self.notes = RowNotes()
         table = self.rules.table_of("-")
         self._nulls = table.csv.null_values if self.rules.format in ("csv", "") else ("",)
-        self._nulls_of: Mapping[str, Sequence[str]] = getattr(table, "null_values", {})
+        self._nulls_of: Mapping[str, Sequence[str]] = table.null_values
         self._calendar = {
             source: tuple(part for part in parts if f"{source}_{part}" in dtypes)
             for source, parts in table.calendar.items()

@@ -32,14 +32,20 @@ class ServingReport(artifact.Artifact):
     TYPE_NAME = "taxiway.ServingReport"
 
 
+class ModelExplanation(artifact.Artifact):
+    """What a model's answers rest on. File: `explanation.json`. Custom properties: `metric`, `split`, `error` (str)."""
+
+    TYPE_NAME = "taxiway.ModelExplanation"
+
+
 class ExportedModel(artifact.Artifact):
     """A variant for another runtime than the one pushed to. Custom property: `runtime` (str)."""
 
     TYPE_NAME = "taxiway.ExportedModel"
 
 
-def counted_rows(examples: Sequence[artifact.Artifact], splits: Sequence[str] = ("train", "eval")) -> dict[str, int]:
+def read_row_counts(examples: Sequence[artifact.Artifact], splits: Sequence[str]) -> dict[str, int]:
     """The rows of splits as `Examples` artifacts tell them; a split that one of them does not tell is left out."""
     names = {split: f"{ROWS_PREFIX}{split}" for split in splits}
-    told = {split: name for split, name in names.items() if all(each.has_custom_property(name) for each in examples)}
-    return {split: sum(each.get_int_custom_property(name) for each in examples) for split, name in told.items()}
+    counted = {split: name for split, name in names.items() if all(each.has_custom_property(name) for each in examples)}
+    return {split: sum(each.get_int_custom_property(name) for each in examples) for split, name in counted.items()}

@@ -5,6 +5,7 @@ Nothing here imports TensorFlow or TFX.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +14,23 @@ Task = Literal["binary", "multiclass", "regression"]
 MAIN_METRIC: dict[Task, str] = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
 """The metric by which a task's models are judged where the configuration names no other."""
 HIGHER_IS_BETTER = frozenset(
-    {"auc", "pr_auc", "accuracy", "r2", "macro_precision", "macro_recall", "macro_f1", "macro_auc"}
+    {
+        *("auc", "pr_auc", "accuracy", "precision", "recall", "f1", "r2"),
+        *("macro_precision", "macro_recall", "macro_f1", "macro_auc"),
+    }
 )
-LOWER_IS_BETTER = frozenset({"log_loss", "mae", "mse", "rmse"})
+LOWER_IS_BETTER = frozenset(
+    {"log_loss", "brier", "ece", "mae", "mse", "rmse", "median_absolute_error", "p90_absolute_error"}
+)
 """Calibration is in neither: it is best at 1."""
+DETAIL_METRICS = frozenset({"brier", "ece", "precision", "recall", "f1", "median_absolute_error", "p90_absolute_error"})
+"""Metrics that the tables on a terminal, which has no room, leave to the report and to `--json`."""
+
+TRAIN_SPLIT, EVAL_SPLIT, TEST_SPLIT = "train", "eval", "test"
+SPLITS = (TRAIN_SPLIT, EVAL_SPLIT, TEST_SPLIT)
+"""Of the examples, in this order: `train` trains; `eval` stops training and chooses checkpoint, threshold, temperature
+and variant; `test` judges, and nothing but the Evaluators, ModelExplainer and the report reads it. Examples may lack
+`test`: `eval` then judges too (`find_judging_split`)."""
 
 SERVING_DEFAULT = "serving_default"
 """Signature of one input `examples`: DT_STRING `[None]`, serialized `tf.Example` of raw columns."""
@@ -29,14 +43,30 @@ PROBABILITIES = "probabilities"
 """Output of a classifier: float32 `[batch, 1]` (binary: of the positive class) or `[batch, classes]`."""
 PREDICTIONS = "predictions"
 """Output of a regression: float32 `[batch, 1]`, in the label's own unit."""
-CLASSES = "classes"
-"""Second output of a classifier whose class labels are known: string `[batch]`, the label of the likeliest class."""
+PREDICTED_LABEL = "predicted_label"
+"""Second output of a classifier whose class labels are known: string `[batch]`, the label that a row is decided for.
+Binary: the positive one above the model's threshold; else the likeliest one."""
 
 SIGNATURE_INPUTS_FILE = "assets.extra/signature_inputs.json"
 """In the SavedModel: `{"version": 1, "inputs": {tensor name: {"column", "dtype", "default"}}}`."""
 
+DECISION_RULE_FILE = "assets.extra/decision_rule.json"
+"""In the SavedModel of a classifier: temperature and threshold (`taxiway.components.saved_models.decision_rule`)."""
+
+COLUMNS_FILE = "columns.json"
+"""Beside the transform graph: the raw column behind each position of the built-in features, and what a model must know
+of these: the number of quantile bins, and the vocabulary."""
+
 READING_RULES_FILE = "assets.extra/reading_rules.json"
-"""In a pushed version: how training read its rows (`components.tables.rules`). Beside the examples: the same file."""
+"""In a pushed version: how training read its rows (`taxiway.components.tables.reading_rules`).
+
+The examples have the same file beside them.
+"""
+
+TRAINING_STATISTICS_FILE = "assets.extra/training_statistics.pb"
+TRAINING_SCHEMA_FILE = "assets.extra/training_schema.pbtxt"
+TRAINING_REFERENCE_FILE = "assets.extra/training_reference.json"
+"""In a pushed version: what its traffic is compared with (`taxiway.components.saved_models.training_reference`)."""
 
 LINEAGE_FILE = "assets.extra/lineage.json"
 """In a pushed version: the lineage that it carries, as `taxiway lineage --format json` prints it."""
@@ -47,6 +77,22 @@ LINEAGE_VARIABLE = "TAXIWAY_LINEAGE_FILE"
 def score_output(task: Task) -> str:
     """Name of the output that holds the scores of a task's model."""
     return PREDICTIONS if task == "regression" else PROBABILITIES
+
+
+def find_judging_split(splits: Collection[str]) -> str:
+    """The split whose rows judge a model: `test`, or `eval` of examples that have none."""
+    return TEST_SPLIT if TEST_SPLIT in splits else EVAL_SPLIT
+
+
+def split_dir(examples_uri: str, split: str) -> str:
+    """The folder of one split inside a standard `Examples` artifact."""
+    return str(Path(examples_uri) / f"Split-{split}")
+
+
+def judging_split_dir(examples_uri: str) -> str:
+    """The folder of the split whose rows judge a model, inside a local `Examples` artifact."""
+    tested = split_dir(examples_uri, TEST_SPLIT)
+    return tested if Path(tested).is_dir() else split_dir(examples_uri, EVAL_SPLIT)
 
 
 def serving_model_dir(model_uri: str) -> str:

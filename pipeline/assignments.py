@@ -7,18 +7,18 @@ from typing import Any
 
 import yaml
 
-from components.errors import UsageError
-from pipeline.yaml_text import parse_yaml
+from taxiway.components.errors import UsageError
+from taxiway.pipeline.yaml_text import parse_yaml
 
 
-def assignment(option: str, text: str, example: str, error: type[UsageError] = UsageError) -> tuple[str, Any]:
+def parse_assignment(option: str, text: str, example: str, error: type[UsageError] = UsageError) -> tuple[str, Any]:
     """One name and its value.
 
     Args:
-        option: As the user typed it, such as `--param`.
-        text: What followed it.
-        example: A right one, for the message.
-        error: What is raised.
+        option: Name of the option, such as `--param`.
+        text: Text that followed it.
+        example: A correct one, for the message.
+        error: Class of the error that is raised.
 
     Raises:
         UsageError: It is of another form, or the value is no YAML.
@@ -35,10 +35,10 @@ def assignment(option: str, text: str, example: str, error: type[UsageError] = U
         ) from problem
 
 
-def assignments(option: str, texts: Iterable[str], example: str) -> dict[str, Any]:
+def parse_assignments(option: str, texts: Iterable[str], example: str) -> dict[str, Any]:
     """Several of them; of two with one name the last one counts.
 
     Raises:
         UsageError: One is of another form, or its value is no YAML.
     """
-    return dict(assignment(option, text, example) for text in texts)
+    return dict(parse_assignment(option, text, example) for text in texts)

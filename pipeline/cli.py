@@ -12,16 +12,27 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from components.addresses import redact
-from components.errors import TaxiwayError
-from pipeline.commands import bench, doctor, history, init, kubeflow, lineage, optimize, running, serving
+from taxiway.components.errors import TaxiwayError
+from taxiway.components.redaction import redact_secrets
+from taxiway.pipeline.commands import (
+    bench,
+    doctor,
+    history,
+    init,
+    kubeflow,
+    lineage,
+    monitor,
+    optimize,
+    serving,
+    tune,
+    ui,
+    watch,
+)
+from taxiway.pipeline.commands.run import register as register_run
+from taxiway.pipeline.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_LIVE, EXIT_USAGE
 
 WrongUsage: Any = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
 """What typer raises for wrong usage: click's class, or that of the copy of click that newer typers bring."""
-
-EXIT_INTERRUPTED = 130
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 
 app = typer.Typer(
     name="taxiway",
@@ -31,13 +42,27 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 done and live; 1 failed; 2 bad usage, configuration or data; 3 a gate blocked the push; "
-    "130 interrupted.",
+    epilog="Exit codes: 0 done and live; 1 failed; 2 bad usage, configuration or data; 3 a gate blocked the push, or "
+    "requests are not as in training; 4 lost sight of a run on Kubeflow; 5 too few requests to judge; 75 a member of a "
+    "cluster was lost, start again; 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for module in (init, running, history, lineage, optimize, serving, kubeflow, doctor):
-    module.register(app)
+for register in (
+    init.register,
+    register_run,
+    tune.register,
+    watch.register,
+    history.register,
+    lineage.register,
+    ui.register,
+    optimize.register,
+    serving.register,
+    monitor.register,
+    kubeflow.register,
+    doctor.register,
+):
+    register(app)
 app.add_typer(bench.app, name="bench", rich_help_panel="Benchmarks")
 
 
@@ -48,10 +73,10 @@ def run_command(arguments: Sequence[str]) -> int:
     except typer.Exit as exit_:
         return exit_.exit_code
     except WrongUsage as error:
-        error.message = redact(error.message)
+        error.message = redact_secrets(error.message)
         error.show()
         return EXIT_USAGE
-    return code if isinstance(code, int) else 0
+    return code if isinstance(code, int) else EXIT_LIVE
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -64,39 +89,39 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return run_command(arguments)
     except TaxiwayError as error:
-        complain(str(error))
+        print_error(str(error))
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        complain("Interrupted.")
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `taxiway runs | head`: nobody reads any more
+    except (KeyboardInterrupt, typer.Abort) as interruption:
+        print_error("Interrupted.")
+        return getattr(interruption, "exit_code", EXIT_INTERRUPTED)  # `RunInterrupted` knows which signal it was
+    except BrokenPipeError:  # `taxiway runs | head`: the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return EXIT_LIVE
     except Exception as error:
-        complain(f"{_summary(error)}\nThis is a bug in Taxiway. The traceback is in {_keep_traceback()}.")
+        print_error(f"{_summarize_error(error)}\nThis is a bug in Taxiway. The traceback is in {_save_traceback()}.")
         return EXIT_FAILED
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """One red paragraph on standard error."""
     from rich.text import Text
 
-    from components.printable_text import visible_lines
-    from pipeline import output
+    from taxiway.components.text.printable import escape_multiline
+    from taxiway.pipeline.console import printing
 
-    text = Text("error: ", style="bold red").append(visible_lines(redact(message)), style="default")
-    output.Console(stderr=True).print(text, soft_wrap=True)  # paths stay whole, to be copied
+    text = Text("error: ", style="bold red").append(escape_multiline(redact_secrets(message)), style="default")
+    printing.SafeConsole(stderr=True).print(text, soft_wrap=True)  # paths stay whole, to be copied
 
 
-def _summary(error: Exception) -> str:
+def _summarize_error(error: Exception) -> str:
     first = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first[:500]}" if first else type(error).__name__
 
 
-def _keep_traceback() -> Path:
+def _save_traceback() -> Path:
     import tempfile
 
     descriptor, path = tempfile.mkstemp(prefix="taxiway-", suffix=".log")
     with open(descriptor, "w", encoding="utf-8") as out:
-        out.write(redact(traceback.format_exc()))
+        out.write(redact_secrets(traceback.format_exc()))
     return Path(path)

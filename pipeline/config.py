@@ -5,26 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
-from components.addresses import holds_password
-from components.configuration import Section
-from components.errors import ConfigError, close_matches
-from components.evaluation.config import EvaluationConfig
-from components.example_gen.config import DataConfig, LabelConfig
-from components.gates.config import GatesConfig
-from components.gates.location import schema_file
-from components.optimizer.config import OptimizationConfig
-from components.serving.config import ServingConfig
-from components.tables.config import PASSWORD_REMEDY, SPAN_PLACEHOLDER
-from components.training.config import ModelConfig, TrainingConfig
-from components.transform.config import FeaturesConfig, PreprocessingConfig
-from pipeline.assignments import assignment
-from pipeline.resources import KubeflowConfig
-from pipeline.yaml_text import parse_yaml, read_text
+from taxiway.components.component_arguments import format_validation_error
+from taxiway.components.config_section import Section
+from taxiway.components.errors import ConfigError
+from taxiway.components.evaluation.config import EvaluationConfig
+from taxiway.components.example_gen.config import DataConfig, LabelConfig
+from taxiway.components.explanation.config import ExplanationConfig
+from taxiway.components.gates.config import GatesConfig
+from taxiway.components.optimizer.config import OptimizationConfig
+from taxiway.components.redaction import holds_password
+from taxiway.components.schema.location import locate_schema
+from taxiway.components.serving.config import ServingConfig
+from taxiway.components.tables.config import PASSWORD_REMEDY, SPAN_PLACEHOLDER
+from taxiway.components.training.config import ModelConfig, TrainingConfig
+from taxiway.components.transform.config import FeaturesConfig, PreprocessingConfig
+from taxiway.components.tuner.config import TuningConfig
+from taxiway.pipeline.assignments import parse_assignment
+from taxiway.pipeline.resources import BeamConfig, KubeflowConfig
+from taxiway.pipeline.yaml_text import parse_yaml, read_limited_text
 
 DEFAULT_CONFIG = Path(__file__).parent.parent / "data" / "taxi" / "taxi.yaml"
 
@@ -32,31 +35,37 @@ DEFAULT_CONFIG = Path(__file__).parent.parent / "data" / "taxi" / "taxi.yaml"
 class ResourcesConfig(Section):
     """What a component may use where it runs."""
 
+    beam: BeamConfig = BeamConfig()
+    """Engine that runs the Beam steps."""
     beam_args: tuple[str, ...] = ()
-    """Further Beam pipeline options, such as `--runner=FlinkRunner`."""
+    """Further options of Beam itself, such as `--checkpointing_interval=60000`; they win over those of `beam`."""
+    concurrency: int = Field(0, ge=0)
+    """Processes that a run on this machine keeps busy at a time; 0: one a core. 1: one node after the other, and each
+    child process imports TensorFlow for itself."""
     kubeflow: KubeflowConfig = KubeflowConfig()
     """Image, volumes, processors and memory of each component in a cluster."""
 
 
-class Config(Section):
-    """Everything that a run is told.
-
-    Raises:
-        ConfigError: from `load`, with the key, its value and what is accepted.
-    """
+class PipelineConfig(Section):
+    """The whole configuration of a pipeline. `load_config` reads and checks it."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")
     """The model's name: the folder under `serving/`, and what clients ask for."""
+    pipeline: str = Field("", pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_]\w*)?$")
+    """`module:function` of yours that makes the pipeline, called as `(config, root, cache=..., force=...)`; it may lie
+    beside the configuration. Empty: `taxiway.create_pipeline`."""
     data: DataConfig
     label: LabelConfig
     features: FeaturesConfig = FeaturesConfig()
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    tuning: TuningConfig = TuningConfig()
     gates: GatesConfig = GatesConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     optimization: OptimizationConfig = OptimizationConfig()
     serving: ServingConfig = ServingConfig()
+    explanation: ExplanationConfig = ExplanationConfig()
     resources: ResourcesConfig = ResourcesConfig()
 
     _source: Path | None = PrivateAttr(None)
@@ -67,40 +76,49 @@ class Config(Section):
         return self._source
 
     @property
+    def pipeline_function(self) -> str:
+        """The dotted path of the function that `pipeline` names; empty where it names none."""
+        return self.pipeline.replace(":", ".")
+
+    @property
     def schema_path(self) -> Path | None:
-        """The curated schema, beside the configuration file; see `components.gates.location`."""
-        return schema_file(self._source) if self._source else None
+        """The curated schema, beside the configuration file; see `taxiway.components.schema.location`."""
+        return locate_schema(self._source) if self._source else None
 
 
-def load(path: str | Path | None = None, overrides: Iterable[str] = ()) -> Config:
+def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -> PipelineConfig:
     """Reads a configuration file.
 
     Args:
-        path: The YAML file; the taxi example's where None.
-        overrides: `section.key=value`, the value in YAML; as `--set` on the command line.
+        path: YAML file; None: the taxi example's.
+        overrides: Changes `section.key=value`, the value in YAML; as `--set` on the command line.
 
     Raises:
-        ConfigError: the file cannot be read, or a key or value is wrong.
+        ConfigError: The file cannot be read, or a key or value is wrong.
     """
     file = Path(path or DEFAULT_CONFIG)
-    content = _read(file)
+    content = _read_settings(file)
     for override in overrides:
-        _apply(content, override)
-    config = parse(content, str(file))
-    config = config.model_copy(update={"data": config.data.located(file.resolve().parent)})
+        _apply_override(content, override)
+    config = parse_config(content, str(file))
+    config = config.model_copy(update={"data": config.data.resolve_path(file.resolve().parent)})
     config._source = file.resolve()
     return config
 
 
-def parse(content: Mapping[str, Any], where: str = "the configuration") -> Config:
-    """Validates a nested mapping; see `load`."""
+def parse_config(content: Mapping[str, Any], where: str = "the configuration") -> PipelineConfig:
+    """Validates a nested mapping; see `load_config`."""
     _check_values(content, where)
     try:
-        config = Config.model_validate(content)
+        config = PipelineConfig.model_validate(content)
         config.evaluation.check_metrics(config.label.task, config.label.classes)
+        config.training.check_task(config.label.task)
+        config.tuning.check_space(config.model, config.training)
         check_spans(config)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_sentences(error)}", "Mend the key and run again.") from error
+        raise ConfigError(
+            f"{where}: {format_validation_error(error, PipelineConfig)}", "Mend the key and run again."
+        ) from error
     return config
 
 
@@ -119,7 +137,7 @@ def _check_values(value: Any, where: str, key: str = "") -> None:
             _check_values(inner, where, key)
 
 
-def check_spans(config: Config) -> None:
+def check_spans(config: PipelineConfig) -> None:
     """Raises `ConfigError` where drift is to be judged against spans that the data does not have."""
     if config.gates.drift.against == "previous_span" and SPAN_PLACEHOLDER not in config.data.path:
         raise ConfigError(
@@ -128,9 +146,9 @@ def check_spans(config: Config) -> None:
         )
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_settings(file: Path) -> dict[str, Any]:
     try:
-        content = parse_yaml(read_text(file, ConfigError))
+        content = parse_yaml(read_limited_text(file, ConfigError))
     except FileNotFoundError as error:
         raise ConfigError(
             f"There is no configuration file {str(file)!r}.",
@@ -143,13 +161,13 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(
             f"{file} holds {type(content).__name__}, not a mapping of sections.",
-            f"Sections: {', '.join(Config.model_fields)}.",
+            f"Sections: {', '.join(PipelineConfig.model_fields)}.",
         )
     return content
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
-    key, value = assignment("--set", override, "training.epochs=3", ConfigError)
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    key, value = parse_assignment("--set", override, "training.epochs=3", ConfigError)
     *sections, last = key.split(".")
     for section in sections:
         inner = content.setdefault(section, {})
@@ -159,31 +177,3 @@ def _apply(content: dict[str, Any], override: str) -> None:
             )
         content = inner
     content[last] = value
-
-
-def _sentences(error: ValidationError) -> str:
-    return "; ".join(_sentence(detail) for detail in error.errors())
-
-
-def _sentence(detail: Any) -> str:
-    location = [str(part) for part in detail["loc"]]
-    key = ".".join(location)
-    if detail["type"] == "extra_forbidden":
-        return f"unknown key {key!r}. {close_matches(location[-1], _known_keys(location[:-1]))}".strip()
-    if detail["type"] == "missing":
-        return f"the key {key!r} is missing"
-    value = detail.get("input")
-    shown = "" if isinstance(value, dict) else f" (given: {value!r})"
-    return f"{key or 'the configuration'}: {detail['msg'].removeprefix('Value error, ')}{shown}"
-
-
-def _known_keys(location: list[str]) -> list[str]:
-    """The keys that the section at `location` takes."""
-    section: Any = Config
-    for name in location:
-        field = getattr(section, "model_fields", {}).get(name)
-        if field is None:
-            return []
-        candidates = (field.annotation, *get_args(field.annotation))
-        section = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-    return list(getattr(section, "model_fields", {}))

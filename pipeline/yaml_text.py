@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from components.errors import UsageError
-from components.plain_files import check_is_file
+from taxiway.components.errors import UsageError
+from taxiway.components.files.regular_files import check_regular_file
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
@@ -37,32 +37,32 @@ class _Loader(yaml.SafeLoader):
     def _check_bounds(self, event: Any, is_alias: bool) -> None:
         self._aliases += is_alias
         if self._depth >= MAX_DEPTH:
-            raise _refused(f"it is nested more than {MAX_DEPTH} deep", event)
+            raise _make_yaml_error(f"it is nested more than {MAX_DEPTH} deep", event)
         if self._aliases > MAX_ALIASES:
-            raise _refused(f"it has more than {MAX_ALIASES} aliases", event)
+            raise _make_yaml_error(f"it has more than {MAX_ALIASES} aliases", event)
         if is_alias and self._inside_anchors:
             # What is named may be repeated, but what is repeated may not repeat: so the whole stays finite and small.
-            raise _refused(f"the alias *{event.anchor} stands inside of another anchor", event)
+            raise _make_yaml_error(f"the alias *{event.anchor} stands inside of another anchor", event)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         given = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if (key.tag, key.value) in given:
-                    raise _refused(f"the key {key.value[:60]!r} is given twice", key)
+                    raise _make_yaml_error(f"the key {key.value[:60]!r} is given twice", key)
                 given.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
 
     def construct_yaml_int(self, node: Any) -> int:
         if len(node.value) > MAX_NUMBER_LENGTH:
-            raise _refused(f"a number has more than {MAX_NUMBER_LENGTH} digits", node)
+            raise _make_yaml_error(f"a number has more than {MAX_NUMBER_LENGTH} digits", node)
         return super().construct_yaml_int(node)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
-def _refused(problem: str, place: Any) -> yaml.YAMLError:
+def _make_yaml_error(problem: str, place: Any) -> yaml.YAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
 
 
@@ -83,14 +83,14 @@ def parse_yaml(text: str) -> Any:
         loader.dispose()
 
 
-def read_text(file: Path, error: type[UsageError]) -> str:
+def read_limited_text(file: Path, error: type[UsageError]) -> str:
     """A text file of a user's, of at most `MAX_BYTES`.
 
     Raises:
         UsageError: of the class `error`: it is no file, or longer.
         OSError, UnicodeDecodeError: It cannot be read.
     """
-    check_is_file(file, error)
+    check_regular_file(file, error)
     with open(file, "rb") as source:
         content = source.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import Artifact, artifact_utils, component_spec, standard_artifacts
 
-from components import dotted, progress
-from components.baseline import core
+from taxiway.components.baseline import core
+from taxiway.components.baseline.driver import LiveModelDriver
+from taxiway.components.component_arguments import check_task, make_absolute
+from taxiway.components.contract import Task
+from taxiway.components.processes import progress
 
 
 class BaselineExecutor(base_executor.BaseExecutor):
-    """Hands on the live model, or writes the naive one."""
+    """Copies the live model, or writes the naive one."""
 
     def Do(  # noqa: N802
         self,
@@ -28,23 +31,18 @@ class BaselineExecutor(base_executor.BaseExecutor):
         statistics = artifact_utils.get_single_instance(input_dict["statistics"])
         model = artifact_utils.get_single_instance(output_dict["model"])
         Path(model.uri).mkdir(parents=True, exist_ok=True)
-        baseline = core.provide(
+        baseline = core.provide_baseline(
             exec_properties["serving_directory"],
             stats_artifact_utils.load_statistics(statistics, exec_properties["split"]).proto(),
             exec_properties["label"],
             exec_properties["task"],
             model.uri,
-            _check(exec_properties.get("check", ""), json.loads(exec_properties.get("allowed_ops", "[]"))),
+            core.build_load_check(exec_properties),
         )
         model.set_string_custom_property("kind", baseline.kind)
         model.set_int_custom_property("version", baseline.version)
         model.set_string_custom_property("reason", baseline.reason)
-        progress.report("Baseline", f"{baseline.kind}: {baseline.reason}", 1.0)
-
-
-def _check(path: str, allowed_ops: list[str]) -> Callable[[Path], None] | None:
-    check = dotted.imported(path, "Baseline's check") if path else None
-    return (lambda folder: check(folder, allowed_ops)) if check else None
+        progress.report_progress("Baseline", f"{baseline.kind}: {baseline.reason}", 1.0)
 
 
 class BaselineSpec(component_spec.ComponentSpec):
@@ -71,14 +69,15 @@ class Baseline(base_component.BaseComponent):
 
     SPEC_CLASS = BaselineSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(BaselineExecutor)
+    DRIVER_CLASS = LiveModelDriver
 
     def __init__(
         self,
         *,
         statistics: types.BaseChannel,
-        serving_directory: str,
+        serving_directory: str | Path,
         label: str,
-        task: str,
+        task: Task,
         schema: types.BaseChannel | None = None,
         split: str = "train",
         fingerprint: str = "",
@@ -87,13 +86,12 @@ class Baseline(base_component.BaseComponent):
     ) -> None:
         """Args:
         statistics: TFDV's; the naive model answers the label's distribution in `split`.
-        serving_directory: The model's own folder, `<root>/serving/<model>`; absolute. It need not exist.
+        serving_directory: The model's own folder, `<root>/serving/<model>`. It need not exist.
         label: The label's column.
         task: `binary`, `multiclass` or `regression`.
-        schema: For the lineage only.
+        schema: The curated schema, for the lineage only.
         split: The training split.
-        fingerprint: The live version's number when the pipeline is built. TFX looks in its cache before this component
-            can look at the directory, so a new live version must show in a property.
+        fingerprint: Any text, to start anew in TFX's cache. Which version is live, the node's driver tells the cache.
         check: Dotted path of the function of a folder and `allowed_ops` that refuses a live model that may not be
             loaded. Empty: none is refused.
         allowed_ops: TensorFlow ops that the configuration allows beside the list.
@@ -101,9 +99,9 @@ class Baseline(base_component.BaseComponent):
         spec = BaselineSpec(
             statistics=statistics,
             schema=schema,
-            serving_directory=serving_directory,
+            serving_directory=make_absolute(serving_directory),
             label=label,
-            task=task,
+            task=check_task(task),
             split=split,
             fingerprint=fingerprint,
             check=check,

@@ -1,4 +1,4 @@
-"""The model to beat where none is live: it answers the label's distribution, or its mean, whatever it is asked."""
+"""The naive model, to be beaten where no model is live: it answers every row with the label's distribution or mean."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.contract import EXAMPLES_INPUT, SERVING_DEFAULT, Task, score_output
-from components.errors import DataError
+from taxiway.components.contract import EXAMPLES_INPUT, SERVING_DEFAULT, Task, score_output
+from taxiway.components.errors import DataError
 
 
-def scores(statistics: Any, label: str, task: Task) -> np.ndarray:
+def compute_scores(statistics: Any, label: str, task: Task) -> np.ndarray:
     """What the naive model answers to every row, from the training split's statistics.
 
     Args:
@@ -26,17 +26,17 @@ def scores(statistics: Any, label: str, task: Task) -> np.ndarray:
     Raises:
         DataError: The label is not there, or not of the task's kind.
     """
-    feature = _label_statistics(statistics, label)
+    feature = _find_label_statistics(statistics, label)
     if task == "multiclass":
-        return class_shares(feature)
+        return compute_class_shares(feature)
     if feature.WhichOneof("stats") == "num_stats":
         return np.array([feature.num_stats.mean], np.float32)
     if task == "binary":
-        return class_shares(feature)[1:2]
+        return compute_class_shares(feature)[1:2]
     raise DataError(f"The label {label!r} of a regression holds no numbers.", "Correct label.column or label.task.")
 
 
-def _label_statistics(statistics: Any, label: str) -> Any:
+def _find_label_statistics(statistics: Any, label: str) -> Any:
     for dataset in statistics.datasets:
         for feature in dataset.features:
             if label in (feature.name, ".".join(feature.path.step)):
@@ -44,7 +44,7 @@ def _label_statistics(statistics: Any, label: str) -> Any:
     raise DataError(f"The statistics have no column {label!r}.", "Correct label.column.")
 
 
-def class_shares(feature: Any) -> np.ndarray:
+def compute_class_shares(feature: Any) -> np.ndarray:
     """The share of each class index, float32 `[largest index + 1]`.
 
     Exact for categorical statistics and for up to as many classes as the histogram has buckets; beyond that the rows
@@ -54,14 +54,14 @@ def class_shares(feature: Any) -> np.ndarray:
         buckets = [(b.label, b.sample_count) for b in feature.string_stats.rank_histogram.buckets]
         counts = {int(index): count for index, count in buckets}
     else:
-        counts = _histogram_counts(feature.num_stats)
+        counts = _count_from_histogram(feature.num_stats)
     shares = np.zeros(max(counts, default=1) + 1, np.float64)
     for index, count in counts.items():
         shares[index] += count
     return (shares / max(shares.sum(), 1)).astype(np.float32)
 
 
-def _histogram_counts(stats: Any) -> dict[int, float]:
+def _count_from_histogram(stats: Any) -> dict[int, float]:
     counts: dict[int, float] = dict.fromkeys(range(int(stats.max) + 1), 0.0)
     for number, bucket in enumerate(stats.histograms[0].buckets):
         last = number == len(stats.histograms[0].buckets) - 1
@@ -71,13 +71,13 @@ def _histogram_counts(stats: Any) -> dict[int, float]:
     return counts
 
 
-def save(answer: np.ndarray, task: Task, folder: str | Path) -> None:
+def save_model(answer: np.ndarray, task: Task, folder: str | Path) -> None:
     """Writes a SavedModel whose `serving_default` answers `answer` to every row.
 
     Args:
-        answer: float32 `[k]`.
-        task: Names the output, which is float32 `[batch, k]`.
-        folder: It must not exist.
+        answer: The answer, float32 `[k]`.
+        task: The task, which names the output, float32 `[batch, k]`.
+        folder: The folder to write; it must not exist.
     """
     output = score_output(task)
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from pydantic import Field, model_validator
 
-from components.configuration import Section
-from components.contract import MAIN_METRIC, Task
-from components.errors import ConfigError, close_matches
+from taxiway.components.config_section import Section
+from taxiway.components.contract import MAIN_METRIC, Task
+from taxiway.components.errors import ConfigError, suggest_matches
+from taxiway.components.extensions import list_extensions, load_extension
 
-OWN = "components.evaluation.metrics"
-BINARY = "components.evaluation.binary.BinaryMetric"
+OWN = "taxiway.components.evaluation.metrics"
+SLICE_BOUND = "taxiway.components.evaluation.slice_bounds.SliceBound"
+BINARY = "taxiway.components.evaluation.binary.BinaryMetric"
+BATCH_METRICS = frozenset(
+    {BINARY, *(f"{OWN}.{name}" for name in ("ClassMetric", "ModelMetric", "RegressionMetric", "RowCount"))}
+)
+"""Classes of metrics that take thousands of rows at a time."""
 METRICS: dict[Task, dict[str, tuple[str, dict[str, object]]]] = {
     "binary": {
         "auc": (BINARY, {"kind": "auc"}),
@@ -19,23 +26,30 @@ METRICS: dict[Task, dict[str, tuple[str, dict[str, object]]]] = {
         "log_loss": (BINARY, {"kind": "log_loss"}),
         "accuracy": (BINARY, {"kind": "accuracy"}),
         "calibration": (BINARY, {"kind": "calibration"}),
+        "brier": (BINARY, {"kind": "brier"}),
+        "ece": (BINARY, {"kind": "ece"}),
+        "precision": (BINARY, {"kind": "precision"}),
+        "recall": (BINARY, {"kind": "recall"}),
+        "f1": (BINARY, {"kind": "f1"}),
     },
     "multiclass": {
-        "accuracy": ("SparseCategoricalAccuracy", {}),
-        "log_loss": ("SparseCategoricalCrossentropy", {}),
+        "accuracy": (f"{OWN}.ModelMetric", {"kind": "accuracy"}),
+        "log_loss": (f"{OWN}.ModelMetric", {"kind": "log_loss"}),
         "macro_precision": (f"{OWN}.ClassMetric", {"kind": "precision"}),
         "macro_recall": (f"{OWN}.ClassMetric", {"kind": "recall"}),
         "macro_f1": (f"{OWN}.ClassMetric", {"kind": "f1"}),
         "macro_auc": (f"{OWN}.ClassMetric", {"kind": "auc"}),
     },
     "regression": {
-        "mae": ("MeanAbsoluteError", {}),
-        "mse": ("MeanSquaredError", {}),
-        "rmse": ("RootMeanSquaredError", {}),
-        "r2": (f"{OWN}.RSquared", {}),
+        "mae": (f"{OWN}.RegressionMetric", {"kind": "mae"}),
+        "mse": (f"{OWN}.RegressionMetric", {"kind": "mse"}),
+        "rmse": (f"{OWN}.RegressionMetric", {"kind": "rmse"}),
+        "r2": (f"{OWN}.RegressionMetric", {"kind": "r2"}),
+        "median_absolute_error": (f"{OWN}.RegressionMetric", {"kind": "median_absolute_error"}),
+        "p90_absolute_error": (f"{OWN}.RegressionMetric", {"kind": "p90_absolute_error"}),
     },
 }
-"""By task: our name of a metric, TFMA's class for it (or a dotted path), and the arguments of that class."""
+"""By task: our name of a metric, the dotted path of its class, and the arguments of that class."""
 
 JUDGED_ROWS = "judged_rows"
 """The rows that a verdict rests on: of the class that has the fewest, of a regression all."""
@@ -56,6 +70,49 @@ CLASS_KINDS = ("precision", "recall", "f1", "auc")
 MOST_CLASSES = 30
 """With more classes only those are measured one by one that have a threshold."""
 
+_SLICE_BOUND = " (slices over "
+
+
+def name_slice_bound(metric: str, columns: Sequence[str]) -> str:
+    """Under which name the Evaluator reports what a threshold in slices is asked of (`slice_bounds`)."""
+    return f"{metric}{_SLICE_BOUND}{', '.join(sorted(columns))})"
+
+
+def strip_slice_bound(name: str) -> str | None:
+    """The metric of such a name; None for the name of a metric."""
+    metric, found, _ = name.partition(_SLICE_BOUND)
+    return metric if found else None
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A metric that another package adds (`taxiway.metrics`).
+
+    Attributes:
+        class_name: Dotted path of a class of TFMA's metrics (`tfma.metrics.Metric`), whose result is one number.
+        tasks: Tasks that have it.
+        arguments: Arguments of the class, beside the name.
+    """
+
+    class_name: str
+    tasks: tuple[Task, ...]
+    arguments: dict[str, object] = field(default_factory=dict)
+
+
+def find_added_metric(name: str, task: Task) -> tuple[str, dict[str, object]] | None:
+    """Class and arguments of a metric that an installed package adds; None where none does, or not for this task.
+
+    Raises:
+        ConfigError: What it adds is no metric.
+    """
+    spec = load_extension("taxiway.metrics", name)
+    if spec is None:
+        return None
+    if not isinstance(spec, MetricSpec):
+        raise ConfigError(f"The entry point {name!r} of taxiway.metrics is {spec!r}.", "It must be a MetricSpec.")
+    return (spec.class_name, dict(spec.arguments)) if task in spec.tasks else None
+
+
 OPTIMIZABLE: dict[Task, tuple[str, ...]] = {
     "binary": ("auc", "pr_auc", "accuracy", "log_loss"),
     "multiclass": ("accuracy", "log_loss"),
@@ -75,7 +132,7 @@ class Threshold(Section):
     """How far above the baseline's value the metric may rise, for metrics where less is better."""
 
     @model_validator(mode="after")
-    def _one_direction(self) -> Threshold:
+    def _check_one_direction(self) -> Threshold:
         if self.max_drop is not None and self.max_rise is not None:
             raise ValueError("max_drop and max_rise exclude each other: a metric is better one way")
         return self
@@ -90,6 +147,9 @@ class SliceThreshold(Threshold):
 class EvaluationConfig(Section):
     """The Evaluator's metrics, slices and thresholds."""
 
+    metrics: tuple[str, ...] = ()
+    """Metrics that installed packages add (`taxiway.metrics`), by name. With one of them TFMA computes the evaluation
+    in its own Beam pipeline, which is slower."""
     main_metric: str = ""
     """The metric that is shown first and that the optimizer must keep; by default auc, accuracy or rmse by the task."""
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
@@ -98,9 +158,10 @@ class EvaluationConfig(Section):
     slices: tuple[tuple[str, ...], ...] = ()
     """Columns, or combinations of columns, whose values are evaluated apart."""
     slice_thresholds: dict[str, tuple[SliceThreshold, ...]] = Field(default_factory=dict)
-    """By metric: bounds that hold in every slice over the given columns, however few rows a slice has."""
+    """By metric: bounds that hold in every slice over the given columns. A slice of fewer than 10 rows of either class
+    (of a regression: 20 rows) decides nothing."""
 
-    def main(self, task: Task) -> str:
+    def get_main_metric(self, task: Task) -> str:
         """The main metric of a task."""
         return self.main_metric or MAIN_METRIC[task]
 
@@ -111,34 +172,37 @@ class EvaluationConfig(Section):
             task: `binary`, `multiclass` or `regression`.
             classes: The label's classes as configured; metrics of single classes need them.
         """
-        known = [*METRICS[task], *class_metrics(task, classes)]
+        metric_names = [*METRICS[task], *list_class_metrics(task, classes), *self.metrics]
+        added = [name for name in list_extensions("taxiway.metrics") if find_added_metric(name, task)]
         for key, names, accepted in (
-            ("thresholds", self.thresholds, known),
-            ("slice_thresholds", self.slice_thresholds, known),
+            ("metrics", self.metrics, added),
+            ("thresholds", self.thresholds, metric_names),
+            ("slice_thresholds", self.slice_thresholds, metric_names),
             ("main_metric", [self.main_metric] if self.main_metric else [], OPTIMIZABLE[task]),
         ):
             for name in names:
                 if name not in accepted:
                     raise ConfigError(
-                        f"evaluation.{key} names the metric {name!r}, which {_who(key, task, name, known)}.",
-                        _hint(name, accepted, classes),
+                        f"evaluation.{key} names the metric {name!r}, which "
+                        f"{_explain_unknown(key, task, name, metric_names)}.",
+                        _suggest_metric(name, accepted, classes),
                     )
 
 
-def class_metrics(task: Task, classes: Sequence[str]) -> dict[str, tuple[str, int]]:
+def list_class_metrics(task: Task, classes: Sequence[str]) -> dict[str, tuple[str, int]]:
     """Names of the metrics of single classes, such as `recall[virginica]`: the kind, and the class's index."""
     if task != "multiclass":
         return {}
     return {f"{kind}[{name}]": (kind, index) for index, name in enumerate(classes) for kind in CLASS_KINDS}
 
 
-def _who(key: str, task: Task, name: str, known: Sequence[str]) -> str:
-    if key == "main_metric" and name in known:
+def _explain_unknown(key: str, task: Task, name: str, metric_names: Sequence[str]) -> str:
+    if key == "main_metric" and name in metric_names:
         return "the optimizer does not measure"
     return f"a {task} model does not have"
 
 
-def _hint(name: str, accepted: Sequence[str], classes: Sequence[str]) -> str:
+def _suggest_metric(name: str, accepted: Sequence[str], classes: Sequence[str]) -> str:
     if "[" in name and not classes:
         return "Metrics of single classes need label.classes: name them there, in the order of their indices."
-    return close_matches(name, accepted)
+    return suggest_matches(name, accepted)

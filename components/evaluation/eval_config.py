@@ -8,23 +8,30 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 from google.protobuf import wrappers_pb2
+from tensorflow_model_analysis.proto import config_pb2
 
-from components.contract import HIGHER_IS_BETTER, SERVING_DEFAULT, Task, score_output
-from components.evaluation.config import (
+from taxiway.components.contract import HIGHER_IS_BETTER, SERVING_DEFAULT, Task, score_output
+from taxiway.components.evaluation.config import (
+    BATCH_METRICS,
+    BINARY,
     JUDGED_ROWS,
     METRICS,
     MOST_CLASSES,
     OWN,
     ROW_COUNTS,
+    SLICE_BOUND,
     EvaluationConfig,
+    SliceThreshold,
     Threshold,
-    class_metrics,
+    find_added_metric,
+    list_class_metrics,
+    name_slice_bound,
 )
 
 
-def eval_config(
+def build_eval_config(
     config: EvaluationConfig, label: str, task: Task, classes: Sequence[str] = (), min_rows_per_class: int = 0
-) -> tfma.EvalConfig:
+) -> config_pb2.EvalConfig:
     """TFMA's configuration of the first Evaluator: candidate against the baseline, all thresholds.
 
     Both models are called through `serving_default`, as TensorFlow Serving will call them, so what is evaluated is what
@@ -40,101 +47,159 @@ def eval_config(
     """
     config.check_metrics(task, classes)
     bounded = bool(config.thresholds or config.slice_thresholds)
-    metrics = [
-        _metric(name, class_name, arguments, _bounds(config, name))
-        for name, (class_name, arguments) in _chosen(config, task, classes).items()
-    ]
-    rows = _row_counts(task, classes, min_rows_per_class if bounded else 0)
-    return _assemble(config, label, task, [*rows, *metrics])
+    metrics = []
+    for name, (class_name, arguments) in _select_metrics(config, task, classes).items():
+        metrics.append(_build_metric(name, class_name, arguments, _build_thresholds(config, name)))
+        metrics += [
+            _build_slice_bound(name, class_name, arguments, bound) for bound in config.slice_thresholds.get(name, ())
+        ]
+    rows = _build_row_counts(task, classes, min_rows_per_class if bounded else 0)
+    return _assemble_config(config, label, task, [*rows, *metrics])
 
 
-def optimized_eval_config(
+def build_optimized_eval_config(
     config: EvaluationConfig,
     label: str,
     task: Task,
     allowed_drops: Mapping[str, float],
     min_rows_per_class: int = 0,
-) -> tfma.EvalConfig:
+) -> config_pb2.EvalConfig:
     """The second Evaluator's: how much worse than the trained model the optimized one may be.
 
     Args:
         config: Slices.
         label: The label's column.
         task: `binary`, `multiclass` or `regression`.
-        allowed_drops: By metric, as the optimizer means it: a difference where more is better, a share of the value for
-            losses and errors.
-        min_rows_per_class: As in `eval_config`.
+        allowed_drops: Allowed drop by metric, as the optimizer's constraints have it: a difference where more is
+            better, a share of the value for losses and errors.
+        min_rows_per_class: Fewest rows, as in `build_eval_config`.
     """
     metrics = [
-        _metric(name, class_name, arguments, _dropping(name, allowed_drops))
+        _build_metric(name, class_name, arguments, _build_drop_thresholds(name, allowed_drops))
         for name, (class_name, arguments) in METRICS[task].items()
     ]
-    return _assemble(config, label, task, [*_row_counts(task, (), min_rows_per_class), *metrics])
+    return _assemble_config(config, label, task, [*_build_row_counts(task, (), min_rows_per_class), *metrics])
 
 
-def _dropping(name: str, allowed_drops: Mapping[str, float]) -> list[tfma.PerSliceMetricThreshold]:
+def add_decision_thresholds(eval_config: config_pb2.EvalConfig, thresholds: Mapping[str, float]) -> None:
+    """Tells binary metrics by which thresholds the models decide, which is known when the models are.
+
+    Args:
+        eval_config: TFMA's configuration; changed.
+        thresholds: Score above which a model decides for the positive class, by the name that TFMA gives the model.
+    """
+    for metric in (metric for spec in eval_config.metrics_specs for metric in spec.metrics):
+        path, settings = f"{metric.module}.{metric.class_name}", json.loads(metric.config or "{}")
+        if path == BINARY:
+            settings["thresholds"] = dict(thresholds)
+        elif path == SLICE_BOUND and settings["metric"] == BINARY:
+            settings["arguments"]["thresholds"] = dict(thresholds)
+        metric.config = json.dumps(settings, sort_keys=True) if settings else metric.config
+
+
+def find_batch_obstacle(eval_config: config_pb2.EvalConfig) -> str:
+    """Why an evaluation cannot be computed from batches of rows, as ours are; empty where it can."""
+    foreign = {
+        metric.class_name
+        for spec in eval_config.metrics_specs
+        for metric in spec.metrics
+        if _find_measured(metric) not in BATCH_METRICS
+    }
+    checks = (
+        (bool(foreign), f"metrics of others: {', '.join(sorted(foreign))}"),
+        (bool(eval_config.cross_slicing_specs), "slices are compared with one another"),
+        (any(spec.query_key or spec.binarize.class_ids.values for spec in eval_config.metrics_specs), "query keys"),
+        (any(spec.slice_keys_sql for spec in eval_config.slicing_specs), "slices by SQL"),
+        (any(spec.example_weight_key or spec.model_type != "tf_generic" for spec in eval_config.model_specs), "models"),
+        (eval_config.options.compute_confidence_intervals.value, "intervals by TFMA"),
+        (eval_config.options.min_slice_size.value > 1, "a least number of rows of a slice"),
+    )
+    return "; ".join(reason for found, reason in checks if found)
+
+
+def _find_measured(metric: config_pb2.MetricConfig) -> str:
+    """The dotted path of a metric's class; of a bound in slices that of the metric that it bounds."""
+    path = f"{metric.module}.{metric.class_name}"
+    return str(json.loads(metric.config)["metric"]) if path == SLICE_BOUND else path
+
+
+def _build_drop_thresholds(name: str, allowed_drops: Mapping[str, float]) -> list[config_pb2.PerSliceMetricThreshold]:
     if name not in allowed_drops:
         return []
-    threshold = tfma.MetricThreshold(change_threshold=_quality_drop(name, allowed_drops[name]))
-    return [tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)]
+    threshold = config_pb2.MetricThreshold(change_threshold=_build_drop_threshold(name, allowed_drops[name]))
+    return [config_pb2.PerSliceMetricThreshold(slicing_specs=[config_pb2.SlicingSpec()], threshold=threshold)]
 
 
-def _row_counts(task: Task, classes: Sequence[str], fewest: int) -> list[tfma.MetricConfig]:
+def _build_row_counts(task: Task, classes: Sequence[str], fewest: int) -> list[config_pb2.MetricConfig]:
     """The rows of each class. Where the class with the fewest has too few, the model is not blessed."""
-    bounds = [_per_slice(Threshold(min=fewest), ())] if fewest else []
-    made = [
-        _metric(name, class_name, arguments, bounds if name == JUDGED_ROWS else [])
+    bounds = [_build_slice_threshold(Threshold(min=fewest), ())] if fewest else []
+    row_counts = [
+        _build_metric(name, class_name, arguments, bounds if name == JUDGED_ROWS else [])
         for name, (class_name, arguments) in ROW_COUNTS[task].items()
     ]
     if task == "multiclass" and len(classes) <= MOST_CLASSES:
         class_name = f"{OWN}.ClassMetric"
         for index, name in enumerate(classes):
-            made.append(_metric(f"rows[{name}]", class_name, {"kind": "rows", "index": index}, []))
-    return made
+            row_counts.append(_build_metric(f"rows[{name}]", class_name, {"kind": "rows", "index": index}, []))
+    return row_counts
 
 
-def _quality_drop(main: str, allowed: float) -> tfma.GenericChangeThreshold:
+def _build_drop_threshold(main: str, allowed: float) -> config_pb2.GenericChangeThreshold:
     if main in HIGHER_IS_BETTER:
-        return _change_threshold(Threshold(max_drop=allowed))
-    return tfma.GenericChangeThreshold(
-        direction=tfma.MetricDirection.LOWER_IS_BETTER, relative=wrappers_pb2.DoubleValue(value=allowed + 1e-9)
+        return _build_change_threshold(Threshold(max_drop=allowed))
+    return config_pb2.GenericChangeThreshold(
+        direction=config_pb2.MetricDirection.LOWER_IS_BETTER, relative=wrappers_pb2.DoubleValue(value=allowed + 1e-9)
     )
 
 
-def _chosen(config: EvaluationConfig, task: Task, classes: Sequence[str]) -> dict[str, tuple[str, dict[str, object]]]:
+def _select_metrics(
+    config: EvaluationConfig, task: Task, classes: Sequence[str]
+) -> dict[str, tuple[str, dict[str, object]]]:
     """TFMA's class and its arguments by our name of a metric: the task's, then those of single classes."""
     bounded = {*config.thresholds, *config.slice_thresholds}
     single = {
         name: (f"{OWN}.ClassMetric", {"kind": kind, "index": index})
-        for name, (kind, index) in class_metrics(task, classes).items()
+        for name, (kind, index) in list_class_metrics(task, classes).items()
         if name in bounded or len(classes) <= MOST_CLASSES
     }
-    return {**METRICS[task], **single}
+    added = {name: found for name in config.metrics if (found := find_added_metric(name, task))}
+    return {**METRICS[task], **single, **added}
 
 
-def _bounds(config: EvaluationConfig, name: str) -> list[tfma.PerSliceMetricThreshold]:
+def _build_thresholds(config: EvaluationConfig, name: str) -> list[config_pb2.PerSliceMetricThreshold]:
     # TFMA's plain `threshold` holds in every slice that is computed; ours is meant for all rows together.
     bound = config.thresholds.get(name)
-    bounds = [_per_slice(bound, ())] if bound else []
-    return bounds + [_per_slice(each, each.columns) for each in config.slice_thresholds.get(name, ())]
+    return [_build_slice_threshold(bound, ())] if bound else []
 
 
-def _assemble(config: EvaluationConfig, label: str, task: Task, metrics: list[tfma.MetricConfig]) -> tfma.EvalConfig:
+def _build_slice_bound(
+    name: str, class_name: str, arguments: Mapping[str, object], bound: SliceThreshold
+) -> config_pb2.MetricConfig:
+    """What a threshold in slices is asked of; see `slice_bounds`."""
+    within = next((end for end in (bound.min, bound.max) if end is not None), 0.0)
+    settings = {"metric": class_name, "arguments": dict(arguments), "otherwise": within}
+    threshold = _build_slice_threshold(bound, bound.columns)
+    return _build_metric(name_slice_bound(name, bound.columns), SLICE_BOUND, settings, [threshold])
+
+
+def _assemble_config(
+    config: EvaluationConfig, label: str, task: Task, metrics: list[config_pb2.MetricConfig]
+) -> config_pb2.EvalConfig:
     # No `min_slice_size`: TFMA drops the metrics of a smaller slice, and every threshold then fails in it.
-    counts = tfma.MetricConfig(class_name="ExampleCount", config=json.dumps({"name": "example_count"}))
-    return tfma.EvalConfig(
+    counts = _build_metric("example_count", f"{OWN}.RowCount", {}, [])
+    return config_pb2.EvalConfig(
         model_specs=[
-            _model(label, task, name=tfma.CANDIDATE_KEY),
-            _model(label, task, name=tfma.BASELINE_KEY, is_baseline=True),
+            _build_model_spec(label, task, name=tfma.CANDIDATE_KEY),
+            _build_model_spec(label, task, name=tfma.BASELINE_KEY, is_baseline=True),
         ],
-        slicing_specs=[tfma.SlicingSpec()]
-        + [tfma.SlicingSpec(feature_keys=list(columns)) for columns in config.slices],
-        metrics_specs=[tfma.MetricsSpec(metrics=[counts, *metrics])],
+        slicing_specs=[config_pb2.SlicingSpec()]
+        + [config_pb2.SlicingSpec(feature_keys=list(columns)) for columns in config.slices],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=[counts, *metrics])],
     )
 
 
-def _model(label: str, task: Task, **names: Any) -> tfma.ModelSpec:
-    return tfma.ModelSpec(
+def _build_model_spec(label: str, task: Task, **names: Any) -> config_pb2.ModelSpec:
+    return config_pb2.ModelSpec(
         model_type="tf_generic",
         signature_name=SERVING_DEFAULT,
         label_key=label,
@@ -143,11 +208,11 @@ def _model(label: str, task: Task, **names: Any) -> tfma.ModelSpec:
     )
 
 
-def _metric(
-    name: str, class_name: str, arguments: Mapping[str, object], bounds: list[tfma.PerSliceMetricThreshold]
-) -> tfma.MetricConfig:
+def _build_metric(
+    name: str, class_name: str, arguments: Mapping[str, object], bounds: list[config_pb2.PerSliceMetricThreshold]
+) -> config_pb2.MetricConfig:
     module, _, plain = class_name.rpartition(".")
-    return tfma.MetricConfig(
+    return config_pb2.MetricConfig(
         module=module,
         class_name=plain,
         config=json.dumps({"name": name, **arguments}, sort_keys=True),
@@ -155,32 +220,34 @@ def _metric(
     )
 
 
-def _per_slice(bound: Threshold, columns: tuple[str, ...]) -> tfma.PerSliceMetricThreshold:
-    threshold = tfma.MetricThreshold(value_threshold=_value_threshold(bound), change_threshold=_change_threshold(bound))
-    return tfma.PerSliceMetricThreshold(
-        slicing_specs=[tfma.SlicingSpec(feature_keys=list(columns))], threshold=threshold
+def _build_slice_threshold(bound: Threshold, columns: tuple[str, ...]) -> config_pb2.PerSliceMetricThreshold:
+    threshold = config_pb2.MetricThreshold(
+        value_threshold=_build_value_threshold(bound), change_threshold=_build_change_threshold(bound)
+    )
+    return config_pb2.PerSliceMetricThreshold(
+        slicing_specs=[config_pb2.SlicingSpec(feature_keys=list(columns))], threshold=threshold
     )
 
 
-def _value_threshold(bound: Threshold) -> tfma.GenericValueThreshold | None:
+def _build_value_threshold(bound: Threshold) -> config_pb2.GenericValueThreshold | None:
     if bound.min is None and bound.max is None:
         return None
-    return tfma.GenericValueThreshold(
+    return config_pb2.GenericValueThreshold(
         lower_bound=None if bound.min is None else wrappers_pb2.DoubleValue(value=bound.min),
         upper_bound=None if bound.max is None else wrappers_pb2.DoubleValue(value=bound.max),
     )
 
 
-def _change_threshold(bound: Threshold) -> tfma.GenericChangeThreshold | None:
+def _build_change_threshold(bound: Threshold) -> config_pb2.GenericChangeThreshold | None:
     # TFMA wants the change strictly beyond the bound, so a tolerance of 0 would refuse an equal model.
     if bound.max_drop is not None:
-        return tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER,
+        return config_pb2.GenericChangeThreshold(
+            direction=config_pb2.MetricDirection.HIGHER_IS_BETTER,
             absolute=wrappers_pb2.DoubleValue(value=-bound.max_drop - 1e-9),
         )
     if bound.max_rise is not None:
-        return tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.LOWER_IS_BETTER,
+        return config_pb2.GenericChangeThreshold(
+            direction=config_pb2.MetricDirection.LOWER_IS_BETTER,
             absolute=wrappers_pb2.DoubleValue(value=bound.max_rise + 1e-9),
         )
     return None

@@ -2,11 +2,11 @@
 
 ::
 
-    from components.example_gen.component import TabularExampleGen
+    from taxiway.components import TabularExampleGen
 
-    TabularExampleGen(data=config.data.model_dump_json(), label=config.label.model_dump_json())
+    TabularExampleGen(data={"path": "rows.csv"}, label={"column": "churned"})
 
-A relative `data.path` is taken from the working directory; `DataConfig.located(folder)` makes it relative to the
-configuration's. The order of classes is in the artifact's custom property `classes` and in its `ingest.json`
-(`ingest.read_record(uri)`); `files.fingerprint(config.data)` is the content's digest, without tfx.
+A relative `data.path` is taken from the working directory; `DataConfig.resolve_path(folder)` takes it from a folder,
+such as that of the configuration. The order of the classes is in the artifact's custom property `classes` and in its
+`ingest.json`. The digest of the data's content is `tables.sources.fingerprint.fingerprint_files(config.data)`.
 """

@@ -1,70 +1,23 @@
-"""The gates before Transform: the curated schema, and the verdict on the data."""
+"""The gate before Transform: the verdict on the data."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components import artifacts
-from components.gates.driver import ReferenceDriver
-from components.gates.executor import DataGateExecutor, SchemaExecutor
-
-
-class CuratedSchemaSpec(component_spec.ComponentSpec):
-    """In: statistics. Out: schema."""
-
-    PARAMETERS = {
-        "edited": component_spec.ExecutionParameter(type=str),
-        "path": component_spec.ExecutionParameter(type=str),
-        "configuration": component_spec.ExecutionParameter(type=str),
-        "label": component_spec.ExecutionParameter(type=str),
-    }
-    INPUTS = {
-        "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
-        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
-    }
-    OUTPUTS = {"schema": component_spec.ChannelParameter(type=standard_artifacts.Schema)}
-
-
-class CuratedSchema(base_component.BaseComponent):
-    """The schema that a user has curated; in the first run, the inferred one."""
-
-    SPEC_CLASS = CuratedSchemaSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(SchemaExecutor)
-
-    def __init__(
-        self,
-        *,
-        statistics: types.BaseChannel,
-        examples: types.BaseChannel,
-        label: str,
-        path: str = "",
-        edited: str = "",
-        configuration: str = "",
-    ) -> None:
-        """Args:
-        statistics: TFDV's statistics of the splits, from which the first run infers.
-        examples: Whose custom property `classes` has the order of the classes, which the schema fixes.
-        label: The label's column.
-        path: The file beside the configuration; empty where the run cannot see it.
-        edited: The file's text where a person has edited it (`schema.edited_content`).
-        configuration: Name of the configuration's file, which an inferred schema keeps.
-        """
-        schema = types.Channel(type=standard_artifacts.Schema)
-        spec = CuratedSchemaSpec(
-            statistics=statistics,
-            examples=examples,
-            label=label,
-            path=path,
-            edited=edited,
-            configuration=configuration,
-            schema=schema,
-        )
-        super().__init__(spec)
+from taxiway.components import artifacts
+from taxiway.components.component_arguments import check_task, make_absolute, parse_section
+from taxiway.components.contract import Task
+from taxiway.components.errors import ConfigError
+from taxiway.components.gates.config import GatesConfig
+from taxiway.components.gates.driver import ReferenceDriver
+from taxiway.components.gates.executor import DataGateExecutor
 
 
 class DataGateSpec(component_spec.ComponentSpec):
@@ -74,7 +27,7 @@ class DataGateSpec(component_spec.ComponentSpec):
         "label": component_spec.ExecutionParameter(type=str),
         "task": component_spec.ExecutionParameter(type=str),
         "config": component_spec.ExecutionParameter(type=str),
-        "kept": component_spec.ExecutionParameter(type=str),
+        "statistics_directory": component_spec.ExecutionParameter(type=str),
         "serving_directory": component_spec.ExecutionParameter(type=str),
         "left_out": component_spec.ExecutionParameter(type=str),
     }
@@ -102,10 +55,10 @@ class DataGate(base_component.BaseComponent):
         examples: types.BaseChannel,
         schema: types.BaseChannel,
         label: str,
-        task: str,
-        config: str,
-        kept: str,
-        serving_directory: str,
+        task: Task,
+        statistics_directory: str | Path,
+        serving_directory: str | Path = "",
+        config: GatesConfig | Mapping[str, Any] | None = None,
         left_out: Sequence[str] = (),
     ) -> None:
         """Args:
@@ -115,11 +68,21 @@ class DataGate(base_component.BaseComponent):
         schema: The curated schema, which fixes that order.
         label: The label's column.
         task: `binary`, `multiclass` or `regression`.
-        config: `GatesConfig` as JSON.
-        kept: Folder of the training statistics of data that passed; see `components.gates.kept`. Absolute.
-        serving_directory: The model's own folder, `<root>/serving/<model>`; absolute. It need not exist.
+        statistics_directory: Folder where the training statistics of data that passed are kept, for later runs.
+        serving_directory: The model's own folder, as the Pusher's; for a comparison with the live model's data. It need
+            not exist.
+        config: Limits of the gate.
         left_out: Columns that the model does not see.
+
+        Raises:
+            ConfigError: a key or a value is wrong, or a comparison with the live model has no `serving_directory`.
         """
+        settings = parse_section(GatesConfig, config, "config")
+        if "live" in (settings.drift.against, settings.skew.against) and not str(serving_directory):
+            raise ConfigError(
+                "The gate is to compare with the live model's data, and has no serving_directory.",
+                "Pass the Pusher's serving_directory, or set drift.against and skew.against to none.",
+            )
         verdict = types.Channel(type=artifacts.Verdict)
         spec = DataGateSpec(
             statistics=statistics,
@@ -127,10 +90,10 @@ class DataGate(base_component.BaseComponent):
             examples=examples,
             schema=schema,
             label=label,
-            task=task,
-            config=config,
-            kept=kept,
-            serving_directory=serving_directory,
+            task=check_task(task),
+            config=settings.model_dump_json(),
+            statistics_directory=make_absolute(statistics_directory),
+            serving_directory=make_absolute(serving_directory),
             left_out=json.dumps(sorted(left_out), ensure_ascii=False),
             verdict=verdict,
         )

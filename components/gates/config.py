@@ -1,4 +1,4 @@
-"""What the data gate lets pass."""
+"""What may be chosen about the gates."""
 
 from __future__ import annotations
 
@@ -6,16 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.configuration import Section
-
-
-class Distances(Section):
-    """Largest distances between two distributions of a column, for columns whose schema states none."""
-
-    infinity_norm: float | None = Field(0.1, gt=0, le=1)
-    """For text: the largest change of one value's share. `null`: only where the schema has a threshold."""
-    jensen_shannon: float | None = Field(0.1, gt=0, le=1)
-    """For numbers: the Jensen-Shannon divergence of the histograms. `null`: only where the schema has a threshold."""
+from taxiway.components.config_section import Section
+from taxiway.components.distributions.thresholds import Distances
 
 
 class DriftConfig(Distances):

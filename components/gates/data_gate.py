@@ -8,10 +8,10 @@ from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from components.contract import Task
-from components.gates.config import GatesConfig
-from components.gates.drift import Compared
-from components.gates.verdict import Finding, VerdictRecord
+from taxiway.components.contract import Task
+from taxiway.components.gates.config import GatesConfig
+from taxiway.components.gates.drift import Comparison
+from taxiway.components.gates.verdict import GateFinding, VerdictRecord
 
 GATE = "DataGate"
 EXPLANATION_CHARACTERS = 240
@@ -33,15 +33,16 @@ class ClassOrder:
     schema: tuple[str, ...]
 
 
-def judge(
+def judge_data(
     statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList],
     anomalies: Mapping[str, anomalies_pb2.Anomalies],
     label: str,
     task: Task,
     config: GatesConfig,
     classes: ClassOrder | None = None,
-    compared: Collection[Compared] = (),
-    notes: Collection[Finding] = (),
+    compared: Collection[Comparison] = (),
+    notes: Collection[GateFinding] = (),
+    counted: Mapping[str, int] | None = None,
 ) -> VerdictRecord:
     """Says whether the data may be trained on.
 
@@ -50,30 +51,34 @@ def judge(
         anomalies: TFDV's anomalies by split name, judged by the schema.
         label: The label's column.
         task: `binary`, `multiclass` or `regression`.
-        config: What is let pass.
+        config: The section `gates`.
         classes: The label's classes, as numbered in the examples and as the schema fixes them.
         compared: Drift and skew, where configured.
-        notes: What was noted where the rows were read; it is handed on.
+        notes: The notes of ExampleGen, which are handed on.
+        counted: The rows of splits of which there are no statistics: `test`.
 
     Returns:
         The verdict. Its numbers: `rows` by split, `label` by split (`classes` and counts, or `mean` and spread),
         `drift` and `skew` where they were asked for.
     """
-    findings: list[Finding] = []
+    findings: list[GateFinding] = []
     numbers: dict[str, Any] = {"rows": {}, "label": {}}
     for split in sorted(statistics):
         dataset = statistics[split].datasets[0] if statistics[split].datasets else None
         rows = int(dataset.num_examples) if dataset else 0
         numbers["rows"][split] = rows
-        findings += _few_rows(split, rows, config)
+        findings += _check_row_count(split, rows, config)
         if dataset and rows:
-            summary, found = _judge_label(split, dataset, label, task)
+            summary, label_findings = _judge_label(split, dataset, label, task)
             numbers["label"][split] = summary
-            findings += found
-    findings += _class_order(label, classes)
+            findings += label_findings
+    for split, rows in (counted or {}).items():
+        numbers["rows"][split] = rows
+        findings += _check_row_count(split, rows, config)
+    findings += _check_class_order(label, classes)
     for split in sorted(anomalies):
-        findings += _anomalies(split, anomalies[split], config)
-    findings = _new_columns_once(findings)
+        findings += _convert_anomalies(split, anomalies[split], config)
+    findings = _drop_repeated_columns(findings)
     for comparison in compared:
         findings += comparison.findings
         numbers[comparison.kind] = comparison.numbers
@@ -81,12 +86,12 @@ def judge(
     return VerdictRecord(gate=GATE, findings=tuple(findings), numbers=numbers)
 
 
-def _few_rows(split: str, rows: int, config: GatesConfig) -> list[Finding]:
+def _check_row_count(split: str, rows: int, config: GatesConfig) -> list[GateFinding]:
     if rows >= config.min_rows:
         return []
     what = "is empty" if rows == 0 else f"holds {rows} rows"
     return [
-        Finding(
+        GateFinding(
             rule="min_rows",
             split=split,
             explanation=f"the split {split!r} {what}; gates.min_rows asks for at least {config.min_rows}",
@@ -96,22 +101,26 @@ def _few_rows(split: str, rows: int, config: GatesConfig) -> list[Finding]:
 
 def _judge_label(
     split: str, dataset: statistics_pb2.DatasetFeatureStatistics, label: str, task: Task
-) -> tuple[dict[str, Any], list[Finding]]:
+) -> tuple[dict[str, Any], list[GateFinding]]:
     feature = next((f for f in dataset.features if label in (f.name, *f.path.step)), None)
     if feature is None:
-        return {}, [_label_finding(split, label, "label_missing", f"the label column is not in the split {split!r}")]
-    summary, distinct = _label_summary(feature)
+        return {}, [
+            _make_label_finding(split, label, "label_missing", f"the label column is not in the split {split!r}")
+        ]
+    summary, distinct = _summarize_label(feature)
     if distinct >= 2:
         return summary, []
     what = "one class only" if task != "regression" else "one value only"
-    return summary, [_label_finding(split, label, "label_constant", f"the label holds {what} in the split {split!r}")]
+    return summary, [
+        _make_label_finding(split, label, "label_constant", f"the label holds {what} in the split {split!r}")
+    ]
 
 
-def _label_finding(split: str, label: str, rule: str, explanation: str) -> Finding:
-    return Finding(rule=rule, split=split, column=label, explanation=explanation)
+def _make_label_finding(split: str, label: str, rule: str, explanation: str) -> GateFinding:
+    return GateFinding(rule=rule, split=split, column=label, explanation=explanation)
 
 
-def _label_summary(feature: statistics_pb2.FeatureNameStatistics) -> tuple[dict[str, Any], int]:
+def _summarize_label(feature: statistics_pb2.FeatureNameStatistics) -> tuple[dict[str, Any], int]:
     """What is known of the label, and how many distinct values it has at least (0, 1 or 2 for numbers)."""
     if feature.HasField("num_stats"):
         stats = feature.num_stats
@@ -123,11 +132,11 @@ def _label_summary(feature: statistics_pb2.FeatureNameStatistics) -> tuple[dict[
     return {"classes": counts}, int(stats.unique)
 
 
-def _class_order(label: str, classes: ClassOrder | None) -> list[Finding]:
+def _check_class_order(label: str, classes: ClassOrder | None) -> list[GateFinding]:
     if classes is None or not classes.schema or classes.data == classes.schema:
         return []
     return [
-        _label_finding(
+        _make_label_finding(
             "",
             label,
             "class_order",
@@ -137,18 +146,18 @@ def _class_order(label: str, classes: ClassOrder | None) -> list[Finding]:
     ]
 
 
-def _anomalies(split: str, anomalies: anomalies_pb2.Anomalies, config: GatesConfig) -> list[Finding]:
+def _convert_anomalies(split: str, anomalies: anomalies_pb2.Anomalies, config: GatesConfig) -> list[GateFinding]:
     findings = []
     for column, info in sorted(anomalies.anomaly_info.items()):
         for reason in info.reason:
             rule = anomalies_pb2.AnomalyInfo.Type.Name(reason.type)
             severe = info.severity == anomalies_pb2.AnomalyInfo.ERROR
             findings.append(
-                Finding(
+                GateFinding(
                     rule=rule,
                     split=split,
                     column=column,
-                    explanation=f"{_some_examples(reason.description)}{_way_out(rule, column)} "
+                    explanation=f"{_shorten_description(reason.description)}{_suggest_remedy(rule, column)} "
                     f"(split {split!r}, rule {rule})",
                     blocking=severe and rule != _NEW_COLUMN and rule not in config.allow_anomalies,
                 )
@@ -156,17 +165,17 @@ def _anomalies(split: str, anomalies: anomalies_pb2.Anomalies, config: GatesConf
     return findings
 
 
-def _new_columns_once(findings: list[Finding]) -> list[Finding]:
+def _drop_repeated_columns(findings: list[GateFinding]) -> list[GateFinding]:
     """A column that is new is new in every split: once is enough, where nothing is to be mended."""
     first = {finding.column: finding for finding in reversed(findings) if finding.rule == _NEW_COLUMN}
     return [finding for finding in findings if finding.rule != _NEW_COLUMN or first[finding.column] is finding]
 
 
-def _way_out(rule: str, column: str) -> str:
+def _suggest_remedy(rule: str, column: str) -> str:
     return _WAYS_OUT.get(rule, "").format(column=column)
 
 
-def _some_examples(description: str) -> str:
+def _shorten_description(description: str) -> str:
     """TFDV names every unexpected value; a person needs a few, and how many more there are."""
     text = description.strip().rstrip(".")
     if len(text) <= EXPLANATION_CHARACTERS:

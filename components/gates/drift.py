@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from components.gates.config import Distances, GatesConfig
-from components.gates.kept import Reference
-from components.gates.verdict import Finding
-
-Kind = Literal["drift", "skew"]
+from taxiway.components.distributions.distances import Kind, Measured, measure_distances
+from taxiway.components.gates.config import GatesConfig
+from taxiway.components.gates.reference_statistics import ReferenceStatistics
+from taxiway.components.gates.verdict import GateFinding
 
 NO_REFERENCE, NO_THRESHOLD = "no_reference", "no_threshold"
-_NAMES = {"L_INFTY": "L-infinity distance", "JENSEN_SHANNON_DIVERGENCE": "Jensen-Shannon divergence"}
 _WORST_VALUE = "maximum difference is: "
 
 
 @dataclass(frozen=True)
-class Compared:
+class Comparison:
     """One comparison.
 
     Attributes:
         kind: `drift` or `skew`.
-        findings: What is beyond its threshold, and why nothing could be compared.
+        findings: The distances beyond their thresholds (what chance explains does not block), or the reason why
+            nothing could be compared.
         numbers: `against`, `columns` (how many), `largest` (column and distance), `distances` by column.
     """
 
     kind: Kind
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[GateFinding, ...] = ()
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
-def without_reference(kind: Kind, reference: Reference) -> Compared:
-    """Nothing to compare with: said, and no reason to stop."""
+def skip_comparison(kind: Kind, reference: ReferenceStatistics) -> Comparison:
+    """A comparison that was not made, because there is nothing to compare with. It does not block."""
     explanation = f"{kind}: not compared with {reference.what}: {reference.why}"
-    finding = Finding(rule=NO_REFERENCE, explanation=explanation, blocking=False)
-    return Compared(kind, (finding,), {"against": f"nothing ({reference.why})"})
+    finding = GateFinding(rule=NO_REFERENCE, explanation=explanation, blocking=False)
+    return Comparison(kind, (finding,), {"against": f"nothing ({reference.why})"})
 
 
-def compare(
+def compare_distributions(
     kind: Kind,
     trained: statistics_pb2.DatasetFeatureStatisticsList,
     other: statistics_pb2.DatasetFeatureStatisticsList,
@@ -49,7 +49,7 @@ def compare(
     config: GatesConfig,
     what: str,
     left_out: Collection[str] = (),
-) -> Compared:
+) -> Comparison:
     """Compares two sets of statistics column by column. Imports TFDV, and so TensorFlow.
 
     Args:
@@ -57,96 +57,77 @@ def compare(
             a model learns from, `other` what it is asked about.
         trained: TFDV's statistics of one split.
         other: TFDV's statistics of one split.
-        schema: With thresholds in `drift_comparator` or `skew_comparator` where a person has set them.
+        schema: The curated schema, with thresholds in `drift_comparator` or `skew_comparator` where a person has set
+            them.
         config: Thresholds for the other columns, and the anomaly types that do not block.
-        what: What `other` is (for `drift`), or which pair is compared, in words.
+        what: The words for `other` (for `drift`), or for the pair that is compared.
         left_out: Columns that the model does not see; compared only where the schema has a threshold for them.
     """
-    import tensorflow_data_validation as tfdv
-
     bounds = config.drift if kind == "drift" else config.skew
-    bounded = with_thresholds(schema, kind, bounds, trained, left_out)
-    given = {"previous_statistics" if kind == "drift" else "serving_statistics": other}
-    found = tfdv.validate_statistics(trained, bounded, **given)
-    measured = {info.path.step[-1]: _measurement(kind, info) for info in found.drift_skew_info}
-    findings = tuple(_findings(kind, found, measured, config, what))
+    measured, anomalies = measure_distances(kind, trained, other, schema, bounds, left_out)
+    findings = tuple(_collect_findings(kind, anomalies, measured, config, what))
     if not measured and not findings:
-        findings = (Finding(rule=NO_THRESHOLD, explanation=f"no column has a threshold for {kind}", blocking=False),)
-    return Compared(kind, findings, _numbers(measured, what))
+        findings = (
+            GateFinding(rule=NO_THRESHOLD, explanation=f"no column has a threshold for {kind}", blocking=False),
+        )
+    return Comparison(kind, findings, _summarize_distances(measured, what))
 
 
-def with_thresholds(
-    schema: schema_pb2.Schema,
+def _collect_findings(
     kind: Kind,
-    bounds: Distances,
-    statistics: statistics_pb2.DatasetFeatureStatisticsList,
-    left_out: Collection[str],
-) -> schema_pb2.Schema:
-    """A copy of the schema in which every column of the model that has no threshold has the configured one."""
-    copy = schema_pb2.Schema()
-    copy.CopyFrom(schema)
-    text = {_name(f): f.WhichOneof("stats") == "string_stats" for d in statistics.datasets for f in d.features}
-    for feature in copy.feature:
-        if feature.name in left_out or feature.name not in text or feature.HasField(f"{kind}_comparator"):
-            continue
-        comparator = getattr(feature, f"{kind}_comparator")
-        if text[feature.name] and bounds.infinity_norm is not None:
-            comparator.infinity_norm.threshold = bounds.infinity_norm
-        elif not text[feature.name] and bounds.jensen_shannon is not None:
-            comparator.jensen_shannon_divergence.threshold = bounds.jensen_shannon
-    return copy
-
-
-def _name(feature: statistics_pb2.FeatureNameStatistics) -> str:
-    return feature.name or ".".join(feature.path.step)
-
-
-def _measurement(kind: Kind, info: anomalies_pb2.DriftSkewInfo) -> tuple[str, float, float]:
-    """Name of the distance, the distance, its threshold: the one that is furthest beyond."""
-    measurements = info.drift_measurements if kind == "drift" else info.skew_measurements
-    worst = max(measurements, key=lambda m: m.value - m.threshold)
-    name = anomalies_pb2.DriftSkewInfo.Measurement.Type.Name(worst.type)
-    return _NAMES.get(name, name.lower().replace("_", " ")), worst.value, worst.threshold
-
-
-def _findings(
-    kind: Kind,
-    found: anomalies_pb2.Anomalies,
-    measured: dict[str, tuple[str, float, float]],
+    anomalies: anomalies_pb2.Anomalies,
+    measured: dict[str, Measured],
     config: GatesConfig,
     what: str,
-) -> Iterator[Finding]:
-    """The comparators' anomalies; the others are ExampleValidator's to report."""
-    for key, info in sorted(found.anomaly_info.items()):
+) -> Iterator[GateFinding]:
+    """The comparators' anomalies; ExampleValidator reports the others."""
+    for key, info in sorted(anomalies.anomaly_info.items()):
         column = info.path.step[-1] if info.path.step else key
+        each = measured.get(column)
         for reason in info.reason:
             rule = anomalies_pb2.AnomalyInfo.Type.Name(reason.type)
             if rule.startswith("COMPARATOR_"):
-                yield Finding(
+                severe = info.severity == anomalies_pb2.AnomalyInfo.ERROR and rule not in config.allow_anomalies
+                yield GateFinding(
                     rule=rule,
                     split="train",
                     column=column,
-                    explanation=f"{_sentence(reason.description, measured.get(column), what)} ({kind}, rule {rule})",
-                    blocking=info.severity == anomalies_pb2.AnomalyInfo.ERROR and rule not in config.allow_anomalies,
+                    explanation=f"{_describe_distance(reason.description, each, what)} ({kind}, rule {rule})",
+                    blocking=severe and not (each and each.may_be_chance),
                 )
 
 
-def _sentence(description: str, measured: tuple[str, float, float] | None, what: str) -> str:
+def _describe_distance(description: str, measured: Measured | None, what: str) -> str:
     if measured is None:  # the column is in one of the two only
         return f"compared with {what}: {description.strip().rstrip('.')}"
-    name, value, threshold = measured
     _, _, worst = description.partition(_WORST_VALUE)
     example = f"; the value {worst.strip()!r} differs most" if worst else ""
-    return f"the {name} from {what} is {value:.4g}, allowed is {threshold:g}{example}"
+    few = f"; {measured.rows:,} rows reach {measured.by_chance:.3g} by chance, so this does not block"
+    return (
+        f"the {measured.name} from {what} is {measured.value:.4g}, allowed is {measured.threshold:g}{example}"
+        f"{few if measured.may_be_chance else ''}"
+    )
 
 
-def _numbers(measured: dict[str, tuple[str, float, float]], what: str) -> dict[str, Any]:
+def _summarize_distances(measured: dict[str, Measured], what: str) -> dict[str, Any]:
     numbers: dict[str, Any] = {"against": what, "columns": len(measured)}
     if measured:
-        column, (_, value, _) = max(measured.items(), key=lambda item: item[1][1] / item[1][2])
-        numbers["largest"] = {column: round(value, 6)}
+        column = max(measured, key=lambda name: _compute_excess(measured[name]))
+        numbers["largest"] = {column: round(measured[column].value, 6)}
         numbers["distances"] = {
-            name: {"measure": measure, "distance": distance, "threshold": threshold}
-            for name, (measure, distance, threshold) in sorted(measured.items())
+            name: {
+                "measure": each.name,
+                "distance": each.value,
+                "threshold": each.threshold,
+                "by_chance": each.by_chance,
+            }
+            for name, each in sorted(measured.items())
         }
     return numbers
+
+
+def _compute_excess(measured: Measured) -> float:
+    """The distance in units of its threshold; a schema's threshold of zero allows no change, any is infinite."""
+    if measured.threshold:
+        return measured.value / measured.threshold
+    return math.inf if measured.value else 0.0

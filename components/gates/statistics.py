@@ -1,14 +1,14 @@
-"""What StatisticsGen is told of the label."""
+"""StatisticsGen's options for the label."""
 
 from __future__ import annotations
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.contract import Task
+from taxiway.components.contract import Task
 
 
-def options(label: str, task: Task) -> tfdv.StatsOptions | None:
+def build_stats_options(label: str, task: Task) -> tfdv.StatsOptions | None:
     """Statistics that count a multiclass label class by class.
 
     Class indices are whole numbers: TFDV would approximate their histogram by quantiles, and the naive model's shares
@@ -16,7 +16,7 @@ def options(label: str, task: Task) -> tfdv.StatsOptions | None:
 
     Args:
         label: The label's column, an int64 class index.
-        task: None is needed for a binary label, whose mean is exact, or for a regression.
+        task: The task; a binary label, whose mean is exact, and a regression need no options.
     """
     if task != "multiclass":
         return None

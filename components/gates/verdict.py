@@ -1,19 +1,20 @@
-"""What a gate says: a value that explains itself."""
+"""The verdict of a gate: findings, numbers, and whether the run goes on."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
-from components.configuration import Section
+from taxiway.components.config_section import Section
+from taxiway.components.files.versioned_report import GATE_VERDICT
 
 VERDICT_FILE = "verdict.json"
-VERDICT_VERSION = 1
+VERDICT_VERSION: Literal[1] = 1
 
 
-class Finding(Section):
+class GateFinding(Section):
     """One thing that a gate found."""
 
     rule: str
@@ -28,9 +29,9 @@ class Finding(Section):
 class VerdictRecord(Section):
     """A gate's verdict, written as `verdict.json`."""
 
-    version: int = VERDICT_VERSION
+    version: Literal[1] = VERDICT_VERSION
     gate: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[GateFinding, ...] = ()
     numbers: dict[str, Any] = Field(default_factory=dict)
     """What was measured, by name; each gate documents its own."""
 
@@ -49,10 +50,15 @@ class VerdictRecord(Section):
         more = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
         return f"{where}{first.explanation}{more}"
 
-    def write(self, folder: str | Path) -> None:
+    def write_verdict(self, folder: str | Path) -> None:
         payload = self.model_copy().model_dump_json(indent=2)
         Path(folder, VERDICT_FILE).write_text(payload, encoding="utf-8")
 
     @classmethod
-    def read(cls, folder: str | Path) -> VerdictRecord:
-        return cls.model_validate_json(Path(folder, VERDICT_FILE).read_text(encoding="utf-8"))
+    def read_verdict(cls, folder: str | Path) -> VerdictRecord:
+        """The verdict in a folder.
+
+        Raises:
+            StoreError: It has another format version.
+        """
+        return cls.model_validate(GATE_VERDICT.read_report(Path(folder, VERDICT_FILE)))

@@ -1,5 +1,5 @@
-"""Makes variants of a trained model, measures what each buys and what it costs, and chooses by the configuration."""
+"""Makes variants of a trained model, measures their speed, size and quality, and chooses one by configured limits."""
 
-from components.optimizer.reproduction import Reproduction, reproduce
+from taxiway.components.optimizer.reproduction import Reproduction, reproduce
 
 __all__ = ["Reproduction", "reproduce"]

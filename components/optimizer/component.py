@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components import artifacts
-from components.contract import MAIN_METRIC
-from components.optimizer.config import OptimizationConfig
-from components.optimizer.executor import Executor
-from components.optimizer.quality import check_metric
+from taxiway.components import artifacts
+from taxiway.components.component_arguments import check_task, parse_section
+from taxiway.components.contract import MAIN_METRIC, Task
+from taxiway.components.optimizer.config import OptimizationConfig
+from taxiway.components.optimizer.executor import Executor
+from taxiway.components.optimizer.measurement.quality_change import check_metric
 
 
 class ModelOptimizerSpec(component_spec.ComponentSpec):
@@ -24,12 +26,13 @@ class ModelOptimizerSpec(component_spec.ComponentSpec):
         "task": component_spec.ExecutionParameter(type=str),
         "label": component_spec.ExecutionParameter(type=str),
         "metric": component_spec.ExecutionParameter(type=str),
+        "prediction_output": component_spec.ExecutionParameter(type=str, optional=True),
         "slices": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         "trained_model": component_spec.ChannelParameter(type=standard_artifacts.Model),  # `model` is the output
-        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
-        "transformed_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
+        "transformed_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples, optional=True),
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
         "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing, optional=True),
@@ -56,36 +59,40 @@ class ModelOptimizer(base_component.BaseComponent):
         self,
         *,
         model: types.BaseChannel,
-        transform_graph: types.BaseChannel,
-        transformed_examples: types.BaseChannel,
         examples: types.BaseChannel,
         schema: types.BaseChannel,
         label: str,
-        task: str,
-        config: str = "{}",
+        task: Task,
+        transform_graph: types.BaseChannel | None = None,
+        transformed_examples: types.BaseChannel | None = None,
+        config: OptimizationConfig | Mapping[str, Any] | None = None,
         metric: str = "",
+        prediction_output: str = "",
         slices: Sequence[Sequence[str]] = (),
         blessing: types.BaseChannel | None = None,
     ) -> None:
         """Args:
-        model: The trainer's model.
-        transform_graph: Transform's graph.
-        transformed_examples: Transformed examples; structural variants are fine-tuned on their split `train`.
+        model: The trained model, of this package's Trainer or of any other: a SavedModel whose `serving_default` takes
+            serialized examples.
         examples: Raw examples; quality is measured on their split `eval`.
         schema: The curated schema of the raw examples.
-        label: The label's column.
+        label: The label: a column of the raw examples, or a feature that the transform graph makes of them.
         task: `binary`, `multiclass` or `regression`.
-        config: `OptimizationConfig` as JSON.
+        transform_graph: Transform's graph, where there is one.
+        transformed_examples: Transformed examples; structural variants are fine-tuned on their split `train`.
+        config: Variants, objective, constraints and budget.
         metric: The main metric, which must be kept; empty: `auc`, `accuracy` or `rmse` by the task.
+        prediction_output: Output of `serving_default` with the scores: probabilities or logits of a classifier, values
+            of a regression. Empty: `probabilities`, `predictions`, or the only output of numbers.
         slices: Columns, or combinations of columns, whose values are judged apart.
         blessing: The evaluator's; without a blessing in it nothing is tried and the trained model goes on.
 
         Raises:
-            ConfigError: the configuration names what there is not.
+            ConfigError: a key or a value is wrong, or names what there is not.
         """
-        settings = OptimizationConfig.model_validate_json(config)
-        metric = metric or MAIN_METRIC[task]  # type: ignore[index]
-        check_metric(metric)
+        settings = parse_section(OptimizationConfig, config, "config")
+        metric = metric or MAIN_METRIC[check_task(task)]
+        check_metric(metric, check_task(task))
         super().__init__(
             ModelOptimizerSpec(
                 trained_model=model,
@@ -98,6 +105,7 @@ class ModelOptimizer(base_component.BaseComponent):
                 task=task,
                 label=label,
                 metric=metric,
+                prediction_output=prediction_output,
                 slices=json.dumps([list(columns) for columns in slices]),
                 model=types.Channel(type=standard_artifacts.Model),
                 report=types.Channel(type=artifacts.OptimizationReport),

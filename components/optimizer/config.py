@@ -1,4 +1,4 @@
-"""What may be chosen about optimization. Nothing heavy is imported here."""
+"""The section `optimization` of the configuration. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -6,100 +6,17 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from components.configuration import Section
-from components.contract import Task
-from components.errors import ConfigError, close_matches
+from taxiway.components.config_section import Section
+from taxiway.components.contract import Task
+from taxiway.components.optimizer.techniques import Hardware, Runtime, check_variant
 
 Objective = Literal["latency", "size", "throughput"]
-Runtime = Literal["tf_serving", "tf_serving_tflite", "triton", "edge"]
-Hardware = Literal["cpu", "gpu"]
-Stage = Literal["structure", "graph", "precision", "runtime"]
-
-REFERENCE = "reference"
-"""Name of the trained float32 model among the variants. It is always measured, and wins when nothing is better."""
-
-STAGES: dict[str, Stage] = {
-    "magnitude_pruned": "structure",
-    "structured_pruned": "structure",
-    "sparsity_2_4": "structure",
-    "quantization_aware": "structure",
-    "frozen": "graph",
-    "lean_inputs": "graph",
-    "float16": "precision",
-    "int8_weights": "precision",
-    "int8_dynamic": "precision",
-    "int8_static": "precision",
-    "xla": "runtime",
-    "tflite_float32": "runtime",
-    "tflite_float16": "runtime",
-    "tflite_dynamic": "runtime",
-    "tflite_int8": "runtime",
-    "onnx": "runtime",
-    "tensorrt_fp32": "runtime",
-    "tensorrt_fp16": "runtime",
-    "tensorrt_int8": "runtime",
-    "tensorrt_engine_fp32": "runtime",
-    "tensorrt_engine_fp16": "runtime",
-    "tensorrt_engine_int8": "runtime",
-}
-"""Every technique and its stage."""
-
-_RUNTIMES: dict[str, Runtime] = {"tflite": "edge", "onnx": "triton", "tensorrt_engine": "triton"}
-
-
-def runtime_of(variant: str) -> Runtime:
-    """The runtime that a variant is made for: TensorFlow Serving unless its last technique makes another format."""
-    last = techniques_of(variant)[-1:]
-    return next((runtime for name, runtime in _RUNTIMES.items() if last and last[0].startswith(name)), "tf_serving")
-
-
-def hardware_of(variant: str) -> Hardware:
-    """What a variant needs to run at all."""
-    return "gpu" if any(name.startswith("tensorrt") for name in techniques_of(variant)) else "cpu"
-
-
-def pushable(variant: str, runtime: Runtime, hardware: Hardware) -> str:
-    """Why a variant cannot be pushed to that runtime on that hardware; empty where it can."""
-    made_for, needs = runtime_of(variant), hardware_of(variant)
-    if needs == "gpu" and hardware == "cpu":
-        return f"it needs a GPU, and optimization.hardware is {hardware}"
-    fits = made_for == runtime or (made_for == "edge" and runtime == "tf_serving_tflite")
-    return "" if fits or variant == REFERENCE else f"it is made for {made_for}, and optimization.runtime is {runtime}"
-
-
-_ORDER: tuple[Stage, ...] = ("structure", "graph", "precision", "runtime")
-
-
-def techniques_of(variant: str) -> tuple[str, ...]:
-    """The techniques that a variant's name such as `magnitude_pruned+float16` stands for, in the order applied."""
-    return () if variant == REFERENCE else tuple(variant.split("+"))
-
-
-def check_variant(variant: str) -> None:
-    """Raises `ConfigError` unless the name is a chain of known techniques in the order of their stages."""
-    names = techniques_of(variant)
-    for name in names:
-        if name not in STAGES:
-            raise ConfigError(
-                f"optimization.variants names {name!r}, which is no optimization technique.",
-                close_matches(name, STAGES),
-            )
-    if len(set(names)) != len(names):
-        raise ConfigError(f"The variant {variant!r} names a technique twice.", "Name each technique once.")
-    ranks = [_ORDER.index(STAGES[name]) for name in names]
-    if ranks != sorted(ranks):
-        ordered = "+".join(sorted(names, key=lambda name: _ORDER.index(STAGES[name])))
-        raise ConfigError(
-            f"The variant {variant!r} is not in the order of the stages: {', '.join(_ORDER)}.",
-            f"Write {ordered!r}.",
-        )
-
 
 LOSS: dict[Task, str] = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
-"""What must be kept beside the main metric: a rank or a decision stays while every probability moves."""
+"""The loss that must be kept beside the main metric: ranks and decisions may stay while every probability moves."""
 SAME_OUTPUTS = 1e-5
-"""Largest difference of a score (of a regression: as a share of the largest) by which a variant still gives the
-reference's answers: what the order of float32 sums does."""
+"""Two models whose scores differ by at most this (of a regression: as a share of the largest score) give the same
+answers: another order of float32 sums makes such differences."""
 
 
 class Constraints(Section):
@@ -112,6 +29,10 @@ class Constraints(Section):
     max_loss_rise: float = Field(0.02, ge=0)
     """How far the log loss, of a regression the RMSE, may rise, as a share of the reference's, judged in the same way.
     A rank such as auc does not see that every probability has moved; this does."""
+    eval_share: float = Field(0.5, gt=0, le=1)
+    """Share of the two limits above that a variant may use up on the rows of the search. `OptimizedEvaluator` repeats
+    them in full on `test`, rows by which nobody chose: one chosen at a limit may fail there, and then nothing
+    is pushed. 1: no such margin."""
     min_quality_rows: int = Field(200, ge=0)
     """A variant whose answers differ from the reference's is not chosen on fewer evaluation rows: they prove too
     little."""
@@ -123,7 +44,7 @@ class Constraints(Section):
     max_p99_ms: float | None = Field(None, gt=0)
     """99th percentile of the whole path's latency at the batch size that decides, in milliseconds."""
 
-    def allowed_drops(self, task: Task, main: str) -> dict[str, float]:
+    def list_allowed_drops(self, task: Task, main: str) -> dict[str, float]:
         """By metric: how much worse than the reference's it may be; the main metric first."""
         return {main: self.max_quality_drop} | {name: self.max_loss_rise for name in (LOSS[task],) if name != main}
 
@@ -156,8 +77,8 @@ class StructuredConfig(Section):
     """Structured pruning: whole neurons and embedding dimensions are removed."""
 
     keep_neurons_fraction: float = Field(0.5, gt=0, lt=1)
-    """Share of each hidden layer's neurons that stay; half of them are a quarter of the multiplications between two
-    layers."""
+    """Share of each hidden layer's neurons that `structured_pruned` leaves; half of them are a quarter of the
+    multiplications between two layers. `structured_pruned_65` and `_80` go on from there to 0.35 and 0.2."""
     keep_embedding_fraction: float = Field(1.0, gt=0, le=1)
     """Share of the embedding's dimensions that stay."""
 
@@ -178,7 +99,7 @@ class MeasuringConfig(Section):
     warmup_calls: int = Field(20, ge=1)
     """Calls before the first sample, for each variant and batch size."""
     rounds: int = Field(40, ge=5)
-    """Rounds at most; in each, every variant and the reference take turns in an order drawn anew."""
+    """Rounds at most; in each, every variant and the reference take turns in a newly drawn order."""
     calls: int = Field(8, ge=1)
     """Timed calls of each variant in a round, each with another batch of rows."""
     seconds: float = Field(2.0, gt=0)
@@ -207,6 +128,8 @@ class OptimizationConfig(Section):
         "float16",
         "int8_weights",
         "structured_pruned",
+        "structured_pruned_65",
+        "structured_pruned_80",
         "magnitude_pruned",
     )
     """Techniques, or chains of them joined by `+`, in the order in which they are listed in the report."""
@@ -216,7 +139,8 @@ class OptimizationConfig(Section):
     workers: int = Field(0, ge=0)
     """Variants made at a time, never while latency is measured; 0: one a core, at most 4."""
     budget_seconds: float = Field(90.0, gt=0)
-    """Wall time of the whole optimizer. What the budget leaves no time for is recorded as not tried."""
+    """Wall time of the whole optimizer. What the budget leaves no time for is recorded as not tried. The trained model
+    is prepared, scored and timed whatever that takes, up to the limit of each step: four budgets, 300 s at least."""
     max_variants: int = Field(24, ge=1)
     """Most variants made, the reference not counted."""
     quality_rows: int = Field(20_000, ge=100)
@@ -234,7 +158,7 @@ class OptimizationConfig(Section):
     pruning: PruningConfig = PruningConfig()
     """Settings of `magnitude_pruned`; `min_weights` holds for `sparsity_2_4` too."""
     structured: StructuredConfig = StructuredConfig()
-    """Settings of `structured_pruned`."""
+    """Settings of `structured_pruned` and what deepens it."""
     calibration: CalibrationConfig = CalibrationConfig()
     """Settings of `int8_static`, `tflite_int8` and the int8 engines."""
     runtime: Runtime = "tf_serving"
@@ -244,25 +168,28 @@ class OptimizationConfig(Section):
     xla: bool = False
     """Whether the server was started with XLA compilation enabled. Without it a compiled signature loads and fails on
     its first request, so `xla` variants are refused."""
+    keep_reference: bool = True
+    """Whether the trained model is chosen where nothing surely beats it. Off: the best variant that keeps the
+    constraints is chosen, because the runtime cannot serve the trained model."""
     exports: tuple[str, ...] = ()
     """Variants handed on as `taxiway.ExportedModel` artifacts beside the chosen one."""
 
     @field_validator("variants", "exports")
     @classmethod
-    def _known(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_variants(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
         for variant in variants:
             check_variant(variant)
         return variants
 
     @field_validator("batch_sizes")
     @classmethod
-    def _batch_sizes(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    def _sort_batch_sizes(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
         if not sizes or min(sizes) < 1:
             raise ValueError("batch_sizes needs at least one number, each 1 or more")
         return tuple(sorted(set(sizes)))
 
     @model_validator(mode="after")
-    def _decision(self) -> OptimizationConfig:
+    def _check_decision_size(self) -> OptimizationConfig:
         if self.decision_batch_size is not None and self.decision_batch_size not in self.batch_sizes:
             raise ValueError(
                 f"decision_batch_size {self.decision_batch_size} is not measured: "
@@ -276,3 +203,16 @@ class OptimizationConfig(Section):
         if self.objective == "throughput" or self.decision_batch_size is None:
             return self.batch_sizes[-1]
         return self.decision_batch_size
+
+    @property
+    def required_seconds(self) -> float:
+        """Limit of each step without which nothing can be chosen: preparing, scoring and timing the trained model."""
+        return max(4 * self.budget_seconds, 300.0)
+
+    @property
+    def time_remedy(self) -> str:
+        """What to do where a limit of time was reached."""
+        return (
+            f"optimization.budget_seconds is {self.budget_seconds:g}, and this limit follows from it: give more, or "
+            "less to do (optimization.quality_rows, optimization.variants). optimization.enabled: false leaves it out."
+        )

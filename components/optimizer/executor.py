@@ -9,15 +9,13 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
-from components import subprocesses
-from components.errors import OptimizationError
-from components.optimizer import report
-from components.optimizer.config import OptimizationConfig
-from components.optimizer.job import OptimizerJob
+from taxiway.components.errors import OptimizationError
+from taxiway.components.optimizer import report
+from taxiway.components.optimizer.config import OptimizationConfig
+from taxiway.components.optimizer.job import SEARCH, OptimizerJob, compute_time_limit
+from taxiway.components.processes import subprocesses
 
 LOG_FILE = "optimizer.log"
-START_SECONDS = 120.0
-"""Allowance for starting Python and TensorFlow, reading the rows and writing the model, beside the budget."""
 
 
 class Executor(base_executor.BaseExecutor):
@@ -29,39 +27,49 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        job = _job(input_dict, output_dict, exec_properties)
+        job = _build_job(input_dict, output_dict, exec_properties)
         Path(job.report_uri).mkdir(parents=True, exist_ok=True)
-        outcome = subprocesses.run(
-            "components.optimizer.search",
-            job.model_dump(mode="json"),
-            Path(job.report_uri, LOG_FILE),
-            timeout_seconds=4 * job.config.budget_seconds + START_SECONDS,
-        )
-        subprocesses.raise_again(outcome, OptimizationError)
-        result = report.read(job.report_uri)
+        _run_search(job)
+        result = report.read_report(job.report_uri)
         for artifact in (*output_dict["model"], *output_dict["report"]):
             artifact.set_string_custom_property("chosen", result.decision.chosen)
         for artifact in output_dict.get("exports") or []:
-            runtimes = {result.variant(name).runtime for name in result.exports}
+            runtimes = {result.find_variant(name).runtime for name in result.exports}
             artifact.set_string_custom_property("runtime", ", ".join(sorted(runtimes)))
             artifact.set_string_custom_property("variants", ", ".join(result.exports))
 
 
-def _job(
+def _run_search(job: OptimizerJob) -> None:
+    """Runs the search, which keeps to its budget by itself; that it is killed here is the last resort.
+
+    Raises:
+        OptimizationError: It failed, or did not end.
+    """
+    limit = compute_time_limit(job.config)
+    log = Path(job.report_uri, LOG_FILE)
+    outcome = subprocesses.run_module(SEARCH, job.model_dump(mode="json"), log, timeout_seconds=limit)
+    if outcome.returncode is None:
+        problem = f"The optimizer did not end within {limit:g} s and was killed. Its log: {log}"
+        raise OptimizationError(problem, job.config.time_remedy)
+    subprocesses.raise_child_error(outcome, OptimizationError)
+
+
+def _build_job(
     inputs: dict[str, list[Artifact]], outputs: dict[str, list[Artifact]], properties: dict[str, Any]
 ) -> OptimizerJob:
     uri = artifact_utils.get_single_uri
     return OptimizerJob(
         model=uri(inputs["trained_model"]),
-        transform_graph=uri(inputs["transform_graph"]),
-        transformed_examples=uri(inputs["transformed_examples"]),
+        transform_graph=_find_uri(inputs, "transform_graph"),
+        transformed_examples=_find_uri(inputs, "transformed_examples"),
         examples=uri(inputs["examples"]),
         schema_uri=uri(inputs["schema"]),
         task=properties["task"],
         label=properties["label"],
+        prediction_output=properties.get("prediction_output") or "",
         metric=properties["metric"],
         slices=tuple(tuple(columns) for columns in json.loads(properties["slices"])),
-        blessed=_blessed(inputs.get("blessing") or []),
+        blessed=_is_blessed(inputs.get("blessing") or []),
         config=OptimizationConfig.model_validate_json(properties["config"]),
         chosen_uri=uri(outputs["model"]),
         report_uri=uri(outputs["report"]),
@@ -69,6 +77,11 @@ def _job(
     )
 
 
-def _blessed(blessings: list[Artifact]) -> bool:
+def _find_uri(inputs: dict[str, list[Artifact]], key: str) -> str:
+    """The URI of an optional input, or empty."""
+    return str(artifact_utils.get_single_uri(inputs[key])) if inputs.get(key) else ""
+
+
+def _is_blessed(blessings: list[Artifact]) -> bool:
     """Whether every blessing that was given says yes. The Evaluator writes the custom property `blessed`."""
     return all(artifact.get_int_custom_property("blessed") == 1 for artifact in blessings)

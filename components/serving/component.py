@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from tfx import types
 from tfx.components import Pusher as TfxPusher
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.proto import pusher_pb2
 from tfx.types import component_spec, standard_artifacts, standard_component_specs
 
-from components import artifacts
-from components.serving.config import ServingConfig
-from components.serving.executor import PusherExecutor, ServingValidatorExecutor
+from taxiway.components import artifacts
+from taxiway.components.component_arguments import check_task, make_absolute, parse_section
+from taxiway.components.contract import Task
+from taxiway.components.serving.config import ServingConfig
+from taxiway.components.serving.executor import PusherExecutor, ServingValidatorExecutor
+
+RUN_ID_PLACEHOLDER = "{{$.pipeline_job_uuid}}"
+"""Kubeflow puts the run's id here (`backend/src/v2/driver/resolve.go`); elsewhere the executor's context has it."""
 
 _CHANNEL, _PARAMETER = component_spec.ChannelParameter, component_spec.ExecutionParameter
 
@@ -24,13 +33,15 @@ class ServingValidatorSpec(component_spec.ComponentSpec):
         "task": _PARAMETER(type=str),
         "model_name": _PARAMETER(type=str),
         "split": _PARAMETER(type=str),
+        "prediction_output": _PARAMETER(type=str, optional=True),
     }
     INPUTS = {
         "model": _CHANNEL(type=standard_artifacts.Model),
-        "trained_model": _CHANNEL(type=standard_artifacts.Model),
+        "trained_model": _CHANNEL(type=standard_artifacts.Model, optional=True),
         "baseline_model": _CHANNEL(type=standard_artifacts.Model, optional=True),
         "examples": _CHANNEL(type=standard_artifacts.Examples),
         "schema": _CHANNEL(type=standard_artifacts.Schema, optional=True),
+        "statistics": _CHANNEL(type=standard_artifacts.ExampleStatistics, optional=True),
         "optimization_report": _CHANNEL(type=artifacts.OptimizationReport, optional=True),
     }
     OUTPUTS = {
@@ -49,43 +60,51 @@ class ServingValidator(base_component.BaseComponent):
         self,
         *,
         model: types.BaseChannel,
-        trained_model: types.BaseChannel,
         examples: types.BaseChannel,
         label: str,
-        task: str,
-        config: str,
-        model_name: str,
+        task: Task,
+        model_name: str = "model",
+        config: ServingConfig | Mapping[str, Any] | None = None,
+        prediction_output: str = "",
+        trained_model: types.BaseChannel | None = None,
         baseline_model: types.BaseChannel | None = None,
         schema: types.BaseChannel | None = None,
+        statistics: types.BaseChannel | None = None,
         optimization_report: types.BaseChannel | None = None,
         split: str = "eval",
     ) -> None:
         """Args:
         model: The candidate.
-        trained_model: What the candidate must answer like.
         examples: Raw examples.
         label: The label's column, which no request holds.
         task: `binary`, `multiclass` or `regression`.
-        config: `ServingConfig` as JSON.
-        model_name: Under which the server knows the model.
+        model_name: Name under which the server knows the model.
+        config: How the model is tried.
+        prediction_output: Output of `serving_default` with the scores. Empty: `probabilities`, `predictions`, or the
+            only output of numbers.
+        trained_model: Model that the candidate must answer like; without one, the candidate itself outside of a server.
         baseline_model: The live model, whose clients must find their inputs again; the naive one has none.
-        schema: For the lineage only.
+        schema: Schema, which the version carries with the statistics.
+        statistics: Statistics of the rows that trained, which the version carries: `taxiway monitor` compares its
+            traffic with them.
         optimization_report: The optimizer's, with the chosen variant's stated error.
-        split: Of the examples, from which requests are made.
+        split: Split of the examples from which requests are made.
         """
-        ServingConfig.model_validate_json(config)
+        settings = parse_section(ServingConfig, config, "config")
         spec = ServingValidatorSpec(
             model=model,
             trained_model=trained_model,
             baseline_model=baseline_model,
             examples=examples,
             schema=schema,
+            statistics=statistics,
             optimization_report=optimization_report,
             label=label,
-            task=task,
-            config=config,
+            task=check_task(task),
+            config=settings.model_dump_json(),
             model_name=model_name,
             split=split,
+            prediction_output=prediction_output,
             blessing=types.Channel(type=standard_artifacts.InfraBlessing),
             report=types.Channel(type=artifacts.ServingReport),
         )
@@ -114,7 +133,7 @@ class PusherSpec(component_spec.ComponentSpec):
 
 
 class Pusher(TfxPusher):
-    """TFX's Pusher with a push that is atomic and reversible, and says honestly whether it pushed."""
+    """TFX's Pusher with a push that is atomic and reversible, and records whether it pushed."""
 
     SPEC_CLASS = PusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(PusherExecutor)
@@ -123,10 +142,9 @@ class Pusher(TfxPusher):
         self,
         *,
         model: types.BaseChannel,
-        serving_directory: str,
-        model_name: str,
-        run_id: str,
-        config: str,
+        serving_directory: str | Path,
+        model_name: str = "",
+        config: ServingConfig | Mapping[str, Any] | None = None,
         model_blessing: types.BaseChannel | None = None,
         infra_blessing: types.BaseChannel | None = None,
         optimization_report: types.BaseChannel | None = None,
@@ -137,22 +155,20 @@ class Pusher(TfxPusher):
     ) -> None:
         """Args:
         model: The candidate.
-        serving_directory: The model's own folder, `<root>/serving/<model>`; absolute.
-        model_name: Under which the server knows the model.
-        run_id: Of this run; a new one makes TFX run the pusher rather than answer from its cache.
-        config: `ServingConfig` as JSON.
+        serving_directory: The model's own folder, in which each version is a folder with a number.
+        model_name: Name under which the server knows the model; empty: the folder's.
+        config: What a version may be, and how many are kept.
         model_blessing: The Evaluator's. Not blessed: nothing is pushed, and that is recorded.
         infra_blessing: The serving validator's; it also names the bytes that were tried.
         optimization_report: The optimizer's, for the provenance.
         evaluation: The Evaluator's, for the provenance.
-        examples: What the model was made from, for the provenance; the version carries how their rows were read.
-        code_fingerprint: Of code and configuration, for the provenance.
+        examples: Examples that the model was trained on: their span goes into the provenance, their reading rules into
+            the version.
+        code_fingerprint: Fingerprint of code and configuration, for the provenance.
         force: Push even what is live already or was rolled back.
         """
-        ServingConfig.model_validate_json(config)
-        destination = pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving_directory)
-        )
+        settings, folder = parse_section(ServingConfig, config, "config"), make_absolute(serving_directory)
+        filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=folder)
         spec = PusherSpec(
             model=model,
             model_blessing=model_blessing,
@@ -160,11 +176,11 @@ class Pusher(TfxPusher):
             optimization_report=optimization_report,
             evaluation=evaluation,
             examples=examples,
-            push_destination=destination,
+            push_destination=pusher_pb2.PushDestination(filesystem=filesystem),
             custom_config="null",
-            config=config,
-            model_name=model_name,
-            run_id=run_id,
+            config=settings.model_dump_json(),
+            model_name=model_name or Path(folder).name,
+            run_id=RUN_ID_PLACEHOLDER,
             code_fingerprint=code_fingerprint,
             force=int(force),
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),

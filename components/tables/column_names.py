@@ -10,7 +10,7 @@ _PANDAS = re.compile(r"Unnamed: (\d+)")
 """How pandas calls the column in position N whose header is empty."""
 
 
-def trained_names(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
+def match_trained_names(names: Iterable[str], trained: Collection[str]) -> dict[str, str]:
     """The names in training of those columns that have another one here.
 
     Training strips the names of a header, and calls the column in position N that has none `unnamed_N`. The position is
@@ -18,22 +18,22 @@ def trained_names(names: Iterable[str], known: Collection[str]) -> dict[str, str
     there are as many as in training.
 
     Args:
-        names: Of the rows.
-        known: Of training.
+        names: The names of the rows' columns.
+        trained: The names of the columns that training had.
     """
     names = list(names)
-    taken = set(names) & set(known)
-    found: dict[str, str] = {}
+    taken = set(names) & set(trained)
+    matches: dict[str, str] = {}
     for name in names:
         plain = _PANDAS.sub(rf"{UNNAMED}\1", name.strip())
-        if name not in known and plain in known and plain not in taken:
-            found[name] = plain
+        if name not in trained and plain in trained and plain not in taken:
+            matches[name] = plain
             taken.add(plain)
-    here = [name for name in names if _is_unnamed(name) and name not in taken and name not in found]
-    there = [name for name in known if name.startswith(UNNAMED) and _is_unnamed(name) and name not in taken]
+    here = [name for name in names if _is_unnamed(name) and name not in taken and name not in matches]
+    there = [name for name in trained if name.startswith(UNNAMED) and _is_unnamed(name) and name not in taken]
     if here and len(here) == len(there):
-        found.update(zip(here, there, strict=True))
-    return found
+        matches.update(zip(here, there, strict=True))
+    return matches
 
 
 def _is_unnamed(name: str) -> bool:

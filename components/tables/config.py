@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self, get_args
 
 from pydantic import Field, field_validator
-from typing_extensions import Self
 
-from components import patterns
-from components.addresses import holds_password
-from components.configuration import Section
-from components.tables.number_format import parse_format
+from taxiway.components.config_section import Section
+from taxiway.components.extensions import list_extensions
+from taxiway.components.files import patterns
+from taxiway.components.redaction import holds_password
+from taxiway.components.tables.number_format import parse_format
 
 Format = Literal["auto", "csv", "parquet", "jsonl", "tfrecord"]
 COLUMN_TYPES = ("int", "float", "string", "bool", "time")
@@ -68,9 +68,10 @@ class TableConfig(Section):
     path: str = Field(min_length=1)
     """A file, a folder or a glob. `{SPAN}` stands for the number of a span; `package://PACKAGE/FILE` is a file that an
     installed Python package ships."""
-    format: Format = "auto"
+    format: Format | str = "auto"
     """`auto` goes by the file name (.csv, .tsv, .parquet, .jsonl, .json, .tfrecord, each also with .gz or .zip after
-    it), and by the content where the name does not tell."""
+    it), and by the content where the name does not tell. Another name is a format that an installed package reads
+    (`taxiway.readers`); files with it as their ending have it."""
     csv: CsvConfig = CsvConfig()
     """How csv files are written."""
     types: dict[str, str] = Field({})
@@ -91,7 +92,7 @@ class TableConfig(Section):
 
     @field_validator("path")
     @classmethod
-    def _path(cls, path: str) -> str:
+    def _check_path(cls, path: str) -> str:
         if "\0" in path:
             raise ValueError("a path cannot hold a NUL character")
         if holds_password(path):
@@ -100,9 +101,17 @@ class TableConfig(Section):
             )
         return path
 
+    @field_validator("format")
+    @classmethod
+    def _check_format(cls, name: str) -> str:
+        known = (*get_args(Format), *list_extensions("taxiway.readers"))
+        if name not in known:
+            raise ValueError(f"{name!r} is no format that is read: {', '.join(known)}")
+        return name
+
     @field_validator("types")
     @classmethod
-    def _types(cls, types: dict[str, str]) -> dict[str, str]:
+    def _check_types(cls, types: dict[str, str]) -> dict[str, str]:
         for column, kind in types.items():
             if kind not in COLUMN_TYPES and not _is_format(kind):
                 raise ValueError(
@@ -113,33 +122,33 @@ class TableConfig(Section):
 
     @field_validator("null_values", mode="before")
     @classmethod
-    def _null_values(cls, words: object) -> object:
+    def _convert_null_values(cls, words: object) -> object:
         """YAML reads `[-]` and `[NA]` as text, but 0 as a number and null as nothing."""
         if not isinstance(words, dict):
             return words
         return {
-            column: [word if isinstance(word, str) else str(word) for word in found]
-            if isinstance(found, (list, tuple))
-            else found
-            for column, found in words.items()
+            column: [word if isinstance(word, str) else str(word) for word in null_values]
+            if isinstance(null_values, (list, tuple))
+            else null_values
+            for column, null_values in words.items()
         }
 
     @field_validator("spans", mode="before")
     @classmethod
-    def _spans(cls, spans: object) -> str:
+    def _check_spans(cls, spans: object) -> str:
         text = str(spans).replace(" ", "")
         if not _SPANS.fullmatch(text):
             raise ValueError(f"{spans!r} is none of latest, all, a number, or a range such as 3..7")
         return text
 
-    def located(self, folder: str | Path) -> Self:
+    def resolve_path(self, folder: str | Path) -> Self:
         """The same with a relative `path` taken from `folder`, usually that of the configuration file.
 
         The folder is a name, whatever characters it holds; only `path` may hold wildcards and `{SPAN}`.
         """
         if "://" in self.path or self.path.startswith("~") or Path(self.path).is_absolute():
             return self
-        return self.model_copy(update={"path": str(Path(patterns.quote(folder)) / self.path)})
+        return self.model_copy(update={"path": str(Path(patterns.quote_name(folder)) / self.path)})
 
 
 def _is_format(kind: str) -> bool:

@@ -1,4 +1,4 @@
-"""How numbers are written as text, told by an example: `1.234,5 €` is 1234.5. Nothing heavy is imported here."""
+"""How numbers are written as text, shown by an example: `1.234,5 €` is 1234.5. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NumberFormat:
 
     Attributes:
         decimal: The mark before the fraction, `.` or `,`.
-        thousands: What stands between groups of three digits, or nothing. A space is any space.
+        thousands: The mark between groups of three digits, or nothing. A space is any space.
         before, after: A currency, unit or percent sign, without the spaces around it. A value may lack it, but for
             the percent sign: 0.5 among 50 % may be the half or the two-hundredth.
     """
@@ -37,12 +37,13 @@ class NumberFormat:
         """A regular expression (of RE2 and of Python) that the whole text must match; group 1 is the bare number."""
         digits = r"\d+"
         if self.thousands:
-            digits = rf"(?:\d{{1,3}}(?:{_one_of(self.thousands)}\d{{2,3}})*{_one_of(self.thousands)}\d{{3}}|\d+)"
+            mark = _make_character_class(self.thousands)
+            digits = rf"(?:\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}|\d+)"
         fraction = re.escape(self.decimal)
         body = rf"{digits}(?:{fraction}\d*)?|{fraction}\d+"
         if not (self.before or self.after):
             body = rf"(?:{body})(?:[eE][+-]?\d+)?"
-        before, after = _optional(self.before), _optional(self.after)
+        before, after = _make_optional(self.before), _make_optional(self.after)
         return (
             rf"^{SPACE}*[+{_MINUS}]?{SPACE}*{before}{SPACE}*[+{_MINUS}(]?{SPACE}*{before}{SPACE}*"
             rf"({body}){SPACE}*{after}{SPACE}*[){_MINUS}]?{SPACE}*{after}{SPACE}*$"
@@ -61,12 +62,12 @@ class NumberFormat:
         return f"{self.before}{whole}{self.decimal}5{gap}{self.after}"
 
 
-def _one_of(mark: str) -> str:
+def _make_character_class(mark: str) -> str:
     family = next((f for f in (_SPACES, _APOSTROPHES) if mark in f), mark)
     return f"[{family}]"
 
 
-def _optional(affix: str) -> str:
+def _make_optional(affix: str) -> str:
     escaped = re.escape(affix).replace("\\ ", " ")  # RE2 knows no escaped space
     return f"(?:{escaped})?" if affix else ""
 

@@ -4,22 +4,22 @@ Importing this package loads no TensorFlow; the names below do when they are fir
 
 In the pipeline's process::
 
-    from components.training import TrainingJob, train
+    from taxiway.components.training import TrainingJob, train
     result = train(job, log)                         # in a process of its own
 
 In a process that has TensorFlow, on a `Model` artifact of the trainer::
 
-    from components.training import evaluate, finetune, load_trained, save_servable
-    trained = load_trained(model_uri, transform_graph=..., train_files=..., eval_files=...)
-    trained.keras_model                              # core Keras, float32: dict of transformed features -> logits
-    trained.job                                      # the TrainingJob that made it
-    metrics = evaluate(keras_model, trained.job)     # {"loss", "auc", ...} on the eval split
-    result = finetune(keras_model, trained.job, epochs=2, learning_rate=1e-4, actions=[...])   # the trainer's own loop
-    save_servable(keras_model, trained.job, folder)  # SavedModel with both signatures
+    from taxiway.components.training import Call, evaluate, finetune, load_trained, save_servable
+    trained = load_trained(model_uri)       # where its data has moved: transform_graph=, train_files=, eval_files=
+    model, job = trained.keras_model, trained.job   # float32: dict of transformed features -> logits; its TrainingJob
+    metrics = evaluate(model, job)                  # {"loss", "auc", ...} on the eval split
+    show = Call(lambda loop: print(loop.step), every=10)
+    result = finetune(model, job, epochs=2, learning_rate=1e-4, actions=[show])   # the trainer's own loop
+    save_servable(model, job, folder)               # SavedModel with both signatures
 
-An `Action` (`components.training.loop`) runs between calls of the inner loop: `next_step` says when, `run` does it;
-`Call` makes one of a function. For tfmot's pruning: `UpdatePruningStep().set_model(model); .on_train_begin()` before
-`finetune`, `.on_epoch_end(batch=-1)` after it; the masks move inside the step.
+An `Action` (`taxiway.components.training.loop.loop`) runs between calls of the inner loop: `next_step` says when,
+`run_action` does it; `Call` makes one of a function. For tfmot's pruning call `set_model(model)` and `on_train_begin()`
+of an `UpdatePruningStep` before `finetune`, and `on_epoch_end(batch=-1)` after it; the masks move inside the step.
 """
 
 from __future__ import annotations
@@ -27,27 +27,29 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# Not `export_lazily`: the code fingerprint does not read stubs, and the training core counts for the Trainer and the
+# optimizer through these imports (`taxiway.pipeline.code_fingerprint`).
 if TYPE_CHECKING:
-    from components.training.config import ModelConfig, TrainingConfig
-    from components.training.export import save_servable
-    from components.training.job import TrainingJob, TrainingResult
-    from components.training.loop import Action
-    from components.training.main import train
-    from components.training.tuning import Call, Finetuned, Trained, evaluate, finetune, load_trained
+    from taxiway.components.training.config import ModelConfig, TrainingConfig
+    from taxiway.components.training.job import TrainingJob, TrainingResult
+    from taxiway.components.training.loop.loop import Action
+    from taxiway.components.training.main import train
+    from taxiway.components.training.model.export import save_servable
+    from taxiway.components.training.trained_model import Call, Finetuned, Trained, evaluate, finetune, load_trained
 
 _HOMES = {
-    "Action": "loop",
-    "Call": "tuning",
-    "Finetuned": "tuning",
+    "Action": "loop.loop",
+    "Call": "trained_model",
+    "Finetuned": "trained_model",
     "ModelConfig": "config",
-    "Trained": "tuning",
+    "Trained": "trained_model",
     "TrainingConfig": "config",
     "TrainingJob": "job",
     "TrainingResult": "job",
-    "evaluate": "tuning",
-    "finetune": "tuning",
-    "load_trained": "tuning",
-    "save_servable": "export",
+    "evaluate": "trained_model",
+    "finetune": "trained_model",
+    "load_trained": "trained_model",
+    "save_servable": "model.export",
     "train": "main",
 }
 

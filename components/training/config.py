@@ -6,37 +6,59 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from components.configuration import Section
+from taxiway.components.config_section import Section
+from taxiway.components.contract import Task
+from taxiway.components.errors import ConfigError
 
 Strategy = Literal["one_device", "mirrored", "multi_worker_mirrored", "parameter_server", "tpu"]
 
 
 class ModelConfig(Section):
-    """The built-in model's size, or the user's own function."""
+    """The built-in model's kind and size, or the user's own function."""
 
+    kind: Literal["tabular", "wide_and_deep", "mlp", "linear"] = "wide_and_deep"
+    """`tabular`: three views of each number and an ensemble of dense layers; `taxiway init` proposes it.
+    `wide_and_deep`: dense layers with a linear part beside them; `mlp`: dense layers alone; `linear`: the linear part
+    alone, one weight for each category and number."""
     function: str = ""
-    """Dotted path of a function `(features, task, classes, **arguments) -> keras.Model`, where `features` describes
-    the transformed features and the model maps their dict to logits. Empty: the built-in model."""
+    """Dotted path of a function `(features, task, units, **arguments) -> tf_keras.Model`. `features` describes the
+    transformed features; the model maps their dict to logits `[batch, units]`. `units` is the number of classes of a
+    multiclass task, else 1. A name without a dot is one that an installed package adds (`taxiway.models`). Empty: the
+    built-in model."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments for `function`."""
     hidden_units: tuple[int, ...] = (128, 64)
-    """Units of each hidden layer."""
+    """Units of each hidden layer; (128, 128) for `tabular`."""
     activation: str = "relu"
-    """Activation of the hidden layers, a Keras name."""
+    """Activation of the hidden layers, a Keras name; `mish` for `tabular`."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Share of the hidden units dropped in training."""
     embedding_dim: int = Field(8, ge=1, le=1024)
     """Numbers behind each categorical value."""
+    members: int = Field(4, ge=1, le=64)
+    """For `tabular`: members of the ensemble, which share the kernels; their answers are averaged. Eight were no better
+    on the tables where both were measured, and answer a batch more slowly."""
+    piecewise_dim: int = Field(8, ge=1, le=256)
+    """For `tabular`: numbers that each numeric column's piecewise-linear function gives."""
+    one_hot_limit: int = Field(9, ge=0, le=1000)
+    """For `tabular`: columns of at most so many words are one-hot, others embedded."""
     linear: bool = True
-    """Adds one weight for each categorical value and each number straight to the logits (wide and deep)."""
+    """For `wide_and_deep`: adds one weight for each categorical value and each number straight to the logits."""
     l2: float = Field(0.0, ge=0)
     """L2 penalty on the weights of the hidden layers."""
     numeric_limit: float = Field(8.0, gt=0)
     """Z-scores are clipped to plus or minus this: one outlier must not decide a batch's gradient."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_kind(cls, values: Any) -> Any:
+        """The defaults of `tabular`, where other ones suit it."""
+        tabular = isinstance(values, dict) and values.get("kind") == "tabular"
+        return {"hidden_units": (128, 128), "activation": "mish", **values} if tabular else values
+
     @field_validator("hidden_units")
     @classmethod
-    def _units(cls, units: tuple[int, ...]) -> tuple[int, ...]:
+    def _check_units(cls, units: tuple[int, ...]) -> tuple[int, ...]:
         if any(u < 1 for u in units):
             raise ValueError(f"hidden_units are positive, not {units}")
         return units
@@ -65,7 +87,7 @@ class OptimizerConfig(Section):
     """For `ftrl`."""
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled decay a step, times the learning rate: for `adamw`, `lamb`, `sgd`, `adam`, `adagrad`."""
-    no_weight_decay: tuple[str, ...] = ("bias", "normalization", "embedding")
+    no_weight_decay: tuple[str, ...] = ("bias", "normalization", "embedding", "scale", "absent")
     """Variables whose name holds one of these words do not decay."""
     scale_with_batch: Literal["none", "linear", "sqrt"] = "none"
     """Multiplies the learning rate by `global_batch_size / base_batch_size`, or its square root."""
@@ -93,7 +115,7 @@ class ScheduleConfig(Section):
     """For `piecewise`: one more than `boundaries`."""
 
     @model_validator(mode="after")
-    def _piecewise(self) -> ScheduleConfig:
+    def _check_piecewise(self) -> ScheduleConfig:
         if self.name != "piecewise":
             return self
         if len(self.factors) != len(self.boundaries) + 1:
@@ -139,7 +161,7 @@ class InputConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """When training writes what it needs to go on. An evaluation always writes one."""
+    """When training writes a checkpoint, from which it can resume. An evaluation always writes one."""
 
     every_steps: int = Field(0, ge=0)
     """0: only at evaluations, and by time."""
@@ -158,9 +180,34 @@ class EarlyStopConfig(Section):
     """Less than this is no improvement."""
 
 
-class ClusterConfig(Section):
-    """Local clusters of `multi_worker_mirrored` and `parameter_server`, where TF_CONFIG names none."""
+class DecisionConfig(Section):
+    """At which probability a binary model decides for the positive class: what `predicted_label` says."""
 
+    goal: Literal["fixed", "f1", "cost", "recall"] = "fixed"
+    """`fixed`: `threshold` as it is. The others choose one on `eval`: `f1`: the highest F1; `cost`: the lowest cost of
+    what is decided wrong; `recall`: the highest recall with at least `precision`."""
+    threshold: float = Field(0.5, ge=0, le=1)
+    """For `fixed`, and where `eval` has too few rows to choose."""
+    false_positive_cost: float = Field(1.0, ge=0)
+    """For `cost`: of a row that is wrongly decided for the positive class."""
+    false_negative_cost: float = Field(1.0, ge=0)
+    """For `cost`: of a row of the positive class that is missed."""
+    precision: float = Field(0.9, gt=0, le=1)
+    """For `recall`."""
+
+    @model_validator(mode="after")
+    def _check_costs(self) -> DecisionConfig:
+        if self.goal == "cost" and not self.false_positive_cost + self.false_negative_cost:
+            raise ValueError("goal: cost with both costs 0 decides nothing")
+        return self
+
+
+class ClusterConfig(Section):
+    """Clusters of `multi_worker_mirrored` and `parameter_server`, where TF_CONFIG names none."""
+
+    where: Literal["local", "kubernetes"] = "local"
+    """`local`: processes beside the training process. `kubernetes`: pods that the Trainer step makes, with the image,
+    volumes and GPUs that `resources.kubeflow` gives `Trainer`; they share the volume of `resources.kubeflow.root`."""
     workers: int = Field(2, ge=1, le=256)
     parameter_servers: int = Field(1, ge=1, le=256)
     start_timeout_seconds: float = Field(180.0, gt=0)
@@ -197,12 +244,20 @@ class TrainingConfig(Section):
     clip: ClipConfig = ClipConfig()
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """For classifiers."""
+    regression_loss: Literal["squared", "huber"] = "squared"
+    """`huber` grows linearly beyond one standard deviation of the label: for labels with a few very large values, where
+    the typical error (MAE, the median) matters more than RMSE. It pulls predictions from the mean to the median."""
     class_weights: dict[str, float] | Literal["none", "balanced"] = "none"
     """Weight of the rows of each class, by label or index; `balanced`: every class counts the same."""
+    calibration: Literal["temperature", "none"] = "temperature"
+    """Of a classifier: `temperature` divides the logits by a number fitted on `eval`, and takes off what class weights
+    added, so that probabilities are those of the data. `none`: as trained."""
+    decision: DecisionConfig = DecisionConfig()
     sample_weight: str = ""
     """A transformed feature, one number a row, that weighs it. It is no input of the model."""
     ema_decay: float = Field(0.0, ge=0, lt=1)
-    """Exponential moving average of the weights, evaluated and exported; 0: none."""
+    """Exponential moving average of the weights, evaluated and exported; 0: none. It begins as the plain average:
+    the decay after `s` steps is at most `(1 + s) / (10 + s)`."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     xla: Literal["off", "on", "auto"] = "auto"
     """Compiles the steps. `auto`: in a run of more than some seconds a few loops are taken with and without, and the
@@ -234,3 +289,24 @@ class TrainingConfig(Section):
     """First and last step of a TensorBoard profile."""
     timeout_seconds: float = Field(0.0, ge=0)
     """The training process is ended after this; 0: never."""
+
+    def check_task(self, task: Task) -> None:
+        """Raises `ConfigError` where a setting would mean nothing for the task."""
+        classifiers = ("binary", "multiclass")
+        for key, given, meant in (
+            ("decision", self.decision != DecisionConfig(), ("binary",)),
+            ("regression_loss", self.regression_loss != "squared", ("regression",)),
+            ("class_weights", self.class_weights != "none", classifiers),
+            ("label_smoothing", self.label_smoothing > 0, classifiers),
+        ):
+            if given and task not in meant:
+                raise ConfigError(
+                    f"training.{key} has a meaning only for label.task {' or '.join(meant)}, not {task}.",
+                    f"Take training.{key} out.",
+                )
+
+    @field_validator("xla", mode="before")
+    @classmethod
+    def _accept_yaml_boolean(cls, value: Any) -> Any:
+        """YAML 1.1 reads a bare `on` or `off` as a boolean."""
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value

@@ -1,16 +1,18 @@
-"""What training is asked and what it answers: values that travel as JSON between processes."""
+"""The training job and its result: values that travel as JSON between processes."""
 
 from __future__ import annotations
 
 import glob
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
-from components.configuration import Section
-from components.contract import Task
-from components.errors import DataError
-from components.training.config import ModelConfig, TrainingConfig
+from taxiway.components.config_section import Section
+from taxiway.components.contract import Task
+from taxiway.components.errors import DataError
+from taxiway.components.saved_models.decision_rule import DecisionRule
+from taxiway.components.training.config import ModelConfig, TrainingConfig
 
 JOB_FILE = "job.json"
 HISTORY_FILE = "history.json"
@@ -25,7 +27,7 @@ class LabelScale(Section):
 
 
 class TrainingJob(Section):
-    """Everything that training needs to know."""
+    """A training run: data, model, settings, and where its outputs go."""
 
     transform_graph: str
     """Folder of Transform's `transform_graph`."""
@@ -34,6 +36,8 @@ class TrainingJob(Section):
     eval_files: tuple[str, ...]
     rows: dict[str, int] = Field({})
     """Rows by split, as ExampleGen counted them; a split that is not there was not counted."""
+    class_rows: dict[str, tuple[int, ...]] = Field({})
+    """Rows of each class by split, as ExampleGen counted them; empty where they were not, and for a regression."""
     label: str
     task: Task
     class_labels: tuple[str, ...] = ()
@@ -52,6 +56,8 @@ class TrainingJob(Section):
     """Where checkpoints go: a folder of this job's own, outside TFX's outputs; empty: none are written."""
     log_dir: str = ""
     """Where TensorBoard's files go; empty: none are written."""
+    cluster_pod: dict[str, Any] = Field({})
+    """The pod of a task, for `training.cluster.where: kubernetes`: a `PodTemplateSpec` without a command."""
     fingerprint: str = ""
     """Of data, configuration and code. A checkpoint with another one is not resumed from."""
     warm_start_from: str = ""
@@ -59,10 +65,12 @@ class TrainingJob(Section):
     label_scale: LabelScale = LabelScale()
     classes: int = Field(0, ge=0)
     """Number of classes; 0: found in the training data."""
+    decision_rule: DecisionRule | None = None
+    """How logits become probabilities and a label; None: fitted after training."""
 
 
 class TrainingResult(Section):
-    """What training did."""
+    """The result of a training run."""
 
     strategy: str
     replicas: int
@@ -72,10 +80,15 @@ class TrainingResult(Section):
     """Rows seen."""
     seconds: float
     """Wall time in training and evaluation, those before a resume included."""
+    cpu_seconds: float = 0.0
+    """Processor time of the training process, from its first row read to the export; of this attempt and, in a
+    cluster, of this worker."""
     restarts: int
     best_step: int
     metrics: dict[str, float]
     """Of the exported checkpoint on the eval split."""
+    decision_rule: DecisionRule | None = None
+    """Of a classifier, fitted on the eval split."""
     stopped: str
     """Why it ended: `done`, `early_stop`, `time_budget`."""
 
@@ -86,13 +99,15 @@ def resolve_files(patterns: tuple[str, ...], what: str) -> list[str]:
     Raises:
         DataError: there are none.
     """
-    files = sorted({file for pattern in patterns for file in _expand(pattern) if not Path(file).name.startswith(".")})
+    files = sorted(
+        {file for pattern in patterns for file in _expand_pattern(pattern) if not Path(file).name.startswith(".")}
+    )
     if not files:
         raise DataError(f"No {what} files match {', '.join(patterns)}.", "Run Transform first, or mend the paths.")
     return files
 
 
-def _expand(pattern: str) -> list[str]:
+def _expand_pattern(pattern: str) -> list[str]:
     if "://" not in pattern:
         return [f for f in glob.glob(pattern) if Path(f).is_file()]  # noqa: PTH207 - patterns may be absolute
     import tensorflow as tf  # remote file systems are TensorFlow's to read

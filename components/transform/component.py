@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from typing import Any
 
 from tfx import types
 from tfx.components import Transform as TfxTransform
 from tfx.dsl.components.base import executor_spec
+from tfx.proto import transform_pb2
 
-from components.transform.config import FeaturesConfig, PreprocessingConfig
-from components.transform.executor import Executor
+from taxiway.components.component_arguments import check_task, parse_section
+from taxiway.components.contract import TRAIN_SPLIT, Task
+from taxiway.components.transform.config import FeaturesConfig, PreprocessingConfig
+from taxiway.components.transform.executor import TRANSFORMED, Executor
 
-USERS = "components.transform.users.preprocessing_fn"
+USERS = "taxiway.components.transform.users.preprocessing_fn"
 """Calls the user's function with the columns that a model may use."""
 
 
@@ -29,31 +33,37 @@ class Transform(TfxTransform):
         examples: types.BaseChannel,
         schema: types.BaseChannel,
         label: str,
-        task: str,
-        features: str,
-        preprocessing: str,
+        task: Task,
+        features: FeaturesConfig | Mapping[str, Any] | None = None,
+        preprocessing: PreprocessingConfig | Mapping[str, Any] | None = None,
     ) -> None:
         """Args:
-        examples: Raw examples with the splits `train` and `eval`; only `train` is analyzed.
+        examples: Raw examples with the splits `train` and `eval`; only `train` is analyzed, and no other split is read.
         schema: The curated schema.
         label: The label's column, handed through unchanged.
         task: `binary`, `multiclass` or `regression`.
-        features: `FeaturesConfig` as JSON.
-        preprocessing: `PreprocessingConfig` as JSON.
+        features: Columns that are left out, and the kinds of others.
+        preprocessing: Settings of the built-in preprocessing, or a function in its place. `numbers: auto` is what the
+            built-in model's default kind reads; pass `quantiles` for `tabular`.
+
+        Raises:
+            ConfigError: a key or a value is wrong.
         """
-        settings = PreprocessingConfig.model_validate_json(preprocessing)
+        settings = parse_section(PreprocessingConfig, preprocessing, "preprocessing").resolve_numbers("")
+        columns = parse_section(FeaturesConfig, features, "features")
         built_in = settings.function == PreprocessingConfig().function
         super().__init__(
             examples=examples,
             schema=schema,
             preprocessing_fn=settings.function if built_in else USERS,
             custom_config={
-                "features": json.loads(FeaturesConfig.model_validate_json(features).model_dump_json()),
-                "preprocessing": json.loads(settings.model_dump_json()),
+                "features": columns.model_dump(mode="json"),
+                "preprocessing": settings.model_dump(mode="json"),
                 "label": label,
-                "task": task,
+                "task": check_task(task),
                 "built_in": built_in,
             },
+            splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN_SPLIT], transform=TRANSFORMED),
             disable_statistics=True,
             disable_analyzer_cache=True,
         )

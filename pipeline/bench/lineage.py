@@ -1,7 +1,7 @@
-"""`taxiway bench lineage`: what questions cost on a store of many runs.
+"""`taxiway bench lineage`: how long commands take on a store of many runs.
 
 The store is made through ML Metadata's own API, with the nodes, artifacts and edges of the real pipeline and a record
-beside every run; the last run's version is live. Each question is a process of its own, as a person asks it.
+beside every run; the last run's version is live. Each command runs in a process of its own, as a user starts it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -19,35 +17,42 @@ from typing import Any
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.errors import TaxiwayError
-from components.serving.directory import ServingDirectory
-from pipeline import output, record
-from pipeline.layout import Root
-from pipeline.record import NodeRecord, RunRecord
+from taxiway.components.errors import TaxiwayError
+from taxiway.components.serving.versions.directory import ServingDirectory
+from taxiway.pipeline.bench.command import run_taxiway
+from taxiway.pipeline.bench.figures import format_met
+from taxiway.pipeline.console import printing
+from taxiway.pipeline.root import Root
+from taxiway.pipeline.tracking import run_record
+from taxiway.pipeline.tracking.run_record import NodeRecord, RunRecord
 
 MODEL = "taxi"
 ROUNDS = 5
 NODES: dict[str, tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]] = {
     "ExampleGen": ("TabularExampleGen", (), (("examples", "Examples"),)),
     "StatisticsGen": ("StatisticsGen", ("examples",), (("statistics", "ExampleStatistics"),)),
-    "SchemaGen": ("CuratedSchema", ("statistics",), (("schema", "Schema"),)),
+    "SchemaGen": ("CuratedSchema", ("statistics", "examples"), (("schema", "Schema"),)),
     "ExampleValidator": ("ExampleValidator", ("statistics", "schema"), (("anomalies", "ExampleAnomalies"),)),
-    "DataGate": ("DataGate", ("statistics", "anomalies", "schema"), (("verdict", "taxiway.Verdict"),)),
+    "DataGate": ("DataGate", ("statistics", "anomalies", "examples", "schema"), (("verdict", "taxiway.Verdict"),)),
     "Transform": (
         "Transform",
         ("examples", "schema", "verdict"),
         (("transform_graph", "TransformGraph"), ("transformed", "Examples")),
     ),
-    "Trainer": ("Trainer", ("transformed", "transform_graph"), (("trained", "Model"), ("model_run", "ModelRun"))),
-    "Baseline": ("Baseline", ("statistics", "schema"), (("baseline", "Model"),)),
+    "Baseline": ("Baseline", ("statistics", "schema", "verdict"), (("baseline", "Model"),)),
+    "Trainer": (
+        "Trainer",
+        ("transformed", "transform_graph", "schema", "verdict"),
+        (("trained", "Model"), ("model_run", "ModelRun")),
+    ),
     "Evaluator": (
         "Evaluator",
-        ("examples", "trained", "baseline"),
+        ("examples", "trained", "baseline", "verdict"),
         (("evaluation", "ModelEvaluation"), ("blessing", "ModelBlessing")),
     ),
     "ModelOptimizer": (
         "ModelOptimizer",
-        ("trained", "transform_graph", "examples", "blessing"),
+        ("trained", "transform_graph", "transformed", "examples", "schema", "blessing"),
         (("model", "Model"), ("report", "taxiway.OptimizationReport")),
     ),
     "OptimizedEvaluator": (
@@ -57,23 +62,28 @@ NODES: dict[str, tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]] = {
     ),
     "ServingValidator": (
         "ServingValidator",
-        ("model", "trained", "examples", "report"),
+        ("model", "trained", "baseline", "examples", "schema", "report", "statistics"),
         (("infra", "InfraBlessing"), ("serving", "taxiway.ServingReport")),
     ),
-    "Pusher": ("Pusher", ("model", "blessing_2", "infra", "report"), (("pushed", "PushedModel"),)),
+    "Pusher": (
+        "Pusher",
+        ("model", "blessing_2", "infra", "report", "evaluation_2", "examples"),
+        (("pushed", "PushedModel"),),
+    ),
+    "ModelExplainer": ("ModelExplainer", ("model", "examples"), (("explanation", "taxiway.ModelExplanation"),)),
 }
-"""Node to its type, the outputs that it reads, and its outputs with their types."""
+"""Type of each node, the outputs that it reads, and its outputs with their types, as the taxi pipeline has them."""
 QUESTIONS: dict[str, tuple[tuple[str, ...], float]] = {
     "lineage of the live version": (("lineage", "--format", "json"), 2.0),
     "why it is live": (("lineage", "--why"), 2.0),
     "runs": (("runs",), 1.0),
     "what the first data led to": (("lineage", "/rows/span-0.csv", "--downstream", "--format", "json"), 2.0),
 }
-"""Question to its command and the seconds that it may take."""
+"""Command of each question, and the seconds that it may take."""
 
 
 def main(*, json: bool = False, runs: int = 1000) -> int:
-    """Makes the store, asks, prints.
+    """Makes the store, times the commands, and prints the figures.
 
     Returns:
         Exit code: 1 where a question took too long.
@@ -81,64 +91,62 @@ def main(*, json: bool = False, runs: int = 1000) -> int:
     with tempfile.TemporaryDirectory(prefix="taxiway-bench-") as folder:
         root = Root.at(folder)
         started = time.perf_counter()
-        made = make(root, runs)
-        made["seconds"] = round(time.perf_counter() - started, 1)
-        asked = {name: _ask(root, command) for name, (command, _) in QUESTIONS.items()}
-    result = figures(made, asked)
+        store = make_store(root, runs)
+        store["seconds"] = round(time.perf_counter() - started, 1)
+        timings = {name: _time_question(root, command) for name, (command, _) in QUESTIONS.items()}
+    result = compute_figures(store, timings)
     if json:
-        output.print_json(result)
+        printing.print_json(result)
     else:
-        output.print_table(rendered(result))
+        printing.print_renderable(render_figures(result))
     return 0 if result["met"] else 1
 
 
-def figures(made: Mapping[str, Any], asked: Mapping[str, list[tuple[float, float]]]) -> dict[str, Any]:
+def compute_figures(store: Mapping[str, Any], timings: Mapping[str, list[tuple[float, float]]]) -> dict[str, Any]:
     """The store's size, and the median seconds of each question beside what it may take."""
     questions: dict[str, dict[str, Any]] = {}
-    for name, rounds in asked.items():
+    for name, rounds in timings.items():
         wall, processor = (round(statistics.median(side), 3) for side in zip(*rounds, strict=True))
         questions[name] = {"seconds": wall, "cpu_seconds": processor, "allowed": QUESTIONS[name][1], "rounds": rounds}
-    met = all(each["seconds"] < each["allowed"] for each in questions.values())
-    return {"version": 1, "store": dict(made), "questions": questions, "met": met}
+    met = all(map(_is_met, questions.values()))
+    return {"version": 1, "store": dict(store), "questions": questions, "met": met}
 
 
-def rendered(result: Mapping[str, Any]) -> Any:
+def _is_met(question: Mapping[str, Any]) -> bool:
+    return bool(question["seconds"] < question["allowed"])
+
+
+def render_figures(result: Mapping[str, Any]) -> Any:
     """The figures as a table."""
     store = result["store"]
-    title = f"{store['runs']:,} runs, {store['artifacts']:,} artifacts, {output.size(store['bytes'])}"
+    title = f"{store['runs']:,} runs, {store['artifacts']:,} artifacts, {printing.format_bytes(store['bytes'])}"
     rows = [
-        (name, *(f"{each[what]:.2f} s" for what in ("seconds", "cpu_seconds", "allowed")), _met(each))
+        (name, *(f"{each[what]:.2f} s" for what in ("seconds", "cpu_seconds", "allowed")), format_met(_is_met(each)))
         for name, each in result["questions"].items()
     ]
     columns = ("question", "median", "processor", "allowed", "met")
-    return output.table(title, columns, rows, right=columns[1:4])
+    return printing.make_table(title, columns, rows, right=columns[1:4])
 
 
-def _met(question: Mapping[str, Any]) -> str:
-    return "yes" if question["seconds"] < question["allowed"] else "NO"
-
-
-def _ask(root: Root, command: tuple[str, ...]) -> list[tuple[float, float]]:
-    """Seconds from start to end of the process, and those of its processor time; the first round, which warms the
-    disk's cache, does not count."""
+def _time_question(root: Root, command: tuple[str, ...]) -> list[tuple[float, float]]:
+    """Wall and processor seconds of the process by round, without the first round, which warms the disk's cache."""
     seconds = []
     for _ in range(ROUNDS + 1):
         started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        words = [sys.executable, "-m", "pipeline", *command, "--root", str(root.path)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+        process = run_taxiway([*command, "--root", str(root.path)], 120)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         seconds.append((round(time.perf_counter() - started, 3), round(used, 3)))
-        if done.returncode:
-            raise TaxiwayError(f"taxiway {' '.join(command)} failed: {done.stderr.strip()[-500:]}")
+        if process.returncode:
+            raise TaxiwayError(f"taxiway {' '.join(command)} failed: {process.stderr.strip()[-500:]}")
     return seconds[1:]
 
 
 # ---- the store ----
 
 
-def make(root: Root, runs: int) -> dict[str, Any]:
-    """A root with so many runs; the newest one's version is live.
+def make_store(root: Root, runs: int) -> dict[str, Any]:
+    """Makes a root of so many runs; the version of the newest run is live.
 
     Returns:
         Counts of runs and artifacts, and the size of the database in bytes.
@@ -146,14 +154,14 @@ def make(root: Root, runs: int) -> dict[str, Any]:
     config = pb.ConnectionConfig()
     config.sqlite.filename_uri = str(root.metadata)
     config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-    maker = _Maker(metadata_store.MetadataStore(config), root)
+    maker = _StoreBuilder(metadata_store.MetadataStore(config), root)
     for number in range(runs):
-        maker.run(number, last=number == runs - 1)
+        maker.add_run(number, last=number == runs - 1)
     artifacts = sum(len(outputs) for _, _, outputs in NODES.values()) * runs
     return {"runs": runs, "artifacts": artifacts, "bytes": root.metadata.stat().st_size}
 
 
-class _Maker:
+class _StoreBuilder:
     def __init__(self, mlmd: metadata_store.MetadataStore, root: Root) -> None:
         self._mlmd, self._root = mlmd, root
         kinds = {kind for _, _, outputs in NODES.values() for _, kind in outputs}
@@ -165,29 +173,31 @@ class _Maker:
         names = [pb.Context(type_id=self._context_types["node"], name=f"{MODEL}.{node}") for node in NODES]
         self._nodes = mlmd.put_contexts(names)
 
-    def run(self, number: int, *, last: bool) -> None:
+    def add_run(self, number: int, *, last: bool) -> None:
         """One run with all its nodes, in one transaction; pushed where it is the last."""
         run_id = f"run-{number:05d}"
-        version = self._push(run_id) if last else 1_000 + number
-        outputs = {key: (kind, node) for node, (_, _, made) in NODES.items() for key, kind in made}
+        version = self._push_version(run_id) if last else 1_000 + number
+        outputs = {key: (kind, node) for node, (_, _, written) in NODES.items() for key, kind in written}
         places = {key: index for index, key in enumerate(outputs)}
-        artifacts = [self._artifact(run_id, number, node, key, kind, version) for key, (kind, node) in outputs.items()]
-        executions = [self._execution(number, node, kind) for node, (kind, _, _) in NODES.items()]
+        artifacts = [
+            self._make_artifact(run_id, number, node, key, kind, version) for key, (kind, node) in outputs.items()
+        ]
+        executions = [self._make_execution(number, node, kind) for node, (kind, _, _) in NODES.items()]
         edges = []
-        for index, (_, reads, made) in enumerate(NODES.values()):
-            edges += [(index, places[key], _event(pb.Event.INPUT, key)) for key in reads]
-            edges += [(index, places[key], _event(pb.Event.OUTPUT, key)) for key, _ in made]
+        for index, (_, reads, written) in enumerate(NODES.values()):
+            edges += [(index, places[key], _make_event(pb.Event.INPUT, key)) for key in reads]
+            edges += [(index, places[key], _make_event(pb.Event.OUTPUT, key)) for key, _ in written]
         context = pb.Context(type_id=self._context_types["pipeline_run"], name=run_id)
         ids, _, contexts = self._mlmd.put_lineage_subgraph(executions, artifacts, [context], edges)
         pairs = [(execution, contexts[0]) for execution in ids]
         pairs += zip(ids, self._nodes, strict=True)
         members = [pb.Association(execution_id=execution, context_id=context) for execution, context in pairs]
         self._mlmd.put_attributions_and_associations([], members)
-        self._summary(run_id, number, ids)
+        self._write_record(run_id, number, ids)
 
-    def _artifact(self, run_id: str, number: int, node: str, key: str, kind: str, version: int) -> pb.Artifact:
+    def _make_artifact(self, run_id: str, number: int, node: str, key: str, kind: str, version: int) -> pb.Artifact:
         uri = str(self._root.artifacts / node / key / run_id)
-        made = pb.Artifact(type_id=self._artifact_types[kind], uri=uri, state=pb.Artifact.LIVE)
+        artifact = pb.Artifact(type_id=self._artifact_types[kind], uri=uri, state=pb.Artifact.LIVE)
         values: dict[str, Any] = {
             "examples": {
                 "span": number,
@@ -205,42 +215,46 @@ class _Maker:
                 "pushed_destination": str(self._root.serving / MODEL / str(version)),
             },
         }
-        _set(made, values.get(key, {}))
-        return made
+        _set_properties(artifact, values.get(key, {}))
+        return artifact
 
-    def _execution(self, number: int, node: str, kind: str) -> pb.Execution:
-        made = pb.Execution(type_id=self._types[kind], last_known_state=pb.Execution.COMPLETE)
+    def _make_execution(self, number: int, node: str, kind: str) -> pb.Execution:
+        execution = pb.Execution(type_id=self._types[kind], last_known_state=pb.Execution.COMPLETE)
         if node == "ExampleGen":
-            _set(made, {"data": json.dumps({"path": f"/rows/span-{number}.csv"})})
+            _set_properties(execution, {"data": json.dumps({"path": f"/rows/span-{number}.csv"})})
         if node == "Trainer":
-            _set(made, {"custom_config": json.dumps({"training": {"epochs": 6, "optimizer": {"name": "adam"}}})})
-        return made
+            _set_properties(
+                execution, {"custom_config": json.dumps({"training": {"epochs": 6, "optimizer": {"name": "adam"}}})}
+            )
+        return execution
 
-    def _push(self, run_id: str) -> int:
+    def _push_version(self, run_id: str) -> int:
         model = self._root.path / "model"
         model.mkdir(parents=True)
         (model / "saved_model.pb").write_bytes(b"a model")
         pushed = ServingDirectory(self._root.serving / MODEL).push(model, {"model": MODEL, "run_id": run_id})
         return int(pushed.version or 0)
 
-    def _summary(self, run_id: str, number: int, executions: list[int]) -> None:
-        folder = self._root.run(run_id)
+    def _write_record(self, run_id: str, number: int, executions: list[int]) -> None:
+        folder = self._root.run_folder(run_id)
         folder.mkdir(parents=True)
         ids = dict(zip(NODES, executions, strict=True))
         nodes = [NodeRecord(node=node, state="done", seconds=1.0, execution_id=ids[node]) for node in NODES]
         started = time.time()
         ended = {"state": "live", "exit_code": 0, "started": started, "ended": started + 60.0}
-        record.write(RunRecord(run_id=run_id, model=MODEL, main_metric="auc", nodes=tuple(nodes), **ended), folder)
+        run_record.write_summary(
+            RunRecord(run_id=run_id, model=MODEL, main_metric="auc", nodes=tuple(nodes), **ended), folder
+        )
 
 
-def _event(kind: Any, key: str) -> pb.Event:
-    made = pb.Event(type=kind)
-    made.path.steps.add().key = key
-    made.path.steps.add().index = 0
-    return made
+def _make_event(kind: Any, key: str) -> pb.Event:
+    event = pb.Event(type=kind)
+    event.path.steps.add().key = key
+    event.path.steps.add().index = 0
+    return event
 
 
-def _set(target: pb.Artifact | pb.Execution, values: Mapping[str, Any]) -> None:
+def _set_properties(target: pb.Artifact | pb.Execution, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if isinstance(value, int):
             target.custom_properties[name].int_value = value

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json as json_module
 import os
-import statistics
-import subprocess
+import resource
 import sys
 import tempfile
 import time
@@ -18,13 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components import contract, subprocesses
-from components.errors import TaxiwayError
-from pipeline import config as configuration
-from pipeline import output
-from pipeline.layout import Root
-from pipeline.record import RunRecord
-from pipeline.store import Store
+from taxiway.components import contract
+from taxiway.components.errors import TaxiwayError
+from taxiway.components.processes import subprocesses
+from taxiway.pipeline.bench.command import run_taxiway
+from taxiway.pipeline.bench.figures import compute_spread, format_met
+from taxiway.pipeline.config import load_config
+from taxiway.pipeline.console import printing
+from taxiway.pipeline.root import Root
+from taxiway.pipeline.tracking.run_record import RunRecord
+from taxiway.pipeline.tracking.store.metadata_store import RunStore
 
 TIMEOUT_SECONDS = 1800.0
 SHARED_TARGET, WHOLE_TARGET = 0.6, 1.6
@@ -46,26 +48,30 @@ COUNTERPARTS = {
 
 
 @dataclass
-class Side:
-    """What the runs of one side gave.
+class SideResults:
+    """What was measured on one side.
 
     Attributes:
-        seconds: By node, one value a run.
+        seconds: Seconds by node, one value a run.
         wall: Wall time of the whole process, imports included, one value a run.
-        auc: On the evaluation rows, one value a run.
+        cpu: Processor seconds of the whole process and its children, one value a run: what other work on the machine
+            changes least.
+        auc: AUC on the evaluation rows, one value a run.
     """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     auc: list[float] = field(default_factory=list)
 
-    def add(self, seconds: Mapping[str, float], wall: float, quality: Mapping[str, Any]) -> None:
+    def add_run(self, seconds: Mapping[str, float], wall: float, cpu: float, quality: Mapping[str, Any]) -> None:
         for node, value in seconds.items():
             self.seconds.setdefault(node, []).append(value)
         self.wall.append(wall)
+        self.cpu.append(cpu)
         self.auc.append(quality["auc"])
 
-    def together(self, nodes: Sequence[str]) -> list[float]:
+    def sum_nodes(self, nodes: Sequence[str]) -> list[float]:
         """Seconds of these nodes together, one value a run."""
         columns = [self.seconds[node] for node in nodes if node in self.seconds]
         return [sum(values) for values in zip(*columns, strict=True)]
@@ -76,101 +82,107 @@ def main(*, json: bool = False, runs: int = 3, config: Path | None = None, overr
 
     Args:
         json: Print JSON on standard output, and nothing else there.
-        runs: Runs of each side.
-        config: Ours; the taxi example's where None.
-        overrides: As `--set`.
+        runs: Number of runs of each side.
+        config: Our configuration; the taxi example's where None.
+        overrides: Settings as `--set` takes them.
 
     Returns:
         0, or 1 where a target is missed.
     """
-    ours, peer, rows = Side(), Side(), {}
+    ours, peer, rows = SideResults(), SideResults(), {}
     with tempfile.TemporaryDirectory(prefix="taxiway-bench-") as folder:
         for number in range(1, runs + 1):
-            rows = _round(Path(folder, str(number)), config, overrides, ours, peer)
+            rows = _run_round(Path(folder, str(number)), config, overrides, ours, peer)
             print(f"round {number} of {runs}: ours {ours.wall[-1]:.0f} s, TFX {peer.wall[-1]:.0f} s", file=sys.stderr)
-    result = figures(ours, peer, rows)
+    result = compute_figures(ours, peer, rows)
     if json:
-        output.print_json(result)
+        printing.print_json(result)
     else:
-        show(result)
+        print_figures(result)
     return 0 if all(result["met"].values()) else 1
 
 
-def _round(folder: Path, config: Path | None, overrides: Sequence[str], ours: Side, peer: Side) -> dict[str, Any]:
+def _run_round(
+    folder: Path, config: Path | None, overrides: Sequence[str], ours: SideResults, peer: SideResults
+) -> dict[str, Any]:
     folder.mkdir()
-    settings = configuration.load(config, overrides)
+    settings = load_config(config, overrides)
+    used = _count_cpu_seconds()
     run, wall, root = _run_ours(folder, config, overrides)
-    examples, model = _outputs(root, run)
+    cpu = _count_cpu_seconds() - used
+    examples, model = _find_outputs(root, run)
     label = settings.label.column
-    quality = _child(
-        "quality",
-        folder,
+    quality = _run_child(
+        "model_quality",
         {
             "model": contract.serving_model_dir(model),
             "output": contract.PROBABILITIES,
-            "examples": f"{examples}/Split-eval",
+            "examples": contract.judging_split_dir(str(examples)),
             "label": label,
         },
     )
-    ours.add({node.node: node.seconds or 0.0 for node in run.nodes}, wall, quality)
+    ours.add_run({node.node: node.seconds or 0.0 for node in run.nodes}, wall, cpu, quality)
 
     leave_out = [label] if label != TIPS else []
-    _child("export", folder, {"examples": examples, "target": str(folder / "csv"), "leave_out": leave_out})
-    seen = rows_seen(Path(model), settings.training.global_batch_size)
+    _run_child("csv_export", {"examples": examples, "target": str(folder / "csv"), "leave_out": leave_out})
+    seen = count_rows_seen(Path(model), settings.training.global_batch_size)
     (folder / "peer").mkdir()
-    started = time.monotonic()
-    theirs = _child("peer", folder, {"root": str(folder / "peer"), "data": str(folder / "csv"), "train_rows": seen})
-    wall = time.monotonic() - started
+    started, used = time.monotonic(), _count_cpu_seconds()
+    theirs = _run_child("tfx_taxi", {"root": str(folder / "peer"), "data": str(folder / "csv"), "train_rows": seen})
+    wall, cpu = time.monotonic() - started, _count_cpu_seconds() - used
     judged = {"model": theirs["model"], "output": "outputs", "examples": theirs["examples"], "label": ""}
-    peer.add(theirs["seconds"], wall, _child("quality", folder, judged))
+    peer.add_run(theirs["seconds"], wall, cpu, _run_child("model_quality", judged))
     return {"train_rows_seen": {"ours": seen, "tfx": theirs["train_rows"]}, "eval_rows": quality["rows"]}
+
+
+def _count_cpu_seconds() -> float:
+    """Processor seconds of all children that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _run_ours(folder: Path, config: Path | None, overrides: Sequence[str]) -> tuple[RunRecord, float, Root]:
     root = Root.at(folder / "ours")
-    command = [sys.executable, "-m", "pipeline", "run", *([str(config)] if config else [])]
-    command += ["--root", str(root.path), "--json"]
+    words = ["run", *([str(config)] if config else []), "--root", str(root.path), "--json"]
     for override in overrides:
-        command += ["--set", override]
+        words += ["--set", override]
     started = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+    process = run_taxiway(words, TIMEOUT_SECONDS)
     wall = time.monotonic() - started
-    if done.returncode:
-        raise TaxiwayError(f"Our run ended with exit code {done.returncode}:\n{done.stderr.strip()}", "Mend it first.")
-    return RunRecord.model_validate(json_module.loads(done.stdout)), wall, root
+    if process.returncode:
+        raise TaxiwayError(
+            f"Our run ended with exit code {process.returncode}:\n{process.stderr.strip()}", "Mend it first."
+        )
+    return RunRecord.model_validate(json_module.loads(process.stdout)), wall, root
 
 
-def _outputs(root: Root, run: RunRecord) -> tuple[str, str]:
+def _find_outputs(root: Root, run: RunRecord) -> tuple[str, str]:
     """Folders of the examples and of the trained model."""
-    store = Store(root.metadata)
-    found = {node.node: store.outputs(node.execution_id) for node in run.nodes if node.execution_id}
-    return found["ExampleGen"][0].uri, next(each.uri for each in found["Trainer"] if each.type == "Model")
+    store = RunStore(root.metadata)
+    outputs = {node.node: store.list_outputs(node.execution_id) for node in run.nodes if node.execution_id}
+    return outputs["ExampleGen"][0].uri, next(each.uri for each in outputs["Trainer"] if each.type == "Model")
 
 
-def rows_seen(model: Path, batch_size: int) -> int:
+def count_rows_seen(model: Path, batch_size: int) -> int:
     """Training rows that the trainer has seen, from what it recorded."""
     history = json_module.loads(Path(contract.training_dir(str(model)), "history.json").read_text(encoding="utf-8"))
     return int(history["evaluations"][-1]["step"]) * batch_size
 
 
-def _child(name: str, folder: Path, job: Mapping[str, Any]) -> dict[str, Any]:
-    log = folder / f"{name}.log"
-    outcome = subprocesses.run(f"pipeline.bench.{name}", job, log, timeout_seconds=TIMEOUT_SECONDS)
-    if outcome.result is None:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise TaxiwayError(f"The benchmark's part {name!r} failed: {outcome.error}", tail)
-    return outcome.result
+def _run_child(name: str, job: Mapping[str, Any]) -> dict[str, Any]:
+    module = f"taxiway.pipeline.bench.children.{name}"
+    return subprocesses.run_module_checked(module, job, None, TaxiwayError, timeout_seconds=TIMEOUT_SECONDS)
 
 
-def figures(ours: Side, peer: Side, rows: Mapping[str, Any]) -> dict[str, Any]:
+def compute_figures(ours: SideResults, peer: SideResults, rows: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that is printed, as JSON values. Ratios are ours over TFX's, run by run, below 1 is faster."""
-    shared = _ratio(ours.together(list(COUNTERPARTS)), peer.together(list(COUNTERPARTS.values())))
-    whole = _ratio(ours.wall, peer.wall)
-    auc = {"ours": spread(ours.auc), "tfx": spread(peer.auc)}
-    nodes = {node: {"ours": spread(values)} for node, values in ours.seconds.items()}
+    shared = _compute_ratio(ours.sum_nodes(list(COUNTERPARTS)), peer.sum_nodes(list(COUNTERPARTS.values())))
+    whole = _compute_ratio(ours.wall, peer.wall)
+    auc = {"ours": compute_spread(ours.auc), "tfx": compute_spread(peer.auc)}
+    nodes = {node: {"ours": compute_spread(values)} for node, values in ours.seconds.items()}
     for node, counterpart in COUNTERPARTS.items():
         if node in nodes and counterpart in peer.seconds:
-            nodes[node] |= {"tfx": spread(peer.seconds[counterpart])}
+            nodes[node] |= {"tfx": compute_spread(peer.seconds[counterpart])}
     return {
         "version": 1,
         "runs": len(ours.wall),
@@ -179,6 +191,7 @@ def figures(ours: Side, peer: Side, rows: Mapping[str, Any]) -> dict[str, Any]:
         "nodes": nodes,
         "shared": {**shared, "target": SHARED_TARGET},
         "whole": {**whole, "target": WHOLE_TARGET},
+        "cpu": _compute_ratio(ours.cpu, peer.cpu),
         "auc": auc,
         "met": {
             "shared": shared["ratio"]["median"] <= SHARED_TARGET,
@@ -188,51 +201,47 @@ def figures(ours: Side, peer: Side, rows: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ratio(ours: Sequence[float], peer: Sequence[float]) -> dict[str, Any]:
+def _compute_ratio(ours: Sequence[float], peer: Sequence[float]) -> dict[str, Any]:
     pairs = [a / b for a, b in zip(ours, peer, strict=True)]
-    return {"ours": spread(ours), "tfx": spread(peer), "ratio": spread(pairs)}
+    return {"ours": compute_spread(ours), "tfx": compute_spread(peer), "ratio": compute_spread(pairs)}
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median and range."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
-def show(result: Mapping[str, Any]) -> None:
+def print_figures(result: Mapping[str, Any]) -> None:
     """Prints the figures as a table and the three verdicts."""
     rows = [
-        (node, _seconds(sides["ours"]), _seconds(sides.get("tfx")), _over(sides))
+        (node, _format_seconds_range(sides["ours"]), _format_seconds_range(sides.get("tfx")), _format_ratio(sides))
         for node, sides in result["nodes"].items()
     ]
-    console = output.console()
+    console = printing.make_console()
     title = f"{result['runs']} runs of each side, interleaved; {result['cores']} cores; median [range]"
-    console.print(output.table(title, ("node", "ours", "TFX's example", "ratio"), rows, right=("ours", "ratio")))
+    console.print(printing.make_table(title, ("node", "ours", "TFX's example", "ratio"), rows, right=("ours", "ratio")))
     for name, words in (("shared", "shared components together"), ("whole", "whole process")):
         part = result[name]
         console.print(
-            f"{words}: {_seconds(part['ours'])} against {_seconds(part['tfx'])}, "
-            f"ratio {_range(part['ratio'], 2)}, target {part['target']} {_met(result['met'][name])}"
+            f"{words}: {_format_seconds_range(part['ours'])} against {_format_seconds_range(part['tfx'])}, "
+            f"ratio {_format_range(part['ratio'], 2)}, target {part['target']} {format_met(result['met'][name])}"
         )
+    cpu = result["cpu"]
+    console.print(
+        f"processor seconds of the whole: {_format_range(cpu['ours'], 0)} against {_format_range(cpu['tfx'], 0)}, "
+        f"ratio {_format_range(cpu['ratio'], 2)}; other work on the machine changes them less than wall time"
+    )
     auc = result["auc"]
     console.print(
         f"AUC on the same {result['eval_rows']:,} rows after {result['train_rows_seen']['ours']:,} rows seen: "
-        f"{_range(auc['ours'], 4)} against {_range(auc['tfx'], 4)} {_met(result['met']['auc'])}"
+        f"{_format_range(auc['ours'], 4)} against {_format_range(auc['tfx'], 4)} {format_met(result['met']['auc'])}"
     )
 
 
-def _seconds(values: Mapping[str, float] | None) -> str:
-    return "–" if values is None else f"{_range(values, 1)} s"
+def _format_seconds_range(values: Mapping[str, float] | None) -> str:
+    return "–" if values is None else f"{_format_range(values, 1)} s"
 
 
-def _range(values: Mapping[str, float], digits: int) -> str:
+def _format_range(values: Mapping[str, float], digits: int) -> str:
     return f"{values['median']:.{digits}f} \\[{values['min']:.{digits}f}, {values['max']:.{digits}f}]"
 
 
-def _over(sides: Mapping[str, Any]) -> str:
+def _format_ratio(sides: Mapping[str, Any]) -> str:
     if "tfx" not in sides or not sides["tfx"]["median"]:
         return "–"
     return f"{sides['ours']['median'] / sides['tfx']['median']:.2f}"
-
-
-def _met(met: bool) -> str:
-    return "[green]met[/]" if met else "[red]missed[/]"

@@ -1,4 +1,4 @@
-"""`taxiway bench split`: what it costs to tell equal rows apart, on synthetic rows, beside the ways that do less.
+"""`taxiway bench split`: what it costs to number equal rows, against splits that do not.
 
 content     a hash of the row, the label included: all equal rows on one side (biased; what TFX's example generators do)
 position    a hash of the row's place in its file: another split for the same rows in another order
@@ -17,15 +17,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from components.example_gen.config import SplitConfig
-from components.example_gen.counting import FileCounter, FileSplitter, Workspace, compare, range_count
-from components.example_gen.split import assign_by_place, hashes_with_and_without, mix, row_hashes
-from components.tables.reading import BATCH_ROWS
-from pipeline import output
+from taxiway.components.example_gen.config import SplitConfig
+from taxiway.components.example_gen.splits.counting import (
+    FileCounter,
+    FileSplitter,
+    Workspace,
+    compare_rows,
+    count_ranges,
+)
+from taxiway.components.example_gen.splits.split import assign_by_place, hash_rows, hash_rows_and_features, mix_bits
+from taxiway.components.tables.readers.column_choice import BATCH_ROWS
+from taxiway.pipeline.console import printing
 
 LABEL = "y"
 TABLES = ("distinct", "discrete")
-_CUT = np.uint64(int(0.8 * 2**64))
+_CUT = np.uint64(int(SplitConfig().train * 2**64))
 
 Table = Mapping[str, pa.Array]
 
@@ -35,18 +41,18 @@ def main(*, json: bool = False, rows: int = 3_000_000, rounds: int = 3) -> int:
 
     Args:
         json: Print JSON on standard output, and nothing else there.
-        rows: Of each table.
-        rounds: Of each way, interleaved.
+        rows: Rows of each table.
+        rounds: Rounds of each way, interleaved.
     """
-    result = {"version": 1, "rows": rows, "rounds": rounds, "tables": measure(rows, rounds)}
+    result = {"version": 1, "rows": rows, "rounds": rounds, "tables": measure_tables(rows, rounds)}
     if json:
-        output.print_json(result)
+        printing.print_json(result)
     else:
-        show(result)
+        print_figures(result)
     return 0
 
 
-def measure(rows: int, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
+def measure_tables(rows: int, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
     """By table and way: median processor seconds, rows a second, and peak MiB beside the table."""
     return {name: _measure_table(make_table(name, rows), rounds) for name in TABLES}
 
@@ -63,7 +69,11 @@ def make_table(name: str, rows: int) -> Table:
 
 
 def _measure_table(table: Table, rounds: int) -> dict[str, dict[str, float]]:
-    ways: dict[str, Callable[[Table], int]] = {"content": _content, "position": _position, "occurrence": _occurrence}
+    ways: dict[str, Callable[[Table], int]] = {
+        "content": _split_by_content,
+        "position": _split_by_position,
+        "occurrence": _split_by_occurrence,
+    }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -75,13 +85,13 @@ def _measure_table(table: Table, rounds: int) -> dict[str, dict[str, float]]:
         name: {
             "seconds": statistics.median(taken),
             "rows_per_second": rows / statistics.median(taken),
-            "peak_mib": _peak(ways[name], table),
+            "peak_mib": _measure_peak(ways[name], table),
         }
         for name, taken in seconds.items()
     }
 
 
-def _peak(way: Callable[[Table], int], table: Table) -> float:
+def _measure_peak(way: Callable[[Table], int], table: Table) -> float:
     tracemalloc.start()
     way(table)
     peak = tracemalloc.get_traced_memory()[1]
@@ -89,40 +99,40 @@ def _peak(way: Callable[[Table], int], table: Table) -> float:
     return peak / 2**20
 
 
-def _batches(table: Table) -> Iterator[dict[str, pa.Array]]:
+def _iterate_batches(table: Table) -> Iterator[dict[str, pa.Array]]:
     for start in range(0, len(table[LABEL]), BATCH_ROWS):
         yield {name: array.slice(start, BATCH_ROWS) for name, array in table.items()}
 
 
-def _content(table: Table) -> int:
-    return sum(int((row_hashes(batch, len(batch[LABEL])) < _CUT).sum()) for batch in _batches(table))
+def _split_by_content(table: Table) -> int:
+    return sum(int((hash_rows(batch, len(batch[LABEL])) < _CUT).sum()) for batch in _iterate_batches(table))
 
 
-def _position(table: Table) -> int:
+def _split_by_position(table: Table) -> int:
     rows = len(table[LABEL])
     batches = (np.arange(at, min(at + BATCH_ROWS, rows), dtype=np.uint64) for at in range(0, rows, BATCH_ROWS))
-    return sum(int((mix(batch) < _CUT).sum()) for batch in batches)
+    return sum(int((mix_bits(batch) < _CUT).sum()) for batch in batches)
 
 
-def _occurrence(table: Table) -> int:
+def _split_by_occurrence(table: Table) -> int:
     config, trained = SplitConfig(), 0
     with tempfile.TemporaryDirectory(prefix="taxiway-bench-") as folder:
         workspace, counter = Workspace(folder), FileCounter()
-        for batch in _batches(table):
-            counter.add(*hashes_with_and_without(batch, len(batch[LABEL]), LABEL), np.asarray(batch[LABEL]))
-        saved = counter.save(workspace, 0, range_count(len(table[LABEL])))
-        cuts = np.asarray(compare(workspace, [saved], [[0, 1]], config, ["0", "1"]).cuts, np.uint64)
+        for batch in _iterate_batches(table):
+            counter.add_batch(*hash_rows_and_features(batch, len(batch[LABEL]), LABEL), np.asarray(batch[LABEL]))
+        saved = counter.save_hashes(workspace, 0, count_ranges(len(table[LABEL])))
+        cuts = np.asarray(compare_rows(workspace, [saved], [[0, 1]], config, ["0", "1"]).cuts, np.uint64)
         splitter = FileSplitter(workspace, 0)
-        for batch in _batches(table):
-            split = assign_by_place(splitter.place(len(batch[LABEL])), np.asarray(batch[LABEL]), cuts)
-            splitter.note(split)
+        for batch in _iterate_batches(table):
+            split = assign_by_place(splitter.place_rows(len(batch[LABEL])), np.asarray(batch[LABEL]), cuts)
+            splitter.record_splits(split)
             trained += int((split == 0).sum())
     return trained
 
 
-def show(result: Mapping[str, Any]) -> None:
+def print_figures(result: Mapping[str, Any]) -> None:
     """Prints the figures for a person."""
-    console = output.console()
+    console = printing.make_console()
     rows, rounds = result["rows"], result["rounds"]
     console.print(f"{rows:,} rows, {rounds} rounds, interleaved; processor time, reading not counted")
     for table, ways in result["tables"].items():

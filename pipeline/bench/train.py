@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components import subprocesses
-from components.errors import TrainingError
-from pipeline import output
-from pipeline.bench import train_study
+from taxiway.components.errors import TrainingError
+from taxiway.components.processes import subprocesses
+from taxiway.pipeline.bench import train_study
+from taxiway.pipeline.bench.figures import compute_spread
+from taxiway.pipeline.console import printing
 
 BATCHES = {128: 1000, 1024: 400}
 """Steps of a round, by batch size."""
 TARGETS = {"fit": 4.0, "fit_tuned": 1.2, "bare": 0.8}
-"""What our steps per second are to be, times those of the other loop, at batch 128."""
+"""Our steps per second must be at least these multiples of the other loop's, at batch 128."""
 LOSS_TOLERANCE = 0.15
 """Relative: the sides shuffle differently."""
 
@@ -30,36 +31,37 @@ def main(*, json: bool = False, rounds: int = 9, study: bool = True) -> int:
 
     Args:
         json: Print JSON on standard output, and nothing else there.
-        rounds: Of each side, interleaved.
-        study: Also trains with several devices, workers and parameter servers.
+        rounds: Rounds of each side, interleaved.
+        study: Whether to train, too, with several devices, workers and parameter servers.
 
     Returns:
         0 where every target was met, else 1.
     """
     with tempfile.TemporaryDirectory(prefix="taxiway-bench-") as folder:
-        loops = compare(Path(folder), rounds)
-        distribution = train_study.run(Path(folder)) if study else []
+        loops = compare_loops(rounds)
+        distribution = train_study.run_study(Path(folder)) if study else []
     result = {"version": 1, "loops": loops, "distribution": distribution, "met": all(r["met"] for r in loops)}
     if json:
-        output.print_json(result)
+        printing.print_json(result)
     else:
-        show(result)
+        print_figures(result)
     return 0 if result["met"] else 1
 
 
-def compare(folder: Path, rounds: int) -> list[dict[str, Any]]:
+def compare_loops(rounds: int) -> list[dict[str, Any]]:
     """The loops at each batch size.
 
     Raises:
-        TrainingError: the measuring process failed.
+        TrainingError: The measuring process failed.
     """
     job = {"batches": list(BATCHES), "steps": {str(b): s for b, s in BATCHES.items()}, "rounds": rounds}
-    outcome = subprocesses.run("pipeline.bench.train_rounds", job, folder / "rounds.log", timeout_seconds=1200)
-    subprocesses.raise_again(outcome, TrainingError)
-    return [figures(int(batch), measured) for batch, measured in (outcome.result or {}).items()]
+    result = subprocesses.run_module_checked(
+        "taxiway.pipeline.bench.children.train_rounds", job, None, TrainingError, timeout_seconds=1200
+    )
+    return [compute_figures(int(batch), measured) for batch, measured in result.items()]
 
 
-def figures(batch: int, measured: Mapping[str, Any]) -> dict[str, Any]:
+def compute_figures(batch: int, measured: Mapping[str, Any]) -> dict[str, Any]:
     """Median and range of the steps per second and of our ratio to each other side, round by round.
 
     Ours is the faster of our loop with XLA and without: what `training.xla: auto`, the default, would keep.
@@ -67,7 +69,9 @@ def figures(batch: int, measured: Mapping[str, Any]) -> dict[str, Any]:
     speed = measured["steps_per_second"]
     ours = max((side for side in speed if side in OURS), key=lambda side: statistics.median(speed[side]))
     ratios = {
-        side: spread([a / b for a, b in zip(speed[ours], speed[side], strict=True)]) for side in speed if side != ours
+        side: compute_spread([a / b for a, b in zip(speed[ours], speed[side], strict=True)])
+        for side in speed
+        if side != ours
     }
     losses = measured["loss"]
     same = all(abs(loss / losses["fit"] - 1) <= LOSS_TOLERANCE for loss in losses.values())
@@ -76,17 +80,13 @@ def figures(batch: int, measured: Mapping[str, Any]) -> dict[str, Any]:
         "batch": batch,
         "steps": measured["steps"],
         "ours": ours,
-        "steps_per_second": {side: spread(values) for side, values in speed.items()},
+        "steps_per_second": {side: compute_spread(values) for side, values in speed.items()},
         "ratio": ratios,
         "targets": TARGETS if batch == min(BATCHES) else {},
         "loss": losses,
         "same_loss": same,
         "met": fast and same,
     }
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 OURS = ("ours_xla", "ours_plain")
@@ -101,19 +101,21 @@ NAMES = {
 }
 
 
-def show(result: Mapping[str, Any]) -> None:
+def print_figures(result: Mapping[str, Any]) -> None:
     """Prints the figures for a person."""
     for at in result["loops"]:
-        output.print_table(output.table(f"batch {at['batch']}", LOOP_COLUMNS, loop_rows(at), LOOP_COLUMNS[1:]))
+        printing.print_renderable(
+            printing.make_table(f"batch {at['batch']}", LOOP_COLUMNS, format_loop_rows(at), LOOP_COLUMNS[1:])
+        )
     if result["distribution"]:
-        train_study.show(result["distribution"])
-    output.console().print("every target met" if result["met"] else "NOT every target met")
+        train_study.print_study(result["distribution"])
+    printing.make_console().print("every target met" if result["met"] else "NOT every target met")
 
 
 LOOP_COLUMNS = ("loop", "steps/s", "range", "ours is", "target", "loss after the same steps")
 
 
-def loop_rows(at: Mapping[str, Any]) -> list[list[str]]:
+def format_loop_rows(at: Mapping[str, Any]) -> list[list[str]]:
     rows = []
     for side, speed in at["steps_per_second"].items():
         ratio, target = at["ratio"].get(side), at["targets"].get(side)

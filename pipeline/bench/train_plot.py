@@ -1,4 +1,4 @@
-"""The plot of the distribution study: `python -m pipeline.bench.train_plot RESULT.json PLOT.svg`.
+"""The plot of the distribution study: `python -m taxiway.pipeline.bench.train_plot RESULT.json PLOT.svg`.
 
 `RESULT.json` is what `taxiway bench train --json` printed. A bar's length is rows a second; its colours, where a step's
 time goes.
@@ -18,33 +18,33 @@ NAMES = {"compute": "compute", "input": "input", "reduce_and_wait": "sum, dispat
 LEFT, BAR, WIDTH, ROW, TOP = 220, 420, 740, 30, 40
 
 
-def svg(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The plot of the study's rows, as `train_study.run` gives them."""
+def render_svg(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The plot of the study's rows, as `train_study.run_study` gives them."""
     fastest = max(row["rows_per_second"] for row in rows)
     height = TOP + ROW * len(rows) + 10
-    parts = [_bar(row, TOP + ROW * i, BAR / fastest) for i, row in enumerate(rows)]
+    parts = [_draw_bar(row, TOP + ROW * i, BAR / fastest) for i, row in enumerate(rows)]
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif"'
             ' font-size="13" role="img" aria-label="Rows a second of each way to distribute">',
             f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-            *_legend(),
+            *_draw_legend(),
             *parts,
             "</svg>\n",
         ]
     )
 
 
-def _legend() -> list[str]:
-    found, x = [], LEFT
+def _draw_legend() -> list[str]:
+    parts, x = [], LEFT
     for share, colour in COLOURS.items():
-        found.append(f'<rect x="{x}" y="12" width="12" height="12" fill="{colour}"/>')
-        found.append(f'<text x="{x + 17}" y="23">{NAMES[share]}</text>')
+        parts.append(f'<rect x="{x}" y="12" width="12" height="12" fill="{colour}"/>')
+        parts.append(f'<text x="{x + 17}" y="23">{NAMES[share]}</text>')
         x += 32 + 8 * len(NAMES[share])
-    return found
+    return parts
 
 
-def _bar(row: Mapping[str, Any], y: float, scale: float) -> str:
+def _draw_bar(row: Mapping[str, Any], y: float, scale: float) -> str:
     length, x = row["rows_per_second"] * scale, float(LEFT)
     parts = [f'<text x="{LEFT - 8}" y="{y + 17}" text-anchor="end">{escape(row["setup"])}</text>']
     for share, colour in COLOURS.items():
@@ -58,7 +58,7 @@ def _bar(row: Mapping[str, Any], y: float, scale: float) -> str:
 def main(result: str, plot: str) -> None:
     """Writes the plot of a result."""
     content = json.loads(Path(result).read_text(encoding="utf-8"))
-    Path(plot).write_text(svg(content["distribution"]), encoding="utf-8")
+    Path(plot).write_text(render_svg(content["distribution"]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What distribution buys and costs on this machine: the same job with several devices, workers, parameter servers."""
+"""What distribution gains and costs on this machine: one job with several devices, workers and parameter servers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import subprocesses
-from components.errors import TrainingError
-from components.training import TrainingJob, train
-from pipeline import output
+from taxiway.components.errors import TrainingError
+from taxiway.components.processes import subprocesses
+from taxiway.components.training import TrainingJob, train
+from taxiway.pipeline.console import printing
 
 BATCH, HIDDEN = 1024, (256, 128)
 STEPS, WINDOW, WARM_UP = 600, 50, 3
@@ -20,73 +20,76 @@ STEPS, WINDOW, WARM_UP = 600, 50, 3
 
 
 @dataclass(frozen=True)
-class Setup:
-    """One way to distribute."""
+class DistributionSetup:
+    """One distribution strategy with its devices or processes."""
 
     name: str
     settings: Mapping[str, Any]
     replicas: int
 
 
-def setups(gpus: int) -> list[Setup]:
-    """What is tried: 1, 2 and 4 devices (as many GPUs as there are, else logical CPUs), workers, parameter servers."""
+def list_setups(gpus: int) -> list[DistributionSetup]:
+    """The setups to measure: 1, 2 and 4 devices (GPUs where there are any, else logical CPUs), workers, servers."""
     devices = [n for n in (1, 2, 4) if not gpus or n <= gpus]
-    found = [Setup("one device", {"strategy": "one_device"}, 1)]
+    setups = [DistributionSetup("one device", {"strategy": "one_device"}, 1)]
     kind = "GPU" if gpus else "logical CPU"
-    found += [Setup(f"mirrored, {n} {kind}s", {"strategy": "mirrored", "replicas": n}, n) for n in devices[1:]]
+    setups += [
+        DistributionSetup(f"mirrored, {n} {kind}s", {"strategy": "mirrored", "replicas": n}, n) for n in devices[1:]
+    ]
     for n in (1, 2):
         cluster = {"workers": n, "parameter_servers": 1, "threads_per_task": 1}
-        found.append(
-            Setup(f"{n} worker process{'es' * (n > 1)}", {"strategy": "multi_worker_mirrored", "cluster": cluster}, n)
+        setups.append(
+            DistributionSetup(
+                f"{n} worker process{'es' * (n > 1)}", {"strategy": "multi_worker_mirrored", "cluster": cluster}, n
+            )
         )
     for n in (1, 2):
         cluster = {"workers": n, "parameter_servers": 1, "threads_per_task": 1}
-        found.append(
-            Setup(
+        setups.append(
+            DistributionSetup(
                 f"{n} worker{'s' * (n > 1)}, 1 parameter server",
                 {"strategy": "parameter_server", "cluster": cluster},
                 n,
             )
         )
-    return found
+    return setups
 
 
 WORKER = {"strategy": "multi_worker_mirrored", "cluster": {"workers": 1, "threads_per_task": 1}}
 """One worker alone, with the one thread that each worker of the study has."""
 
 
-def run(folder: Path) -> list[dict[str, Any]]:
+def run_study(folder: Path) -> list[dict[str, Any]]:
     """Rows a second of each setup, its efficiency, and where a step's time goes."""
     data = folder / "data"
-    outcome = subprocesses.run("pipeline.bench.train_data", {"folder": str(data)}, folder / "data.log")
-    subprocesses.raise_again(outcome, TrainingError)
-    gpus = int((outcome.result or {})["gpus"])
-    alone = {n: seconds_per_step(folder, data, {"strategy": "one_device"}, BATCH // n, "cached") for n in (1, 2, 4)}
-    worker = {n: seconds_per_step(folder, data, WORKER, BATCH // n, "cached") for n in (1, 2)}
-    rows = [measure(folder, data, s, worker if "cluster" in s.settings else alone) for s in setups(gpus)]
+    module = "taxiway.pipeline.bench.children.train_data"
+    gpus = int(subprocesses.run_module_checked(module, {"folder": str(data)}, None, TrainingError)["gpus"])
+    alone = {n: measure_step_seconds(folder, data, {"strategy": "one_device"}, BATCH // n, "cached") for n in (1, 2, 4)}
+    worker = {n: measure_step_seconds(folder, data, WORKER, BATCH // n, "cached") for n in (1, 2)}
+    rows = [measure_setup(folder, data, s, worker if "cluster" in s.settings else alone) for s in list_setups(gpus)]
     for row in rows:
         row["efficiency"] = row["rows_per_second"] / rows[0]["rows_per_second"] / row["replicas"]
     return rows
 
 
-def measure(folder: Path, data: Path, setup: Setup, compute: Mapping[int, float]) -> dict[str, Any]:
-    """One setup.
+def measure_setup(folder: Path, data: Path, setup: DistributionSetup, compute: Mapping[int, float]) -> dict[str, Any]:
+    """Rows a second of one setup, and the shares of a step's time.
 
     The share of the input is what a step loses against one that is given the same batch again and again; the share of
     compute is what one device, or a worker alone, needs for a replica's part of the batch; the rest is summing, waiting
     and dispatch (and, where replicas share cores, waiting for a core).
     """
-    step = seconds_per_step(folder, data, setup.settings, BATCH, "memory")
+    step = measure_step_seconds(folder, data, setup.settings, BATCH, "memory")
     share: dict[str, float] = {"compute": min(compute[setup.replicas] / step, 1.0)}
     if setup.settings["strategy"] != "parameter_server":  # its workers know one input only
-        cached = seconds_per_step(folder, data, setup.settings, BATCH, "cached")
+        cached = measure_step_seconds(folder, data, setup.settings, BATCH, "cached")
         share["input"] = min(max(1 - cached / step, 0.0), 1 - share["compute"])
     share["reduce_and_wait"] = 1 - sum(share.values())
     return {"setup": setup.name, "replicas": setup.replicas, "rows_per_second": BATCH / step, "share": share}
 
 
-def seconds_per_step(folder: Path, data: Path, settings: Mapping[str, Any], batch: int, mode: str) -> float:
-    """In the fastest window of a run: what other work on the machine takes only ever adds to the others."""
+def measure_step_seconds(folder: Path, data: Path, settings: Mapping[str, Any], batch: int, mode: str) -> float:
+    """Seconds of a step in the fastest window of a run: other work on the machine can only make a window slower."""
     out = folder / "run"
     shutil.rmtree(out, ignore_errors=True)
     training = {
@@ -121,8 +124,8 @@ def seconds_per_step(folder: Path, data: Path, settings: Mapping[str, Any], batc
 COLUMNS = ("setup", "rows/s", "efficiency", "input", "compute", "sum and wait", "")
 
 
-def show(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table with bars, and what it says."""
+def print_study(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Prints the study as a table with bars, and the advice that follows."""
     fastest = max(row["rows_per_second"] for row in rows)
     cells = [
         [
@@ -136,12 +139,12 @@ def show(rows: Sequence[Mapping[str, Any]]) -> None:
         ]
         for row in rows
     ]
-    output.print_table(output.table(f"distribution, global batch {BATCH}", COLUMNS, cells, COLUMNS[1:-1]))
-    output.console().print(advice(rows))
+    printing.print_renderable(printing.make_table(f"distribution, global batch {BATCH}", COLUMNS, cells, COLUMNS[1:-1]))
+    printing.make_console().print(choose_advice(rows))
 
 
-def advice(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What the table says about when to distribute."""
+def choose_advice(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The advice that follows from the table: whether to distribute."""
     best = max(rows, key=lambda row: row["rows_per_second"])
     gain = best["rows_per_second"] / rows[0]["rows_per_second"]
     if best is rows[0] or gain < 1.1:

@@ -1,1 +1,1 @@
-"""The commands: what may be typed, and nothing else. The work is elsewhere and is imported when a command runs."""
+"""The commands of the command line: their arguments and options. What they call is imported when a command runs."""

@@ -1,16 +1,17 @@
-"""`taxiway bench ...`: each command only passes on what was typed; the benchmarks are in `pipeline.bench`."""
+"""`taxiway bench ...`: each command only passes on what was typed; the benchmarks are in `taxiway.pipeline.bench`."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from components.errors import UsageError
-from pipeline.commands import options
-from pipeline.layout import DEFAULT_ROOT
+from taxiway.components.errors import UsageError
+from taxiway.pipeline.commands import options
+from taxiway.pipeline.root import DEFAULT_ROOT
 
 app = typer.Typer(
     help="Benchmarks that print ratios. They want a quiet machine.",
@@ -19,13 +20,13 @@ app = typer.Typer(
 )
 
 
-def _call(name: str, **arguments: Any) -> int:
-    """Runs `pipeline.bench.<name>.main`; its return value, if any, is the exit code.
+def _run_benchmark(name: str, **arguments: Any) -> int:
+    """Runs `taxiway.pipeline.bench.<name>.main`; its return value, if any, is the exit code.
 
     Raises:
         UsageError: This installation lacks the benchmark.
     """
-    module = f"pipeline.bench.{name}"
+    module = f"taxiway.pipeline.bench.{name}"
     if importlib.util.find_spec(module) is None:
         raise UsageError(f"This installation has no benchmark {name!r}.", "Install Taxiway from its repository.")
     code = importlib.import_module(module).main(**arguments)
@@ -39,13 +40,13 @@ def pipeline(
     config: options.ConfigFile = None,
     overrides: options.Overrides = None,
     rows: Annotated[
-        str, typer.Option("--rows", help="Instead: ours alone on so many flights, such as 15k,100k,337k.")
+        str, typer.Option("--rows", help="Instead: ours alone on so many flights, such as 15k,100k,337k,3M.")
     ] = "",
 ) -> int:
     """The whole pipeline against TFX's own taxi example, or (`--rows`) how its costs grow with the rows."""
     if rows:
-        return _call("growth", json=json, rows=rows, overrides=tuple(overrides or ()))
-    return _call("pipeline", json=json, runs=runs, config=config, overrides=tuple(overrides or ()))
+        return _run_benchmark("growth", json=json, rows=rows, overrides=tuple(overrides or ()))
+    return _run_benchmark("pipeline", json=json, runs=runs, config=config, overrides=tuple(overrides or ()))
 
 
 @app.command("train")
@@ -54,19 +55,52 @@ def train(
     study: Annotated[bool, typer.Option(help="Also train with several devices, workers and parameter servers.")] = True,
 ) -> int:
     """The training loop against model.fit and a bare loop: steps a second, ratio, loss after equal steps."""
-    return _call("train", json=json, study=study)
+    return _run_benchmark("train", json=json, study=study)
+
+
+@app.command("quality")
+def quality(
+    json: options.Json = False,
+    tables: Annotated[
+        str,
+        typer.Option(
+            "--tables",
+            help="Some of: adult, telescope, churn, lending, california, ames, loans, fifa, "
+            "deliveries; all by default.",
+        ),
+    ] = "",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Of the splits and the models.")] = 3,
+    cache: Annotated[
+        Path, typer.Option("--cache", help="Keeps the packages that ship the tables (75 MB, downloaded by pip).")
+    ] = Path("~/.cache/taxiway/bench-quality"),
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", help="Keeps each result in this folder, and goes on from those that are there."),
+    ] = None,
+    overrides: options.Overrides = None,
+) -> int:
+    """The built-in model against boosted trees and a linear model on public tables (needs the extra `bench`)."""
+    return _run_benchmark(
+        "quality",
+        json=json,
+        tables=tables,
+        seeds=seeds,
+        cache=cache,
+        results=results,
+        overrides=tuple(overrides or ()),
+    )
 
 
 @app.command("input")
 def input_(json: options.Json = False) -> int:
     """The input pipeline against record-by-record parsing: rows a second, ratio."""
-    return _call("input", json=json)
+    return _run_benchmark("input", json=json)
 
 
 @app.command("ingest")
 def ingest(json: options.Json = False) -> int:
     """TabularExampleGen against CsvExampleGen: rows a second, ratio, the same examples out."""
-    return _call("ingest", json=json)
+    return _run_benchmark("ingest", json=json)
 
 
 @app.command("split")
@@ -75,7 +109,7 @@ def split(
     rows: Annotated[int, typer.Option("--rows", min=1, help="Of each table.")] = 3_000_000,
 ) -> int:
     """What it costs to tell equal rows apart, beside a hash of the content and the row's position."""
-    return _call("split", json=json, rows=rows)
+    return _run_benchmark("split", json=json, rows=rows)
 
 
 @app.command("serve")
@@ -87,7 +121,7 @@ def serve(
     reload_seconds: Annotated[float, typer.Option("--reload-seconds", min=2, help="Of pushes under load.")] = 60.0,
 ) -> int:
     """The pushed variant against the trained model: latency, throughput, warm and cold, pushes under load."""
-    return _call("serve", json=json, root=root, model=model, seconds=seconds, reload_seconds=reload_seconds)
+    return _run_benchmark("serve", json=json, root=root, model=model, seconds=seconds, reload_seconds=reload_seconds)
 
 
 @app.command("lineage")
@@ -96,4 +130,4 @@ def lineage(
     runs: Annotated[int, typer.Option("--runs", min=1, help="Runs in the store; each has 19 artifacts.")] = 1000,
 ) -> int:
     """Lineage, runs and downstream on a store of many runs: seconds, against what they may take."""
-    return _call("lineage", json=json, runs=runs)
+    return _run_benchmark("lineage", json=json, runs=runs)

@@ -6,14 +6,17 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import options
-from pipeline.layout import DEFAULT_ROOT, Root
+from taxiway.components.errors import UsageError
+from taxiway.pipeline.commands import options
+from taxiway.pipeline.root import DEFAULT_ROOT, Root
+
+PANEL = "What happened"
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command("runs", rich_help_panel="What happened")(runs)
-    app.command("show", rich_help_panel="What happened")(show)
+    app.command("runs", rich_help_panel=PANEL)(runs)
+    app.command("show", rich_help_panel=PANEL)(show)
 
 
 def runs(
@@ -21,21 +24,26 @@ def runs(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 20,
     host: Annotated[str, typer.Option("--host", help="Instead: the runs of this Kubeflow Pipelines server.")] = "",
     namespace: options.Namespace = "",
+    experiment: Annotated[str, typer.Option("--experiment", help="With --host: only this experiment's.")] = "",
     json: options.Json = False,
 ) -> None:
     """Lists the runs, newest first: state, duration, gates, metric, variant, version."""
     if host:
-        from pipeline.kubeflow import following
+        from taxiway.pipeline.kubeflow import submission
 
-        following.print_runs(host, namespace, limit, json)
+        submission.print_runs(host, namespace, limit, json, experiment)
         return
-    from pipeline import history, output
+    if experiment or namespace:
+        raise UsageError("--experiment and --namespace are of a Kubeflow Pipelines server.", "Give --host URL too.")
+    from taxiway.pipeline.console import printing, run_tables
+    from taxiway.pipeline.tracking import history
 
-    found = history.runs(Root.at(root), limit)
+    records = history.list_runs(Root.at(root), limit)
     if json:
-        output.print_json([record.model_dump(mode="json") for record in found])
+        printing.print_json([record.model_dump(mode="json") for record in records])
     else:
-        output.print_table(history.runs_table(found))
+        printing.print_renderable(run_tables.make_runs_table(records))
+        run_tables.print_unread(records)
 
 
 def show(
@@ -44,13 +52,15 @@ def show(
     json: options.Json = False,
 ) -> None:
     """Shows one run: its nodes with states and times, gates, metrics, variants, artifacts."""
-    from pipeline import history, output, summary
+    from taxiway.pipeline.console import printing, run_tables, summary
+    from taxiway.pipeline.tracking import history
 
     place = Root.at(root)
-    record = history.find(place, run)
-    artifacts = history.artifacts(place, record)
+    record = history.find_run(place, run)
+    artifacts = history.list_artifacts(place, record)
     if json:
-        output.print_json({**record.model_dump(mode="json"), "artifacts": artifacts})
+        printing.print_json({**record.model_dump(mode="json"), "artifacts": artifacts})
         return
-    output.console().print(summary.full(record))
-    output.print_table(history.artifacts_table(artifacts, place))
+    printing.make_console().print(summary.render_run(record))
+    printing.print_renderable(run_tables.make_artifacts_table(artifacts, place))
+    run_tables.print_unread([record])

@@ -36,9 +36,9 @@ def init(
     ] = None,
 ) -> int:
     """Looks at your data and writes a commented configuration for it, ready to run."""
-    from pipeline import init as initialization
+    from taxiway.pipeline.scaffold.init import create_config, print_summary
 
     names = [name.strip() for given in leave_out or () for name in next(csv.reader([given]), []) if name.strip()]
-    written = initialization.init(data, label, task=task, file=file, force=force, form=form, leave_out=names)
-    initialization.show(written)
+    written = create_config(data, label, task=task, file=file, force=force, form=form, leave_out=names)
+    print_summary(written)
     return 0

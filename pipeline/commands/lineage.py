@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands import options
-from pipeline.layout import DEFAULT_ROOT, Root
+from taxiway.components.errors import UsageError
+from taxiway.pipeline.commands import options
+from taxiway.pipeline.commands.kubeflow import silence_imports
+from taxiway.pipeline.root import DEFAULT_ROOT, Root
 
 PANEL = "What happened"
 
@@ -37,19 +39,45 @@ def lineage(
         bool, typer.Option("--why", help="One paragraph and the numbers: why is this version live?")
     ] = False,
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write into this file.")] = None,
+    import_: Annotated[
+        str,
+        typer.Option(
+            "--import", metavar="RUN", help="First: read this finished run of a Kubeflow server into the root."
+        ),
+    ] = "",
+    host: Annotated[str, typer.Option("--host", help="With --import: URL of the API server.")] = "",
+    namespace: options.Namespace = "",
+    pipeline_root: Annotated[
+        str, typer.Option("--pipeline-root", help="With --import: of the run, where the server does not tell it.")
+    ] = "",
     json: options.Json = False,
 ) -> None:
     """Tells what a model, version or artifact came from, or what it led to.
 
-    A version's folder that was copied to another machine tells its own provenance, without the database.
+    A version's folder that was copied to another machine tells its own provenance, without the database. --import takes
+    the id of a run, or the URI of its artifacts: PIPELINE_ROOT/PIPELINE/RUN.
     """
-    from pipeline.lineage import show, sources
+    if not import_ and (host or namespace or pipeline_root):
+        raise UsageError("--host, --namespace and --pipeline-root belong to --import.", "Name a run: --import RUN")
+    if import_:
+        silence_imports()
+        from taxiway.pipeline.kubeflow.importing import importer
+
+        imported = importer.import_run(Root.at(root), importer.ImportRequest(import_, host, namespace, pipeline_root))
+        typer.echo(str(imported), err=True)
+        target = target or imported.run_id
+    from taxiway.pipeline.lineage import query
+    from taxiway.pipeline.lineage.views import render
 
     place = Root.at(root)
-    graph = sources.lineage(root, target, model=model, downstream=downstream)
+    graph = query.open_lineage(root, target, model=model, downstream=downstream)
     shown = "json" if json else format
-    text = show.why(graph, place, shown) if why else show.rendered(graph, place, shown, downstream=downstream)
-    show.deliver(text, out)
+    content = (
+        render.render_explanation(graph, place, shown)
+        if why
+        else render.render_graph(graph, place, shown, downstream=downstream)
+    )
+    render.write_output(content, shown, out)
 
 
 def compare(
@@ -59,14 +87,14 @@ def compare(
     json: options.Json = False,
 ) -> None:
     """Says what differs between two runs: data, drift, schema, parameters, code, metrics by slice, variant, times."""
-    from pipeline import output
-    from pipeline.report import compare as comparing
+    from taxiway.pipeline.console import printing
+    from taxiway.pipeline.report.compare import compare_runs, render_comparison
 
-    found = comparing.compare(Root.at(root), before, after)
+    comparison = compare_runs(Root.at(root), before, after)
     if json:
-        output.print_json(found.to_json())
+        printing.print_json(comparison.to_json())
     else:
-        output.print_table(comparing.rendered(found))
+        printing.print_renderable(render_comparison(comparison))
 
 
 def report(
@@ -78,11 +106,11 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
 ) -> None:
     """Writes one self-contained HTML page about a run: verdict, data, training, evaluation, serving, lineage."""
-    from pipeline import output
-    from pipeline import report as reporting
+    from taxiway.pipeline.console import printing
+    from taxiway.pipeline.report import write_report
 
-    path = reporting.write(root, run, out)
-    output.console().print(output.plain(path), soft_wrap=True)
+    path = write_report(root, run, out)
+    printing.make_console().print(printing.escape_markup(path), soft_wrap=True)
     if open_:
         typer.launch(str(path))
 
@@ -91,15 +119,21 @@ def gc(
     root: options.Root = DEFAULT_ROOT,
     keep_runs: Annotated[int, typer.Option("--keep-runs", min=1, help="The newest so many runs keep all.")] = 10,
     older_than: Annotated[float | None, typer.Option("--older-than", help="What is younger, in days, stays.")] = None,
+    log_days: Annotated[
+        float, typer.Option("--log-days", min=0, help="Request logs of served models go after so many days.")
+    ] = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Deletes artifacts and checkpoints that nothing live, labelled, blessed or recent needs. Lineage stays."""
-    from pipeline import output
-    from pipeline.care import gc as care
+    """Deletes artifacts and checkpoints that nothing live, labelled, blessed or recent needs. Lineage stays.
 
-    done = care.collect(Root.at(root), keep_runs=keep_runs, older_than_days=older_than, dry_run=dry_run)
+    Old request logs and old verdicts of `taxiway monitor` go, too.
+    """
+    from taxiway.pipeline.console import printing
+    from taxiway.pipeline.maintenance.gc import collect, render_result
+
+    result = collect(Root.at(root), keep_runs=keep_runs, older_than_days=older_than, log_days=log_days, dry_run=dry_run)
     if json:
-        output.print_json(done.to_json())
+        printing.print_json(result.to_json())
     else:
-        output.print_table(care.rendered(done))
+        printing.print_renderable(render_result(result))

@@ -1,255 +1,188 @@
-"""The launcher: brings the inputs, fills in the command line, runs it, reads what it wrote and takes it away."""
+"""The launcher: downloads a task's inputs, fills in its command line, runs it, and uploads its outputs."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipeline.emulator import refusals
-from pipeline.emulator.driver import EXECUTOR_LOGS, Decision, as_text
-from pipeline.emulator.refusals import TaskFailedError
-from pipeline.emulator.store import Artifact, ObjectStore, State
-
-GRACE_SECONDS = 5.0
-_FOLDERS = {"gs": "gcs", "s3": "s3", "minio": "minio"}
+from taxiway.pipeline.emulator import errors
+from taxiway.pipeline.emulator.driver import EXECUTOR_LOGS, TaskDecision, format_parameter, relative_local_path
+from taxiway.pipeline.emulator.errors import TaskFailedError
+from taxiway.pipeline.emulator.pods.processes import Pod, PodRuntime
+from taxiway.pipeline.emulator.protojson import write_message
+from taxiway.pipeline.emulator.releases import Release
+from taxiway.pipeline.emulator.store import Artifact, EmulatorState, ObjectStore, TaskOutputs
 
 
 @dataclass(frozen=True)
-class Pod:
-    """What the launcher starts.
+class Attempt:
+    """One try of a task.
 
     Attributes:
-        name: The task's name and the try's number.
-        image: The container's image.
-        command: Command and arguments, placeholders filled in.
-        environment: Variables of the container.
-        folder: On this machine; `gcs`, `s3` and `minio` in it are the container's `/gcs`, `/s3` and `/minio`.
-        log: Where output and errors go.
-        timeout_seconds: The pod is ended after this; 0: never.
-        mounts: Paths in the container, by volume claim.
+        pod: Pod with an empty command.
+        command: Command and arguments as the driver left them in the pod's patch.
+        component: Component of the task.
+        number: Number of the try, from 0.
     """
 
-    name: str
-    image: str
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
-    folder: Path
-    log: Path
-    timeout_seconds: float = 0
-    mounts: Mapping[str, str] | None = None
+    pod: Pod
+    command: Sequence[str]
+    component: Any
+    number: int = 0
 
 
-class Runtime(Protocol):
-    """Runs a pod's command."""
-
-    def local(self, folder: Path, uri: str) -> str:
-        """The path by which the command knows an artifact; a custom path where it is not the launcher's usual one."""
-
-    def run(self, pod: Pod) -> int:
-        """Runs it to its end.
-
-        Raises:
-            TaskFailedError: It took too long, or could not be started.
-        """
-
-
-def local_path(uri: str) -> str:
-    """`LocalPathForURI`, without the leading slash."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator or scheme not in _FOLDERS:
-        problem = f"failed to generate local path for URI {uri}: unsupported storage scheme"
-        raise TaskFailedError(problem, refusals.LAUNCHER)
-    return f"{_FOLDERS[scheme]}/{rest}"
-
-
-class Processes:
-    """Pods as processes of this machine, with this Python: the image is the environment that the emulator runs in.
-
-    The container's paths are not this machine's, so each artifact gets the launcher's `customPath`.
-    """
-
-    def local(self, folder: Path, uri: str) -> str:
-        return str(folder / local_path(uri))
-
-    def run(self, pod: Pod) -> int:
-        folder = pod.folder / "work"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        environment = {**_inherited(), **pod.environment, "PATH": path, "TMPDIR": str(folder)}
-        with pod.log.open("ab") as log:
-            try:
-                process = subprocess.Popen(
-                    pod.command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log,
-                    stderr=subprocess.STDOUT, start_new_session=True,
-                )  # fmt: skip
-            except OSError as error:
-                raise TaskFailedError(f"{pod.name}: {pod.command[0]} cannot be started: {error}") from error
-            return wait(process, pod)
-
-
-def _inherited() -> dict[str, str]:
-    """What every process here needs, and nothing that a container would not have."""
-    names = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
-    return {name: os.environ[name] for name in names if name in os.environ}
-
-
-def wait(process: subprocess.Popen[bytes], pod: Pod) -> int:
-    """Waits for a process group; past the pod's deadline it is ended, as `activeDeadlineSeconds` does.
-
-    Raises:
-        TaskFailedError: It took too long.
-    """
-    try:
-        return process.wait(pod.timeout_seconds or None)
-    except subprocess.TimeoutExpired as error:
-        problem = f"{pod.name}: Pod was active on the node longer than the specified deadline"
-        raise TaskFailedError(f"{problem} ({pod.timeout_seconds:g} s)", "backend/src/v2/driver/k8s.go") from error
-    finally:
-        end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends what is left of the process group: first asked, then forced."""
-    if process.poll() is not None:
-        return
-    for request in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, request)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_SECONDS)
-            return
-
-
-class Launcher:
+class PodLauncher:
     """Runs one task's container with its artifacts in and out."""
 
-    def __init__(self, objects: ObjectStore, state: State, runtime: Runtime) -> None:
-        self._objects, self._state, self._runtime = objects, state, runtime
+    def __init__(self, objects: ObjectStore, state: EmulatorState, runtime: PodRuntime, release: Release) -> None:
+        self._objects, self._state, self._runtime, self._release = objects, state, runtime, release
 
-    def launch(self, decision: Decision, pod: Pod, container: Any, component: Any) -> dict[str, Artifact]:
+    def launch_pod(self, decision: TaskDecision, attempt: Attempt) -> TaskOutputs:
         """One try.
 
         Args:
-            decision: The driver's.
-            pod: With an empty command; filled in here.
-            container: The executor's container.
-            component: The task's component.
+            decision: Decision of the driver.
+            attempt: What the try starts.
 
         Returns:
-            The outputs, as the metadata store keeps them.
+            The outputs, as the backend keeps them.
 
         Raises:
             TaskFailedError: The command failed, or wrote what cannot be read.
         """
+        pod = attempt.pod
         shutil.rmtree(pod.folder, ignore_errors=True)
         pod.folder.mkdir(parents=True)
-        invocation = self._placed(decision, pod.folder, component)
-        command = compile_command([*container.command, *container.args], invocation)
+        decision = _number_logs(decision, attempt.number)
+        invocation = self._place_artifacts(decision, pod.folder, attempt.component)
+        command = compile_command(attempt.command, invocation)
         if not command:
-            raise TaskFailedError("command and arguments are empty", refusals.LAUNCHER)
+            raise TaskFailedError("command and arguments are empty", errors.LAUNCHER)
         before = pod.log.stat().st_size if pod.log.exists() else 0
         published = self._create_published_log(decision, pod.folder)
-        code = self._runtime.run(Pod(**{**vars(pod), "command": tuple(command)}))
-        if published is not None:
-            published.write_bytes(pod.log.read_bytes()[before:] if pod.log.exists() else b"")
+        try:
+            code = self._runtime.run_pod(replace(pod, command=tuple(command)))
+        finally:
+            if published is not None:
+                published.write_bytes(pod.log.read_bytes()[before:] if pod.log.exists() else b"")
+                self._objects.upload(published, decision.outputs[EXECUTOR_LOGS]["uri"])
         if code:
             raise TaskFailedError(f"{pod.name}: the container ended with {code}; {pod.log}")
-        return self._collect(decision, pod.folder)
+        return self._collect_outputs(decision, attempt)
 
-    def _create_published_log(self, decision: Decision, folder: Path) -> Path | None:
-        """The file of the container's output, which is there before the command starts (`launcher_v2.go`)."""
+    def _create_published_log(self, decision: TaskDecision, folder: Path) -> Path | None:
+        """The file of the container's output, which is there before the command starts (`getLogWriter`)."""
         artifact = decision.outputs.get(EXECUTOR_LOGS)
         if artifact is None:
             return None
-        file = self._host(folder, artifact["uri"])
+        file = _find_host_path(folder, artifact["uri"])
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
         return file
 
-    def _placed(self, decision: Decision, folder: Path, component: Any) -> dict[str, Any]:
+    def _place_artifacts(self, decision: TaskDecision, folder: Path, component: Any) -> dict[str, Any]:
         """The executor input with local paths; the inputs downloaded, the outputs' folders made."""
         invocation: dict[str, Any] = json.loads(json.dumps(decision.executor_input))
         for side in ("inputs", "outputs"):
-            for found in invocation[side]["artifacts"].values():
-                for artifact in found["artifacts"]:
-                    self._place(artifact, folder, download=side == "inputs")
-        invocation["outputs"]["outputFile"] = self._runtime.local(folder, self._output_file(decision))
-        self._host(folder, self._output_file(decision)).parent.mkdir(parents=True, exist_ok=True)
+            for entry in invocation[side].get("artifacts", {}).values():
+                for artifact in entry["artifacts"]:
+                    self._place_artifact(artifact, folder, download=side == "inputs")
+        outputs = invocation["outputs"]
+        for entry in (outputs, *outputs.get("parameters", {}).values()):
+            _find_host_file(folder, entry["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
+            entry["outputFile"] = self._runtime.local_path(folder, entry["outputFile"])
         for name, spec in component.input_definitions.parameters.items():  # `addDefaultParams`
             if spec.HasField("default_value"):
-                values = invocation["inputs"]["parameterValues"]
+                values = invocation["inputs"].setdefault("parameterValues", {})
                 values.setdefault(name, json_format.MessageToDict(spec.default_value))
         return invocation
 
-    def _place(self, artifact: Artifact, folder: Path, *, download: bool) -> None:
+    def _place_artifact(self, artifact: Artifact, folder: Path, *, download: bool) -> None:
         uri = artifact["uri"]
-        host, path = self._host(folder, uri), self._runtime.local(folder, uri)
+        own = f"/{relative_local_path(uri)}"
+        host, path = _find_host_path(folder, uri), self._runtime.local_path(folder, own)
         host.parent.mkdir(parents=True, exist_ok=True)
         if download:
             self._objects.download(uri, host)
-        if path != f"/{local_path(uri)}":
+        if path != own:
             artifact["customPath"] = path
 
-    @staticmethod
-    def _host(folder: Path, uri: str) -> Path:
-        return folder / local_path(uri)
+    def _collect_outputs(self, decision: TaskDecision, attempt: Attempt) -> TaskOutputs:
+        """Reads the output file, merges it, uploads."""
+        folder = attempt.pod.folder
+        file = _find_host_file(folder, decision.executor_input["outputs"]["outputFile"])
+        written = _read_executor_output(file) if file.exists() else {}
+        artifacts = {
+            key: self._collect_artifact(key, provisioned, written.get("artifacts", {}).get(key, {}), folder)
+            for key, provisioned in decision.outputs.items()
+        }
+        return TaskOutputs(artifacts, _collect_parameters(decision, attempt, written.get("parameterValues", {})))
 
-    @staticmethod
-    def _output_file(decision: Decision) -> str:
-        """Beside the outputs: `<task root>/output_metadata.json`."""
-        uris = [artifact["uri"] for artifact in decision.outputs.values()]
-        root = uris[0].rsplit("/", 1)[0] if uris else "minio://none"
-        return f"{root}/output_metadata.json"
-
-    def _collect(self, decision: Decision, folder: Path) -> dict[str, Artifact]:
-        """Reads the output file, merges it, uploads; what was not written is registered all the same."""
-        file = self._host(folder, self._output_file(decision))
-        written = _executor_output(file) if file.exists() else {}
-        outputs = {}
-        for key, provisioned in decision.outputs.items():
-            listed = written.get(key, {}).get("artifacts") or [{}]
-            uri = listed[0].get("uri") or provisioned["uri"]
-            metadata = {**provisioned.get("metadata", {}), **listed[0].get("metadata", {})}
-            host = self._host(folder, provisioned["uri"])
-            if uri != provisioned["uri"]:
-                host = self._host(folder, uri)
-            self._objects.upload(host, uri)
-            metadata.setdefault("display_name", key)
-            metadata.setdefault("store_session_info", "{}")
-            outputs[key] = {"name": self._state.number(), "uri": uri, "metadata": _as_stored(metadata)}
-        return outputs
+    def _collect_artifact(self, key: str, provisioned: Artifact, listed: Mapping[str, Any], folder: Path) -> Artifact:
+        """Uploads one output. What was not written is registered all the same, or fails the task: see the release."""
+        said: dict[str, Any] = {} if key == EXECUTOR_LOGS else next(iter(listed.get("artifacts", [])), {})
+        uri = said.get("uri") or provisioned["uri"]
+        host = _find_host_path(folder, uri)
+        metadata = {**provisioned.get("metadata", {}), **said.get("metadata", {})}
+        self._release.check_output(key, provisioned["type"].get("schemaTitle", ""), metadata, host.exists())
+        self._objects.upload(host, uri)
+        number = self._state.take_number()
+        return self._release.store_output(number, key, provisioned["type"], uri, metadata)
 
 
-def _executor_output(file: Path) -> dict[str, Any]:
+def _number_logs(decision: TaskDecision, number: int) -> TaskDecision:
+    """`qualifyExecutorLogsForRetry`: each try has a log of its own, `executor-logs-0` and on."""
+    if EXECUTOR_LOGS not in decision.outputs:
+        return decision
+    logs = {**decision.outputs[EXECUTOR_LOGS], "uri": f"{decision.outputs[EXECUTOR_LOGS]['uri']}-{number}"}
+    outputs = decision.executor_input["outputs"]
+    artifacts = {**outputs["artifacts"], EXECUTOR_LOGS: {"artifacts": [logs]}}
+    executor_input = {**decision.executor_input, "outputs": {**outputs, "artifacts": artifacts}}
+    return replace(decision, executor_input=executor_input, outputs={**decision.outputs, EXECUTOR_LOGS: logs})
+
+
+def _find_host_path(folder: Path, uri: str) -> Path:
+    return folder / relative_local_path(uri)
+
+
+def _find_host_file(folder: Path, path: str) -> Path:
+    return folder / path.lstrip("/")
+
+
+def _read_executor_output(file: Path) -> dict[str, Any]:
     try:
         output = json_format.Parse(file.read_text(encoding="utf-8"), pipeline_spec_pb2.ExecutorOutput())
     except json_format.ParseError as error:
         problem = f'failed to unmarshall ExecutorOutput in file "{file.name}": {error}'
-        raise TaskFailedError(problem, refusals.LAUNCHER) from error
-    return dict(json_format.MessageToDict(output).get("artifacts", {}))
+        raise TaskFailedError(problem, errors.LAUNCHER) from error
+    return dict(json_format.MessageToDict(output))
 
 
-def _as_stored(metadata: dict[str, Any]) -> dict[str, Any]:
-    """`StructValueToMLMDValue` and back: booleans become numbers, lists are wrapped."""
-    stored: dict[str, Any] = {}
-    for name, value in metadata.items():
-        if isinstance(value, bool):
-            stored[name] = float(value)
-        else:
-            stored[name] = {"list": value} if isinstance(value, list) else value
-    return stored
+def _collect_parameters(decision: TaskDecision, attempt: Attempt, written: Mapping[str, Any]) -> dict[str, Any]:
+    """`collectOutputParameters`: what the output file does not say comes from each parameter's own file."""
+    parameters = dict(written)
+    for name, spec in attempt.component.output_definitions.parameters.items():
+        if name not in parameters:
+            path = decision.executor_input["outputs"]["parameters"][name]["outputFile"]
+            kind = pipeline_spec_pb2.ParameterType.ParameterTypeEnum.Name(spec.parameter_type)
+            parameters[name] = _read_parameter(name, kind, _find_host_file(attempt.pod.folder, path))
+    return parameters
+
+
+def _read_parameter(name: str, kind: str, file: Path) -> Any:
+    try:
+        text = file.read_text(encoding="utf-8")
+        return text if kind == "STRING" else json.loads(text)
+    except (OSError, ValueError) as error:
+        problem = f'failed to read output parameter name="{name}" type="{kind}": {error}'
+        raise TaskFailedError(problem, errors.LAUNCHER) from error
 
 
 def compile_command(template: Sequence[str], invocation: Mapping[str, Any]) -> list[str]:
@@ -257,8 +190,8 @@ def compile_command(template: Sequence[str], invocation: Mapping[str, Any]) -> l
 
     The command itself knows `{{$}}` only: the launcher replaces the others in a copy that it then does not use.
     """
-    whole = json.dumps(invocation)
-    placeholders = dict(_placeholders(invocation))
+    whole = write_message(invocation)
+    placeholders = dict(_list_placeholders(invocation))
     compiled = []
     for index, text in enumerate(template):
         text = text.replace("{{$}}", whole)
@@ -269,14 +202,16 @@ def compile_command(template: Sequence[str], invocation: Mapping[str, Any]) -> l
     return compiled
 
 
-def _placeholders(invocation: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = []
+def _list_placeholders(invocation: Mapping[str, Any]) -> list[tuple[str, str]]:
+    placeholders = []
     for side in ("inputs", "outputs"):
         for name, listed in invocation.get(side, {}).get("artifacts", {}).items():
             for artifact in listed["artifacts"][:1]:
-                path = artifact.get("customPath") or f"/{local_path(artifact['uri'])}"
-                found.append((f"{{{{$.{side}.artifacts['{name}'].uri}}}}", artifact["uri"]))
-                found.append((f"{{{{$.{side}.artifacts['{name}'].path}}}}", path))
+                path = artifact.get("customPath") or f"/{relative_local_path(artifact['uri'])}"
+                placeholders.append((f"{{{{$.{side}.artifacts['{name}'].uri}}}}", artifact["uri"]))
+                placeholders.append((f"{{{{$.{side}.artifacts['{name}'].path}}}}", path))
     for name, value in invocation.get("inputs", {}).get("parameterValues", {}).items():
-        found.append((f"{{{{$.inputs.parameters['{name}']}}}}", as_text(value)))
-    return found
+        placeholders.append((f"{{{{$.inputs.parameters['{name}']}}}}", format_parameter(value)))
+    for name, entry in invocation.get("outputs", {}).get("parameters", {}).items():
+        placeholders.append((f"{{{{$.outputs.parameters['{name}'].output_file}}}}", entry["outputFile"]))
+    return placeholders

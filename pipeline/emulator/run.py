@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.emulator import refusals
-from pipeline.emulator.driver import Decision, Job, decide, run_parameters
-from pipeline.emulator.launcher import Launcher, Pod, Processes, Runtime
-from pipeline.emulator.package import Package, read
-from pipeline.emulator.refusals import RefusedError, TaskFailedError
-from pipeline.emulator.store import Artifact, ObjectStore, State, check_root
+from taxiway.pipeline.emulator import errors
+from taxiway.pipeline.emulator.driver import PipelineJob, TaskDecision, decide_task, fill_run_parameters
+from taxiway.pipeline.emulator.errors import RefusedError, TaskFailedError
+from taxiway.pipeline.emulator.launcher import Attempt, PodLauncher
+from taxiway.pipeline.emulator.package import Package, read_package
+from taxiway.pipeline.emulator.pods.kubernetes import list_mounts
+from taxiway.pipeline.emulator.pods.patch import check_driver_arguments, check_root_arguments, make_pod_patch
+from taxiway.pipeline.emulator.pods.processes import Pod, PodRuntime, ProcessRuntime
+from taxiway.pipeline.emulator.releases import DEFAULT_RELEASE, find_release
+from taxiway.pipeline.emulator.retries import Retry, plan_retry
+from taxiway.pipeline.emulator.store import Artifact, EmulatorState, ObjectStore, TaskOutputs, check_pipeline_root
 
 DEFAULT_PIPELINE_ROOT = "minio://mlpipeline/v2/artifacts"
 """`backend/src/v2/config/env.go`: where the request names no root and the cluster's `kfp-launcher` neither."""
@@ -30,11 +36,12 @@ class TaskResult:
     """How one task ended.
 
     Attributes:
-        state: `skipped`: its condition did not hold; `omitted`: what it depends on did not succeed.
+        state: End of the task; `skipped`: its condition did not hold; `omitted`: a task that it depends on did not
+            succeed.
         seconds: Wall time of driver and all tries.
-        tries: Containers that were started.
-        reason: Why it did not succeed.
-        log: The last try's output.
+        tries: Number of containers that were started.
+        reason: Reason why it did not succeed.
+        log: File with the last try's output.
     """
 
     state: TaskState
@@ -56,18 +63,20 @@ class RunResult:
 
 
 @dataclass(frozen=True)
-class Settings:
+class EmulationSettings:
     """What a run request holds, and where the emulator works.
 
     Attributes:
-        folder: The emulator's own: object store, cache, logs.
-        parameters: Of the run.
-        pipeline_root: Of the request; empty: the cluster's default.
-        cache: False: the server's cache is off.
+        folder: Folder of the emulator: object store, cache, logs.
+        parameters: Parameters of the run.
+        pipeline_root: Pipeline root of the request; empty: the cluster's default.
+        cache: Whether the server's cache is on.
         publish_logs: The cluster's `PUBLISH_LOGS`: an output `executor-logs` for every task.
-        runtime: What runs the containers.
-        sleep: Waits before a retry.
-        heard: Told of each task's end.
+        runtime: Runtime of the containers.
+        release: Name of the backend's release, of `taxiway.pipeline.emulator.releases.RELEASES`.
+        sleep: Function that waits before a retry.
+        clock: Function that returns the time, in seconds, from which deadlines count.
+        on_result: Function that is called at each task's end.
     """
 
     folder: Path
@@ -75,132 +84,165 @@ class Settings:
     pipeline_root: str = ""
     cache: bool = True
     publish_logs: bool = True
-    runtime: Runtime = field(default_factory=Processes)
+    runtime: PodRuntime = field(default_factory=ProcessRuntime)
+    release: str = DEFAULT_RELEASE
     sleep: Callable[[float], None] = time.sleep
-    heard: Callable[[str, TaskResult], None] = lambda task, result: None
+    clock: Callable[[], float] = time.monotonic
+    on_result: Callable[[str, TaskResult], None] = lambda task, result: None
 
 
-def emulate(text: str, settings: Settings) -> RunResult:
+def emulate_run(text: str, settings: EmulationSettings) -> RunResult:
     """Runs a compiled pipeline to its end.
 
     Raises:
         RefusedError: The backend would not take the pipeline or the request. A failed task is a result, no error.
     """
-    package = read(text)
-    root = check_root(settings.pipeline_root or DEFAULT_PIPELINE_ROOT)
-    created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    job = Job(
-        package, str(uuid.uuid4()), root, run_parameters(package, settings.parameters), created, settings.publish_logs
+    package = read_package(text)
+    root = check_pipeline_root(settings.pipeline_root or DEFAULT_PIPELINE_ROOT)
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    job = PipelineJob(
+        package,
+        str(uuid.uuid4()),
+        root,
+        fill_run_parameters(package, settings.parameters),
+        created,
+        settings.publish_logs,
+        settings.cache,
+        find_release(settings.release),
     )
-    return _Run(job, settings).to_the_end()
+    return _EmulatedRun(job, settings).run_tasks()
 
 
-class _Run:
-    def __init__(self, job: Job, settings: Settings) -> None:
+class _EmulatedRun:
+    def __init__(self, job: PipelineJob, settings: EmulationSettings) -> None:
         self._job, self._settings = job, settings
-        self._state = State(settings.folder / "state.json")
+        self._state = EmulatorState(settings.folder / "state.json")
         objects = ObjectStore(settings.folder / "objects")
-        self._launcher = Launcher(objects, self._state, settings.runtime)
+        self._launcher = PodLauncher(objects, self._state, settings.runtime, job.release)
         self._logs = settings.folder / "runs" / job.run_id
-        self._outputs: dict[str, Mapping[str, Artifact]] = {}
+        self._outputs: dict[str, TaskOutputs] = {}
         self._results: dict[str, TaskResult] = {}
 
-    def to_the_end(self) -> RunResult:
+    def run_tasks(self) -> RunResult:
         self._logs.mkdir(parents=True, exist_ok=True)
+        problem = self._find_root_problem()
         for name in self._job.package.order:
-            result = self._task(name)
+            result = TaskResult("failed", reason=problem) if problem else self._run_task(name)
             self._results[name] = result
-            self._settings.heard(name, result)
-        failed = any(result.state == "failed" for result in self._results.values())
+            self._settings.on_result(name, result)
         package = self._job.package
-        return RunResult(self._job.run_id, not failed, self._results, self._outputs, package.ignored)
+        failed = any(r.state == "failed" for name, r in self._results.items() if name not in package.exits)
+        artifacts = {name: outputs.artifacts for name, outputs in self._outputs.items()}
+        return RunResult(self._job.run_id, not failed, self._results, artifacts, package.ignored)
 
-    def _task(self, name: str) -> TaskResult:
-        """One task. A DAG of Argo starts nothing new once a task has failed."""
-        if any(result.state == "failed" for result in self._results.values()):
+    def _find_root_problem(self) -> str:
+        """Why the pipeline's own driver cannot start; then no task does."""
+        try:
+            check_root_arguments(self._job)
+        except TaskFailedError as failure:
+            return str(failure)
+        return ""
+
+    def _run_task(self, name: str) -> TaskResult:
+        """One task. A DAG of Argo starts nothing new once a task has failed, but for exit tasks."""
+        package = self._job.package
+        if name not in package.exits and any(result.state == "failed" for result in self._results.values()):
             return TaskResult("omitted", reason="the run has failed")
-        not_done = [t for t in self._job.package.depends[name] if self._results[t].state not in ("succeeded", "cached")]
+        not_done = [
+            t for t in self._job.package.depends.get(name, ()) if self._results[t].state not in ("succeeded", "cached")
+        ]
         if not_done:
-            return TaskResult("omitted", reason=f"{', '.join(not_done)} did not succeed [{refusals.ARGO_DAG}]")
+            return TaskResult("omitted", reason=f"{', '.join(not_done)} did not succeed [{errors.ARGO_DAG}]")
         started = time.monotonic()
         try:
-            result = self._driven(name)
+            result = self._drive_task(name)
         except TaskFailedError as failure:
-            result = TaskResult("failed", reason=str(failure), log=self._log(name))
+            result = TaskResult("failed", reason=str(failure), log=self._find_log(name))
         return TaskResult(result.state, time.monotonic() - started, result.tries, result.reason, result.log)
 
-    def _driven(self, name: str) -> TaskResult:
-        salt = str(uuid.uuid4())
-        decision = decide(self._job, name, self._outputs, salt)
+    def _drive_task(self, name: str) -> TaskResult:
+        check_driver_arguments(self._job, name)
+        decision = decide_task(self._job, name, self._outputs, str(uuid.uuid4()))
         if not decision.triggered:
-            condition = self._job.package.task(name).trigger_policy.condition
+            condition = self._job.package.find_task(name).trigger_policy.condition
             return TaskResult("skipped", reason=f"the condition does not hold: {condition}")
-        cached = self._state.cached(decision.fingerprint) if self._settings.cache else None
+        cached = self._state.find_cached(decision.fingerprint)
         if cached is not None:
             self._outputs[name] = cached
             return TaskResult("cached")
-        tries, outputs = self._tried(name, decision)
+        patch = make_pod_patch(self._job, name, decision, self._state.take_number("executions"))
+        tries, outputs = self._run_with_retries(name, decision, patch)
         self._outputs[name] = outputs
-        self._state.remember(decision.fingerprint, outputs)
-        self._state.save()
-        return TaskResult("succeeded", tries=tries, log=self._log(name))
+        self._state.remember_outputs(decision.fingerprint, outputs)
+        self._state.write_file()
+        return TaskResult("succeeded", tries=tries, log=self._find_log(name))
 
-    def _tried(self, name: str, decision: Decision) -> tuple[int, dict[str, Artifact]]:
+    def _run_with_retries(self, name: str, decision: TaskDecision, patch: dict[str, Any]) -> tuple[int, TaskOutputs]:
         """Runs the container until it succeeds or the retry policy ends; only the container is retried."""
-        task, package = self._job.package.task(name), self._job.package
-        policy = task.retry_policy
-        for number in range(policy.max_retry_count + 1):
+        policy, clock = self._job.package.find_task(name).retry_policy, self._settings.clock
+        started, deadline = clock(), 0.0
+        for number in itertools.count():
+            pod = self._make_pod(name, number, patch, deadline and deadline - clock())
+            arguments, component = patch["containers"][0]["args"], self._job.package.find_component(name)
             try:
-                pod = self._pod(name, number)
-                outputs = self._launcher.launch(decision, pod, package.container(name), package.component(name))
+                outputs = self._launcher.launch_pod(decision, Attempt(pod, arguments, component, number))
                 shutil.rmtree(pod.folder, ignore_errors=True)  # downloaded copies; the log stays
                 return number + 1, outputs
-            except TaskFailedError:
-                if number == policy.max_retry_count:
-                    raise
-            self._settings.sleep(_backoff(policy, number))
+            except TaskFailedError as failure:
+                retry = _plan_next(policy, number + 1, started, clock(), failure)
+            self._settings.sleep(retry.wait_seconds)
+            deadline = retry.deadline
         raise AssertionError("unreachable")
 
-    def _pod(self, name: str, number: int) -> Pod:
-        container, kubernetes = self._job.package.container(name), self._job.package.kubernetes_of(name)
-        environment = {variable.name: variable.value for variable in container.env}
+    def _make_pod(self, name: str, number: int, patch: dict[str, Any], seconds_left: float) -> Pod:
+        main = patch["containers"][0]
+        limits = [seconds for seconds in (patch.get("activeDeadlineSeconds", 0), seconds_left) if seconds]
+        user = main.get("securityContext", {}).get("runAsUser")
         return Pod(
             name=f"{name}({number})",
-            image=container.image,
+            image=main["image"],
             command=(),
-            environment={**environment, **_secrets(name, kubernetes)},
+            environment=_read_variables(name, main.get("env", [])),
             folder=self._settings.folder / "pods" / self._job.run_id / name,
-            log=self._log(name),
-            timeout_seconds=float(kubernetes.get("activeDeadlineSeconds", 0)),
-            mounts={m.get("constant", ""): m.get("mountPath", "") for m in kubernetes.get("pvcMount", [])},
+            log=self._find_log(name),
+            timeout_seconds=float(min(limits, default=0)),
+            mounts=list_mounts(patch),
+            user=None if user is None else (user, main["securityContext"].get("runAsGroup", 0)),
         )
 
-    def _log(self, name: str) -> Path:
+    def _find_log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
 
-def _backoff(policy: Any, number: int) -> float:
-    """Seconds before the next try: `duration * factor ^ number`, at most the maximum."""
-    seconds = policy.backoff_duration.seconds * (policy.backoff_factor or 1.0) ** number
-    longest = policy.backoff_max_duration.seconds
-    return min(seconds, longest) if longest else float(seconds)
+def _plan_next(policy: Any, tries: int, started: float, now: float, failure: TaskFailedError) -> Retry:
+    """The next try, or the failure with the reason why there is none."""
+    if not policy.max_retry_count:
+        raise failure
+    try:
+        return plan_retry(policy, tries, started, now)
+    except TaskFailedError as end:
+        raise TaskFailedError(f"{failure}; {end}") from failure
 
 
-def _secrets(name: str, kubernetes: Mapping[str, Any]) -> dict[str, str]:
-    """Secrets come from this process's own variables of the same names.
+def _read_variables(name: str, variables: list[dict[str, Any]]) -> dict[str, str]:
+    """The container's variables; those of secrets and config maps come from this process's own of the same names.
 
     Raises:
         TaskFailedError: One is not set: on a cluster the pod would not start.
     """
-    found = {}
-    for secret in kubernetes.get("secretAsEnv", []):
-        for entry in secret.get("keyToEnv", []):
-            variable = entry["envVar"]
-            if variable not in os.environ:
-                problem = f"{name}: the secret {secret.get('secretName', '')} is not here: set {variable}"
-                raise TaskFailedError(problem, "backend/src/v2/driver/k8s.go")
-            found[variable] = os.environ[variable]
-    return found
+    values = {}
+    for entry in variables:
+        variable, source = entry["name"], entry.get("valueFrom", {})
+        reference = source.get("secretKeyRef") or source.get("configMapKeyRef")
+        if reference and variable in os.environ:
+            values[variable] = os.environ[variable]
+        elif reference and not reference.get("optional"):
+            kind = "secret" if "secretKeyRef" in source else "config map"
+            problem = f"{name}: the {kind} {reference['name']} is not here: set {variable}"
+            raise TaskFailedError(problem, errors.PLATFORM)
+        elif not reference:
+            values[variable] = entry.get("value", "")
+    return values
 
 
-__all__ = ["Package", "RefusedError", "RunResult", "Settings", "TaskResult", "emulate"]
+__all__ = ["EmulationSettings", "Package", "RefusedError", "RunResult", "TaskResult", "emulate_run"]

@@ -17,47 +17,59 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-from components.errors import ConfigError, DataError
-from components.patterns import quote
-from components.tables.config import PACKAGE_PREFIX
-from components.tables.files import fingerprint
-from pipeline.config import Config
-from pipeline.dag import NEVER_CACHED, create_pipeline
-from pipeline.kubeflow import platform
-from pipeline.kubeflow.entrypoint import DECLARED_OUTPUTS
-from pipeline.kubeflow.parameters import (
-    DATA_FINGERPRINT,
+from taxiway.components.errors import ConfigError
+from taxiway.components.files.patterns import quote_name
+from taxiway.components.serving.component import RUN_ID_PLACEHOLDER
+from taxiway.components.tables.config import PACKAGE_PREFIX
+from taxiway.pipeline import stacks
+from taxiway.pipeline.config import PipelineConfig
+from taxiway.pipeline.dag import NEVER_CACHED
+from taxiway.pipeline.kubeflow import platform
+from taxiway.pipeline.kubeflow.data_digest import task as data_digest
+from taxiway.pipeline.kubeflow.entrypoint import DECLARED_OUTPUTS, PAGE_FACTS
+from taxiway.pipeline.kubeflow.packed_properties import pack_task
+from taxiway.pipeline.kubeflow.page import specification
+from taxiway.pipeline.kubeflow.page.outputs import PageFacts
+from taxiway.pipeline.kubeflow.parameters import (
     ROOT,
     ROOT_TOKEN,
     RUN_PARAMETERS,
+    SCHEDULED_TIME,
     RunParameter,
     Value,
-    compiled_value,
+    find_compiled_value,
 )
-from pipeline.layout import Root
-from pipeline.resources import NodeResources
+from taxiway.pipeline.own_pipeline import build_pipeline
+from taxiway.pipeline.resources import NodeResources
+from taxiway.pipeline.resources.cluster_pod import resolve_step
+from taxiway.pipeline.root import Root
 
 Target = Literal["kfp", "vertex"]
 TARGETS = ("kfp", "vertex")
-ENTRY_POINT = ("python", "-m", "pipeline.kubeflow.entrypoint")
-RUN_ID = "{{$.pipeline_job_uuid}}"
-"""The backend's driver puts the run's id here (`backend/src/v2/driver/resolve.go`)."""
+ENTRY_POINT = ("python", "-m", "taxiway.pipeline.kubeflow.entrypoint")
+UNCACHED = NEVER_CACHED | {data_digest.NODE, specification.FINAL_NODE}
 DEFAULT_GPU = "nvidia.com/gpu"
+RETRY_DEADLINE_SECONDS = 365 * 24 * 3600
+"""Open-source Kubeflow hands `backoffMaxDuration` to Argo as `maxDuration`: no limit of one wait, but a deadline that
+counts from the start of the first try, after which nothing is tried again and later pods are killed. Left out, the
+backend writes 0, and nothing is ever tried again (`argocompiler/container.go`). So it is a time that no step takes.
+"""
 _CONDITION_KEY = re.compile(r"inputs\.artifacts\['([^']+)'\]")
 
 
 @dataclass(frozen=True)
-class Compiled:
-    """A compiled pipeline, not yet judged.
+class CompiledPipeline:
+    """A compiled pipeline that `taxiway.pipeline.kubeflow.checks` has not checked yet.
 
     Attributes:
-        config: What it was compiled from, its paths those of the image.
-        target: Where it is to run.
-        spec: The pipeline's specification, JSON values.
-        platform: The platform's, JSON values; may be empty.
+        config: Configuration that it was compiled from, with the paths of the image.
+        target: Backend that it is to run on.
+        spec: Specification of the pipeline, as JSON values, with all tasks in its root. The last step becomes an exit
+            handler when the file is submitted (`taxiway.pipeline.kubeflow.client.package.make_submitted`).
+        platform: Specification of the platform, as JSON values; may be empty.
     """
 
-    config: Config
+    config: PipelineConfig
     target: Target
     spec: dict[str, Any]
     platform: dict[str, Any]
@@ -72,40 +84,52 @@ class Compiled:
 _HEADER = "# Compiled by `taxiway compile`. Parameters of a run are listed under root.inputDefinitions.\n"
 
 
-def compile_pipeline(config: Config, target: Target = "kfp") -> Compiled:
+def compile_for_target(config: PipelineConfig, target: Target = "kfp") -> CompiledPipeline:
     """Compiles the same pipeline that `taxiway run` runs.
 
     Args:
-        config: As `pipeline.config.load` gives it.
-        target: `kfp`, open-source Kubeflow Pipelines; or `vertex`, Vertex AI Pipelines.
+        config: Configuration from `taxiway.pipeline.config.load_config`.
+        target: Backend: `kfp`, open-source Kubeflow Pipelines; or `vertex`, Vertex AI Pipelines.
 
     Raises:
         ConfigError: TFX cannot compile it, or a node is named that there is not. What compiles may still be refused by
-            the target: see `pipeline.kubeflow.checks`.
+            the target: see `taxiway.pipeline.kubeflow.checks`.
     """
-    config, digest = in_image(config), data_digest(config)
-    pipeline = create_pipeline(config, Root(Path(ROOT_TOKEN)), run_id=RUN_ID)
-    spec = _specification(pipeline, config)
+    config = move_paths_to_image(config)
+    pipeline = build_pipeline(config, Root(Path(ROOT_TOKEN)))
+    spec = _compile_specification(pipeline, config)
     for task in spec["root"]["dag"]["tasks"].values():
-        _mend_condition(task)
-    _curated_schema(spec, config)
-    _add_parameters(spec, config, digest)
-    resources = {node: config.resources.kubeflow.of(node) for node in spec["root"]["dag"]["tasks"]}
-    uncached = NEVER_CACHED | ({"DataGate"} if config.gates.looks_back else set())
-    for node, asked in resources.items():
-        _ask(spec, node, asked, target, cache=node not in uncached and (node != "ExampleGen" or bool(digest)))
+        _fix_condition(task)
+    _embed_schema(spec, config)
+    has_digest = data_digest.add_task(spec, RUN_ID_PLACEHOLDER)
+    shows_page = target == "kfp" and config.resources.kubeflow.page
+    if shows_page:
+        own = stacks.resolve_image(config.resources.kubeflow.resolve_resources(specification.FINAL_NODE).image)
+        specification.add_final_step(spec, own or _find_default_image(config))
+    _add_parameters(spec, config)
+    if has_digest:
+        data_digest.connect_reader(spec)
+    kubeflow = config.resources.kubeflow
+    resources = {node: resolve_step(config.training, kubeflow, node) for node in spec["root"]["dag"]["tasks"]}
+    uncached = UNCACHED | ({"DataGate"} if config.gates.looks_back else set())
+    for node, node_resources in resources.items():
+        _set_node_options(spec, node, node_resources, target, cache=node not in uncached)
+    if shows_page:
+        specification.add_page_outputs(spec, _make_page_facts(config), PAGE_FACTS)
     if config.resources.kubeflow.pipeline_root:
         spec["defaultPipelineRoot"] = config.resources.kubeflow.pipeline_root
-    documents = platform.platform_spec({_label(spec, node): asked for node, asked in resources.items()})
-    return Compiled(config, target, _checked(spec), documents if target == "kfp" else {})
+    documents = platform.make_platform_spec(
+        {_find_executor_label(spec, node): node_resources for node, node_resources in resources.items()}
+    )
+    return CompiledPipeline(config, target, _check_specification(spec), documents if target == "kfp" else {})
 
 
-def in_image(config: Config) -> Config:
+def move_paths_to_image(config: PipelineConfig) -> PipelineConfig:
     """The configuration with paths beside the configuration file moved to where the image holds them."""
     if config.source is None or config.data.path.startswith(PACKAGE_PREFIX) or "://" in config.data.path:
         return config
     try:
-        inside = Path(config.data.path).relative_to(quote(config.source.parent))
+        inside = Path(config.data.path).relative_to(quote_name(config.source.parent))
     except ValueError:
         return config
     path = str(PurePosixPath(config.resources.kubeflow.config_folder) / inside.as_posix())
@@ -114,20 +138,10 @@ def in_image(config: Config) -> Config:
     return moved
 
 
-def data_digest(config: Config) -> str:
-    """Digest of the data's content as this machine sees it; empty where it does not see it."""
-    if "://" in config.data.path and not config.data.path.startswith(PACKAGE_PREFIX):
-        return ""  # reading a bucket takes credentials and time: `taxiway submit --param data_fingerprint=...`
-    try:
-        return fingerprint(config.data).digest
-    except DataError:
-        return ""
-
-
-def _specification(pipeline: tfx_pipeline.Pipeline, config: Config) -> dict[str, Any]:
-    image = config.resources.kubeflow.image or "image-not-set"
-    named = {node: r.image for node, r in config.resources.kubeflow.components.items() if r.image}
-    default = config.resources.kubeflow.default.image or image
+def _compile_specification(pipeline: tfx_pipeline.Pipeline, config: PipelineConfig) -> dict[str, Any]:
+    kubeflow = config.resources.kubeflow
+    named = {node: stacks.resolve_image(r.image) for node, r in kubeflow.components.items() if r.image}
+    default = _find_default_image(config)
     runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
         kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
             default_image={**named, "default_image_path": default},
@@ -146,11 +160,21 @@ def _specification(pipeline: tfx_pipeline.Pipeline, config: Config) -> dict[str,
     return copy.deepcopy(job["pipelineSpec"])
 
 
-def _mend_condition(task: dict[str, Any]) -> None:
+def _find_default_image(config: PipelineConfig) -> str:
+    kubeflow = config.resources.kubeflow
+    return stacks.resolve_image(kubeflow.default.image or kubeflow.image) or "image-not-set"
+
+
+def _make_page_facts(config: PipelineConfig) -> PageFacts:
+    label = config.label
+    return PageFacts(label.column, label.task, config.evaluation.get_main_metric(label.task), config.name)
+
+
+def _fix_condition(task: dict[str, Any]) -> None:
     """Calls an artifact in a condition by the name of the input that it is.
 
-    TFX 1.16 leaves such a channel out of the implicit inputs, since the node has it anyway, but still writes the
-    implicit name into the condition: the backend would find no such key.
+    TFX, 1.16 as 1.21, leaves such a channel out of the implicit inputs, since the node has it anyway, but still writes
+    the implicit name into the condition: the backend would find no such key.
     """
     condition = task.get("triggerPolicy", {}).get("condition")
     if not condition:
@@ -164,34 +188,35 @@ def _mend_condition(task: dict[str, Any]) -> None:
     )
 
 
-def _curated_schema(spec: dict[str, Any], config: Config) -> None:
+def _embed_schema(spec: dict[str, Any], config: PipelineConfig) -> None:
     """The curated schema travels in the pipeline: no container sees the folder of this machine's configuration."""
     path = config.schema_path
     text = path.read_text(encoding="utf-8") if path and path.exists() else ""
-    for node, task in spec["root"]["dag"]["tasks"].items():
-        if node == "SchemaGen":
-            _constant(task, "path", "")
-            _constant(task, "edited", text)
+    task = spec["root"]["dag"]["tasks"].get("SchemaGen", {})
+    _set_constant(task, "path", "")
+    _set_constant(task, "edited", text)
 
 
-def _constant(task: dict[str, Any], name: str, value: Value) -> None:
-    if name in task["inputs"].get("parameters", {}):
-        task["inputs"]["parameters"][name] = {"runtimeValue": {"constant": value}}
+def _set_constant(task: dict[str, Any], name: str, value: Value) -> None:
+    parameters = task.get("inputs", {}).get("parameters", {})
+    if name in parameters:
+        parameters[name] = {"runtimeValue": {"constant": value}}
 
 
-def _add_parameters(spec: dict[str, Any], config: Config, digest: str) -> None:
+def _add_parameters(spec: dict[str, Any], config: PipelineConfig) -> None:
     """Makes what changes from run to run a parameter of the pipeline, with what was compiled as the default."""
-    fixed: dict[RunParameter, Value | None] = {ROOT: config.resources.kubeflow.root, DATA_FINGERPRINT: digest}
+    fixed: dict[RunParameter, Value | None] = {ROOT: config.resources.kubeflow.root, SCHEDULED_TIME: ""}
     tasks = spec["root"]["dag"]["tasks"]
     for parameter in RUN_PARAMETERS:
-        takers = [parameter.node] if parameter.node else list(tasks)
-        for node in (node for node in takers if node in tasks):
-            default = fixed[parameter] if parameter in fixed else compiled_value(parameter, _constants(tasks[node]))
+        for node in (node for node in parameter.nodes or tasks if node in tasks):
+            default = (
+                fixed[parameter] if parameter in fixed else find_compiled_value(parameter, _list_constants(tasks[node]))
+            )
             if default is not None:
-                _wire(spec, node, parameter, default)
+                _wire_parameter(spec, node, parameter, default)
 
 
-def _wire(spec: dict[str, Any], node: str, parameter: RunParameter, default: Value) -> None:
+def _wire_parameter(spec: dict[str, Any], node: str, parameter: RunParameter, default: Value) -> None:
     kind = {"parameterType": parameter.type}
     roots = spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})
     roots[parameter.name] = {**kind, "defaultValue": default}
@@ -202,57 +227,71 @@ def _wire(spec: dict[str, Any], node: str, parameter: RunParameter, default: Val
     component.setdefault("inputDefinitions", {}).setdefault("parameters", {})[parameter.input] = kind
 
 
-def _constants(task: dict[str, Any]) -> dict[str, Any]:
+def _list_constants(task: dict[str, Any]) -> dict[str, Any]:
     parameters = task.get("inputs", {}).get("parameters", {})
     return {name: value.get("runtimeValue", {}).get("constant") for name, value in parameters.items()}
 
 
-def _ask(spec: dict[str, Any], node: str, asked: NodeResources, target: Target, *, cache: bool) -> None:
+def _set_node_options(
+    spec: dict[str, Any], node: str, resources: NodeResources, target: Target, *, cache: bool
+) -> None:
     """Writes a node's resources, retries and caching into the specification."""
     task = spec["root"]["dag"]["tasks"][node]
-    cached = cache if asked.cache is None else asked.cache and node not in NEVER_CACHED
+    cached = cache if resources.cache is None else resources.cache and node not in UNCACHED
     task["cachingOptions"] = {"enableCache": True} if cached else {}
-    if asked.retries:
-        task["retryPolicy"] = {
-            "maxRetryCount": asked.retries,
-            "backoffDuration": f"{asked.retry_wait_seconds}s",
-            "backoffFactor": asked.retry_factor,
-            "backoffMaxDuration": f"{asked.retry_max_wait_seconds}s",
-        }
-    container = spec["deploymentSpec"]["executors"][_label(spec, node)].get("container")
+    if resources.retries:
+        task["retryPolicy"] = _make_retry_policy(resources, target)
+    container = spec["deploymentSpec"]["executors"][_find_executor_label(spec, node)].get("container")
     if container is None:
         return
-    container["args"] = ["--node", node, DECLARED_OUTPUTS, json.dumps(_output_keys(spec, node)), *container["args"]]
-    limits = _limits(asked, target)
+    container["args"] = [
+        "--node",
+        node,
+        DECLARED_OUTPUTS,
+        json.dumps(_list_output_keys(spec, node)),
+        *pack_task(task),
+        *container["args"],
+    ]
+    limits = _make_limits(resources, target)
     if limits:
         container["resources"] = limits
-    if asked.environment:
-        container["env"] = [{"name": name, "value": value} for name, value in sorted(asked.environment.items())]
+    if resources.environment:
+        container["env"] = [{"name": name, "value": value} for name, value in sorted(resources.environment.items())]
 
 
-def _limits(asked: NodeResources, target: Target) -> dict[str, Any]:
-    limits: dict[str, Any] = {
-        "cpuLimit": asked.cpu_cores,
-        "memoryLimit": asked.memory_gb,
-        "cpuRequest": asked.cpu_request_cores,
-        "memoryRequest": asked.memory_request_gb,
+def _make_retry_policy(resources: NodeResources, target: Target) -> dict[str, Any]:
+    longest = resources.retry_max_wait_seconds if target == "vertex" else RETRY_DEADLINE_SECONDS
+    return {
+        "maxRetryCount": resources.retries,
+        "backoffDuration": f"{resources.retry_wait_seconds}s",
+        "backoffFactor": resources.retry_factor,
+        "backoffMaxDuration": f"{longest}s",
     }
-    if asked.gpu_count:
-        kind = asked.gpu_type or (DEFAULT_GPU if target == "kfp" else "")
-        limits["accelerator"] = {"count": str(asked.gpu_count), "type": kind}
+
+
+def _make_limits(resources: NodeResources, target: Target) -> dict[str, Any]:
+    limits: dict[str, Any] = {
+        "cpuLimit": resources.cpu_cores,
+        "memoryLimit": resources.memory_gb,
+        "cpuRequest": resources.cpu_request_cores,
+        "memoryRequest": resources.memory_request_gb,
+    }
+    if resources.gpu_count:
+        kind = resources.gpu_type or (DEFAULT_GPU if target == "kfp" else "")
+        limits["accelerator"] = {"count": str(resources.gpu_count), "type": kind}
     return {name: value for name, value in limits.items() if value}
 
 
-def _output_keys(spec: dict[str, Any], node: str) -> list[str]:
+def _list_output_keys(spec: dict[str, Any], node: str) -> list[str]:
     component = spec["components"][spec["root"]["dag"]["tasks"][node]["componentRef"]["name"]]
     return sorted(component.get("outputDefinitions", {}).get("artifacts", {}))
 
 
-def _label(spec: dict[str, Any], node: str) -> str:
+def _find_executor_label(spec: dict[str, Any], node: str) -> str:
     return spec["components"][spec["root"]["dag"]["tasks"][node]["componentRef"]["name"]]["executorLabel"]
 
 
-def _checked(spec: dict[str, Any]) -> dict[str, Any]:
+def _check_specification(spec: dict[str, Any]) -> dict[str, Any]:
     """The specification as the real protos read and write it; a misspelled field cannot pass."""
     message = json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     deployment = pipeline_spec_pb2.PipelineDeploymentConfig()

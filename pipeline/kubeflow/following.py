@@ -1,80 +1,80 @@
-"""What `taxiway submit` and `taxiway runs --host` print."""
+"""Follows a run to its end, also when the server does not answer for a while or a token expires."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import time
+from collections.abc import Callable
 
-from pipeline import output
-from pipeline.assignments import assignments
-from pipeline.kubeflow.remote import FailedTask, RemoteError, Server, Submission
+from taxiway.pipeline.exit_codes import EXIT_LOST
+from taxiway.pipeline.kubeflow.api_client import KubeflowServer
+from taxiway.pipeline.kubeflow.client.server_errors import (
+    KubeflowServerError,
+    KubeflowSignInError,
+    KubeflowUnavailableError,
+)
+from taxiway.pipeline.kubeflow.run_status import FINISHED, RunStatus
 
-EXIT_FAILED = 1
-LOG_LINES = 40
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options of `taxiway submit`."""
-
-    file: Path
-    host: str
-    namespace: str = ""
-    experiment: str = "taxiway"
-    service_account: str = ""
-    revision: str = ""
-    parameters: tuple[str, ...] = ()
-    wait: bool = False
-    json: bool = False
+MAX_FAILURES = 8
+"""With the pauses below about nine minutes: longer than a gateway or an API server takes to start again."""
+MAX_SIGN_INS = 2
+MAX_PAUSE_SECONDS = 120.0
 
 
-def submit(request: Request) -> int:
-    """Submits, and follows where asked.
+class LostSightError(KubeflowServerError):
+    """The run goes on, and nobody here knows how."""
 
-    Returns:
-        0; 1 where the run was followed and did not succeed.
+    exit_code = EXIT_LOST
+
+
+def follow_run(
+    server: KubeflowServer,
+    run_id: str,
+    tell: Callable[[str], None],
+    *,
+    every_seconds: float = 10.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> RunStatus:
+    """Asks for a run until it has ended.
+
+    Args:
+        server: Server that has the run.
+        run_id: Id of the run.
+        tell: Function that is called with every new state, and with what went wrong before another try.
+        every_seconds: Pause between two questions; doubled with each failure in a row.
+        sleep: Function that waits.
+
+    Raises:
+        LostSightError: The server refuses, or gave no usable answer several times in a row.
     """
-    shown = output.console(stderr=request.json)
-    server = Server(request.host, request.namespace)
-    run_id = server.submit(
-        Submission(
-            request.file,
-            assignments("--param", request.parameters, "epochs=3"),
-            request.experiment,
-            request.namespace,
-            request.service_account,
-            request.revision,
-        )
-    )
-    shown.print(f"Run {run_id}: {server.host}/#/runs/details/{run_id}", markup=False)
-    state = server.wait(run_id, lambda new: shown.print(new.lower())) if request.wait else "SUBMITTED"
-    failed = server.failed_tasks(run_id) if state == "FAILED" else []
-    logs = {task.name: _log(server, run_id, task) for task in failed}
-    for task in failed:
-        message, log = output.plain_lines(task.message), output.plain_lines(logs[task.name])
-        shown.print(f"[bold red]{output.plain(task.name)}[/] failed. {message}\n{log}")
-    if request.json:
-        tasks = [{**asdict(task), "log": logs[task.name]} for task in failed]
-        output.print_json({"run_id": run_id, "state": state, "failed": tasks})
-    return EXIT_FAILED if state in ("FAILED", "CANCELED") else 0
+    last, failures = "", 0
+    while True:
+        try:
+            status = server.fetch_status(run_id)
+        except KubeflowServerError as error:
+            failures += 1
+            pause = min(every_seconds * 2 ** (failures - 1), MAX_PAUSE_SECONDS)
+            if failures > _count_allowed(error):
+                raise _make_lost_error(server, run_id, error) from error
+            tell(f"{error.problem.rstrip('.')}. Asking again in {pause:g} s.")
+            sleep(pause)
+            if isinstance(error, KubeflowSignInError):
+                server.renew_credentials()
+            continue
+        failures = 0
+        if status.state != last:
+            tell(status.state.lower())
+        if status.state in FINISHED:
+            return status
+        last = status.state
+        sleep(every_seconds)
 
 
-def print_runs(host: str, namespace: str, limit: int, json: bool) -> None:
-    """The newest runs of a server."""
-    found = Server(host, namespace).runs(limit)
-    if json:
-        output.print_json(found)
-        return
-    columns = ("run_id", "name", "state", "created_at", "finished_at", "error")
-    rows = [[output.plain(run[column] or "–") for column in columns] for run in found]
-    output.print_table(output.table("", [column.removesuffix("_at") for column in columns], rows))
+def _count_allowed(error: KubeflowServerError) -> int:
+    if isinstance(error, KubeflowSignInError):
+        return MAX_SIGN_INS
+    return MAX_FAILURES if isinstance(error, KubeflowUnavailableError) else 0
 
 
-def _log(server: Server, run_id: str, task: FailedTask) -> str:
-    """The last lines; pods, and their logs with them, do not live for ever."""
-    if not task.pod:
-        return "The server names no pod."
-    try:
-        return "\n".join(server.log(run_id, task.pod).splitlines()[-LOG_LINES:])
-    except RemoteError as error:
-        return f"No log: {error.problem}"
+def _make_lost_error(server: KubeflowServer, run_id: str, error: KubeflowServerError) -> LostSightError:
+    remedy = f"The cluster goes on without us. Follow the run again: {server.make_command('follow', run_id)}"
+    return LostSightError(f"Lost sight of the run {run_id}: {error.problem}", f"{error.remedy} {remedy}".strip())

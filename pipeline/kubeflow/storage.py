@@ -11,20 +11,20 @@ ROOTS = ("gs", "s3", "minio")
 _FOLDERS = {"gs": "/gcs/", "s3": "/s3/", "minio": "/minio/"}
 
 
-def scheme_of(uri: str) -> str:
+def get_scheme(uri: str) -> str:
     """`gs` of `gs://bucket/x`; empty for a path."""
     scheme, separator, _ = uri.partition("://")
     return scheme if separator else ""
 
 
-def local_path(uri: str, custom_path: str = "") -> str:
+def get_local_path(uri: str, custom_path: str = "") -> str:
     """The file or folder in the container that stands for an artifact's URI.
 
     Args:
-        uri: The artifact's.
-        custom_path: The launcher's own choice, where it made one.
+        uri: URI of the artifact.
+        custom_path: Path that the launcher chose; empty where it chose none.
     """
     if custom_path:
         return custom_path
-    scheme = scheme_of(uri)
+    scheme = get_scheme(uri)
     return _FOLDERS[scheme] + uri.removeprefix(f"{scheme}://") if scheme in _FOLDERS else uri

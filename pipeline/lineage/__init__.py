@@ -1,12 +1,12 @@
 """Lineage: what a model, a version or an artifact came from, and what it led to.
 
-    from pipeline.lineage import LineageGraph
+    from taxiway.pipeline.lineage import LineageGraph
 
-The graph is read from ML Metadata breadth-first through `get_events_by_artifact_ids` and `get_events_by_execution_ids`
-(no filter query, no lineage subgraph: newer ML Metadata has neither for sqlite), in batches, read-only.
+`LineageGraph.open` walks ML Metadata breadth-first, in batches and read-only, through `get_events_by_artifact_ids` and
+`get_events_by_execution_ids`: newer ML Metadata has neither filter queries nor lineage subgraphs for sqlite.
 """
 
-from pipeline.lineage.graph import LineageGraph
-from pipeline.lineage.nodes import Edge, Node
+from taxiway.pipeline.lineage.api import LineageGraph
+from taxiway.pipeline.lineage.nodes import Edge, Node
 
 __all__ = ["Edge", "LineageGraph", "Node"]

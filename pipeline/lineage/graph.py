@@ -1,28 +1,26 @@
-"""`LineageGraph`: nodes and edges in memory, with walks, filters and ways out to other tools."""
+"""Nodes and edges in memory: walks, filters, export to other tools. Knows no root and no store."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.errors import UsageError, close_matches
-from pipeline.lineage.nodes import FIELDS, Edge, Kind, Node
+from taxiway.components.errors import UsageError, suggest_matches
+from taxiway.pipeline.lineage.nodes import FIELDS, Edge, Kind, Node
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import networkx
     import pandas
 
 FORMAT_VERSION = 1
 
 
-class LineageGraph:
-    """What came from what. Immutable; every walk and filter gives a new graph or a list.
+class NodeGraph:
+    """A directed graph of lineage nodes. Immutable; every walk and filter gives a new graph or a list.
 
-    >>> graph = LineageGraph.open("taxiway-root", "live")            # doctest: +SKIP
-    >>> [node.name for node in graph.where(kind="execution")]        # doctest: +SKIP
-    ['ExampleGen', 'StatisticsGen', ...]
+    `taxiway.pipeline.lineage.LineageGraph` is this class with methods that read a root.
     """
 
     def __init__(
@@ -30,51 +28,24 @@ class LineageGraph:
         nodes: Iterable[Node],
         edges: Iterable[Edge],
         focus: Iterable[str] = (),
-        told: Iterable[Mapping[str, Any]] = (),
+        steps: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         """Args:
-        nodes: With unique keys.
-        edges: Between keys of the nodes; others are left out.
-        focus: Keys of what was asked for.
-        told: The steps of its story, where they came with it and need no root; see `docs/lineage.md`.
+        nodes: Nodes with unique keys.
+        edges: Edges between keys of the nodes; others are left out.
+        focus: Keys of the nodes that were asked for.
+        steps: The graph's steps as JSON values, where they were stored with it; see `docs/lineage.md`.
         """
         self.nodes: Mapping[str, Node] = {node.key: node for node in nodes}
-        known = {edge for edge in edges if edge.source in self.nodes and edge.target in self.nodes}
-        self.edges = tuple(sorted(known, key=lambda edge: (edge.source, edge.target, edge.label)))
+        inner_edges = {edge for edge in edges if edge.source in self.nodes and edge.target in self.nodes}
+        self.edges = tuple(sorted(inner_edges, key=lambda edge: (edge.source, edge.target, edge.label)))
         self.focus = tuple(key for key in focus if key in self.nodes)
-        self.told = tuple(told)
+        self.steps = tuple(steps)
         self._parents: dict[str, list[str]] = {key: [] for key in self.nodes}
         self._children: dict[str, list[str]] = {key: [] for key in self.nodes}
         for edge in self.edges:
             self._parents[edge.target].append(edge.source)
             self._children[edge.source].append(edge.target)
-
-    @classmethod
-    def open(
-        cls, root: str | Path = "taxiway-root", target: str | None = None, *, downstream: bool = False
-    ) -> LineageGraph:
-        """The lineage of something under a root.
-
-        Args:
-            root: The folder that holds everything a run writes.
-            target: A version (`live`, its number, its folder), an artifact's id or URI, a run, or a file of data or
-                schema; the live version where None.
-            downstream: What it led to, instead of what it came from.
-
-        Raises:
-            UsageError: There is no such target.
-            StoreError: `metadata.db` is missing, damaged, locked or of another program.
-        """
-        from pipeline.lineage.sources import lineage
-
-        return lineage(root, target, downstream=downstream)
-
-    @classmethod
-    def whole(cls, root: str | Path = "taxiway-root") -> LineageGraph:
-        """Everything in the store of a root, with data and versions."""
-        from pipeline.lineage.sources import whole
-
-        return whole(root)
 
     # ---- walks and filters ----
 
@@ -85,24 +56,28 @@ class LineageGraph:
             UsageError: The graph has none of that key.
         """
         if key not in self.nodes:
-            raise UsageError(f"The graph has no node {key!r}.", close_matches(key, self.nodes))
+            raise UsageError(f"The graph has no node {key!r}.", suggest_matches(key, self.nodes))
         return self.nodes[key]
 
     def parents(self, key: str) -> list[Node]:
-        """What leads straight to a node."""
+        """The nodes with an edge to a node."""
         return [self.nodes[each] for each in self._parents[self.node(key).key]]
 
     def children(self, key: str) -> list[Node]:
-        """What a node leads straight to."""
+        """The nodes to which a node has an edge."""
         return [self.nodes[each] for each in self._children[self.node(key).key]]
 
-    def upstream(self, key: str) -> LineageGraph:
+    def upstream(self, key: str) -> Self:
         """The part of the graph that led to a node, itself included."""
-        return self._part(self._reached(key, self._parents), key)
+        import networkx  # here and below, not on top: a quarter of a second that most commands do not need
 
-    def downstream(self, key: str) -> LineageGraph:
+        return self._make_subgraph(networkx.ancestors(self.to_networkx(), self.node(key).key), key)
+
+    def downstream(self, key: str) -> Self:
         """The part of the graph that a node led to, itself included."""
-        return self._part(self._reached(key, self._children), key)
+        import networkx
+
+        return self._make_subgraph(networkx.descendants(self.to_networkx(), self.node(key).key), key)
 
     def where(
         self,
@@ -113,9 +88,9 @@ class LineageGraph:
         run: str | None = None,
         matches: Callable[[Node], bool] | None = None,
     ) -> list[Node]:
-        """The nodes that fit everything that is given, oldest first."""
-        asked = {"kind": kind, "type": type, "name": name, "run": run}
-        given = {key: value for key, value in asked.items() if value is not None}
+        """The nodes that meet every given condition, oldest first."""
+        conditions = {"kind": kind, "type": type, "name": name, "run": run}
+        given = {key: value for key, value in conditions.items() if value is not None}
         fits = (
             node
             for node in self.nodes.values()
@@ -123,23 +98,15 @@ class LineageGraph:
         )
         return sorted(fits, key=lambda node: (node.time, node.id or 0, node.key))
 
-    def merged(self, other: LineageGraph) -> LineageGraph:
-        """Both graphs in one."""
+    def merged(self, other: NodeGraph) -> Self:
+        """The union of both graphs."""
         nodes = {**self.nodes, **other.nodes}
-        return LineageGraph(nodes.values(), [*self.edges, *other.edges], [*self.focus, *other.focus])
+        return type(self)(nodes.values(), [*self.edges, *other.edges], [*self.focus, *other.focus])
 
-    def _reached(self, key: str, neighbours: Mapping[str, list[str]]) -> set[str]:
-        found, waiting = {self.node(key).key}, deque([key])
-        while waiting:
-            new = [each for each in neighbours[waiting.popleft()] if each not in found]
-            found.update(new)
-            waiting.extend(new)
-        return found
+    def _make_subgraph(self, others: set[str], focus: str) -> Self:
+        return type(self)((self.nodes[key] for key in (*others, focus)), self.edges, [focus])
 
-    def _part(self, keys: set[str], focus: str) -> LineageGraph:
-        return LineageGraph((self.nodes[key] for key in keys), self.edges, [focus])
-
-    # ---- ways out ----
+    # ---- export ----
 
     def to_json(self) -> dict[str, Any]:
         """`{"version": 1, "focus", "nodes", "edges"}`; see `docs/lineage.md`."""
@@ -151,7 +118,7 @@ class LineageGraph:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> LineageGraph:
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
         """The graph that `to_json` wrote.
 
         Raises:
@@ -169,11 +136,11 @@ class LineageGraph:
         """A networkx graph: keys of nodes, their fields as attributes, edges with a `label`."""
         import networkx
 
-        made = networkx.MultiDiGraph()
+        exported = networkx.MultiDiGraph()
         for node in self.where():
-            made.add_node(node.key, **{name: value for name, value in node.to_json().items() if name != "key"})
-        made.add_edges_from((edge.source, edge.target, {"label": edge.label}) for edge in self.edges)
-        return made
+            exported.add_node(node.key, **{name: value for name, value in node.to_json().items() if name != "key"})
+        exported.add_edges_from((edge.source, edge.target, {"label": edge.label}) for edge in self.edges)
+        return exported
 
     def to_pandas(self) -> tuple[pandas.DataFrame, pandas.DataFrame]:
         """Two tables: nodes (one column a field, indexed by key), and edges (`source`, `target`, `label`)."""
@@ -188,13 +155,4 @@ class LineageGraph:
         return len(self.nodes)
 
     def __repr__(self) -> str:
-        return f"LineageGraph({len(self.nodes)} nodes, {len(self.edges)} edges, focus={list(self.focus)})"
-
-    def _repr_html_(self) -> str:
-        """What Jupyter shows: the interactive graph in a frame of its own."""
-        import html
-
-        from pipeline.lineage.page import render
-
-        content = html.escape(render(self), quote=True)
-        return f'<iframe srcdoc="{content}" style="width:100%;height:560px;border:0"></iframe>'
+        return f"{type(self).__name__}({len(self.nodes)} nodes, {len(self.edges)} edges, focus={list(self.focus)})"

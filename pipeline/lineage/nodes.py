@@ -1,4 +1,4 @@
-"""What a lineage graph is made of: nodes and edges, plain values."""
+"""Nodes and edges of a lineage graph: plain values."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Kind = Literal["data", "artifact", "execution", "version"]
 
 @dataclass(frozen=True)
 class Node:
-    """One thing in the story of a model.
+    """One file, artifact, execution or version.
 
     Attributes:
         key: `artifact:12`, `execution:5`, `version:taxi/1700000000` or `data:...`; unique in a graph.
-        kind: What the key begins with.
-        name: What a person reads: the node of the pipeline for an execution, the type for an artifact, the path for
+        kind: First part of the key.
+        name: Name to show: the node of the pipeline for an execution, the type for an artifact, the path for
             data, `taxi 1700000000` for a version.
         type: ML Metadata's type; `live`, `earlier` or `quarantined` for a version.
         state: ML Metadata's state in capitals; empty for data and versions.
-        time: Created or started, seconds since 1970; 0 where it is not known.
-        ended: Executions only; the last change where it did not end.
-        uri: The folder or file.
+        time: Creation or start, seconds since 1970; 0 where it is not known.
+        ended: End of an execution, seconds since 1970; its last change where it did not end.
+        uri: Folder or file.
         run: Id of the run that an execution belongs to, or that made a version.
         properties: Typed and custom properties; a version's provenance.
     """
@@ -56,11 +56,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """`source` led to `target`: an artifact into an execution, an execution to its output.
+    """`source` led to `target`: an artifact is read by an execution, an execution writes an artifact.
 
     Attributes:
         source, target: Keys of nodes.
-        label: The input or output under which the execution knows the artifact; what joins the others in words.
+        label: Name of the execution's input or output; for other edges a word such as `pushed`.
     """
 
     source: str
@@ -72,13 +72,13 @@ FIELDS = ("key", "kind", "name", "type", "state", "time", "ended", "uri", "run")
 """Fields of a node in JSON and in tables, beside `properties`."""
 
 
-def artifact_key(artifact_id: int) -> str:
+def make_artifact_key(artifact_id: int) -> str:
     return f"artifact:{artifact_id}"
 
 
-def execution_key(execution_id: int) -> str:
+def make_execution_key(execution_id: int) -> str:
     return f"execution:{execution_id}"
 
 
-def version_key(model: str, number: int) -> str:
+def make_version_key(model: str, number: int) -> str:
     return f"version:{model}/{number}"

@@ -5,36 +5,45 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from components.errors import TaxiwayError
-from pipeline.layout import Root
+from taxiway.components.errors import TaxiwayError
+from taxiway.pipeline.root import Root
+from taxiway.pipeline.tracking.store import execution_record
 
 
-def write(root: Root | str | Path, run_id: str | None = None, out: Path | None = None) -> Path:
-    """Writes the report of a run; see `pipeline.report.build.write`. TensorFlow is asked in a process of its own."""
-    from pipeline.report import build
+def write_report(
+    root: Root | str | Path, run_id: str | None = None, out: Path | None = None, without_scores: str = ""
+) -> Path:
+    """Writes the report of a run; see `taxiway.pipeline.report.build.write_run_report`.
 
-    return build.write(root if isinstance(root, Root) else Root.at(root), run_id, out)
+    TensorFlow runs in a process of its own.
+    """
+    from taxiway.pipeline.report import build
+
+    return build.write_run_report(root if isinstance(root, Root) else Root.at(root), run_id, out, without_scores)
 
 
-def recorded_runs(root: str | Path) -> frozenset[str]:
+def list_recorded_runs(root: str | Path) -> frozenset[str]:
     """Ids of the emulated and Kubeflow runs that left records under a root."""
-    folder = Root.at(root).path / "executions"
+    folder = Root.at(root).path / execution_record.FOLDER
     return frozenset(path.name for path in folder.glob("*") if path.is_dir())
 
 
-def of_new_runs(root: str | Path, before: Collection[str]) -> list[str]:
-    """Writes the reports of the recorded runs that are new, and says where they are or why there is none.
+def write_new_reports(root: str | Path, before: Collection[str]) -> list[str]:
+    """Writes a report for each recorded run that is new.
 
     Args:
-        root: Where they ran.
-        before: Those that were there before.
+        root: Folder of the runs.
+        before: Ids of the runs that were there before.
+
+    Returns:
+        One sentence a run: the path of its report, or why there is none.
     """
-    return [f"report: {_written(root, run)}" for run in sorted(recorded_runs(root) - set(before))]
+    return [f"report: {_try_write_report(root, run)}" for run in sorted(list_recorded_runs(root) - set(before))]
 
 
-def _written(root: str | Path, run: str) -> str:
-    """The page, or why there is none: how the run ended stays as it is."""
+def _try_write_report(root: str | Path, run: str) -> str:
+    """The report's path, or why there is none: a report that fails changes no exit code."""
     try:
-        return str(write(root, run))
+        return str(write_report(root, run))
     except (TaxiwayError, OSError, ValueError) as error:
         return f"not written: {error}"

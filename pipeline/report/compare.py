@@ -1,19 +1,20 @@
-"""`taxiway compare A B`: what differs between two runs, read from what they left."""
+"""`taxiway compare A B`: what differs between two runs, read from their records and artifacts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pipeline import history, output, record
-from pipeline.layout import Root
-from pipeline.report import statistics
-from pipeline.report.sources import RunSources, changes, flat
-from pipeline.summary import NO_CHANGE
+from taxiway.pipeline.console import printing, run_tables
+from taxiway.pipeline.console.summary import NO_CHANGE
+from taxiway.pipeline.report.run_data import RunData
+from taxiway.pipeline.root import Root
+from taxiway.pipeline.tracking import run_record
+from taxiway.pipeline.tracking.nested_settings import flatten_settings, list_changes
 
 FORMAT_VERSION = 1
 SHOWN = 25
@@ -22,17 +23,20 @@ Change = tuple[str, Any, Any]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two runs side by side; every list holds only what differs unless it says otherwise.
+class RunComparison:
+    """Two runs side by side. The lists hold what differs; those marked `all` hold every entry.
 
     Attributes:
         before, after: Ids of the runs.
-        outcome: State, reason, variant, version, seconds: all of them.
-        rows: Split to its counts: all of them.
+        outcome: State, reason, metric, variant, version and seconds: all.
+        rows: Split, rows before, rows after: all.
         drift: Split, column, how far it moved, by which measure; the farthest first.
         schema, parameters, code: Name, before, after.
-        metrics: Evaluator, slice, metric, before, after: the candidate's, all of them.
-        times: Node, seconds before and after: all of them.
+        environment: Name, before, after, of versions and platform; None where neither run recorded them.
+        metrics: Evaluator, slice, metric, the candidate's value before and after: all.
+        times: Node, seconds before and after: all.
+        not_recorded: Of `environment`, `parameters`, `code`, `schema` and `statistics` those of which a run has no
+            record, with its id: nothing is known of what differs in them.
     """
 
     before: str
@@ -43,49 +47,83 @@ class Comparison:
     schema: list[Change] = field(default_factory=list)
     parameters: list[Change] = field(default_factory=list)
     code: list[Change] = field(default_factory=list)
+    environment: list[Change] | None = None
     metrics: list[tuple[str, str, str, float | None, float | None]] = field(default_factory=list)
     times: list[Change] = field(default_factory=list)
+    not_recorded: dict[str, list[str]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {"version": FORMAT_VERSION, **asdict(self)}
 
 
-def compare(root: Root, first: str, second: str) -> Comparison:
+def compare_runs(root: Root, first: str, second: str) -> RunComparison:
     """Compares two runs, each named by its id or the start of it.
 
     Raises:
         UsageError: There is no such run.
         StoreError: `metadata.db` or a record is damaged.
     """
-    old, new = RunSources.of(root, first), RunSources.of(root, second)
-    before, after = _outcome(old.run), _outcome(new.run)
-    return Comparison(
+    return compare_opened(RunData.open_run(root, first), RunData.open_run(root, second))
+
+
+def compare_opened(old: RunData, new: RunData) -> RunComparison:
+    """Compares two runs that are open already."""
+    before, after = _summarize_outcome(old.run), _summarize_outcome(new.run)
+    return RunComparison(
         before=old.run.run_id,
         after=new.run.run_id,
         outcome=[(name, value, after[name]) for name, value in before.items()],
-        rows=_rows(old, new),
-        drift=drift(old, new),
-        schema=changes(old.schema, new.schema),
-        parameters=_parameters(old.config, new.config),
-        code=_code(old.code, new.code),
-        metrics=_metrics(old.run, new.run),
-        times=_times(old.run, new.run),
+        rows=_compare_rows(old, new),
+        drift=new.list_drift(old),
+        schema=list_changes(old.schema, new.schema),
+        parameters=_compare_parameters(old.config, new.config),
+        code=_compare_code(old.code, new.code),
+        environment=_compare_environments(old.run.environment, new.run.environment),
+        metrics=_compare_metrics(old.run, new.run),
+        times=_compare_times(old.run, new.run),
+        not_recorded=list_not_recorded((old, new)),
     )
 
 
-def _parameters(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
-    """What differs in the sections that both know: a run without a configuration file tells those it came to."""
+def list_not_recorded(runs: Iterable[RunData]) -> dict[str, list[str]]:
+    """Of what the runs were made with and read: that of which a run has no record, with the ids of such runs."""
+    missing: dict[str, list[str]] = {}
+    for each in runs:
+        records = {
+            "environment": each.run.environment,
+            "parameters": each.config,
+            "code": each.code,
+            "schema": each.schema,
+            "statistics": each.statistics,
+        }
+        for title in (title for title, record in records.items() if not record):
+            missing[title] = list(dict.fromkeys([*missing.get(title, ()), each.run.run_id]))
+    return missing
+
+
+def _compare_parameters(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+    """What differs in the sections that both have: a run without its file has those of its executions only."""
     both = [name for name in after if name in before]
-    return changes(flat({name: before[name] for name in both}), flat({name: after[name] for name in both}))
+    return list_changes(
+        flatten_settings({name: before[name] for name in both}), flatten_settings({name: after[name] for name in both})
+    )
 
 
-def _code(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
-    """What differs in the nodes that both runs came to."""
+def _compare_code(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
+    """What differs in the nodes that both runs executed."""
     both = [node for node in after if node in before]
-    return changes({node: before[node] for node in both}, {node: after[node] for node in both})
+    return list_changes({node: before[node] for node in both}, {node: after[node] for node in both})
 
 
-def _outcome(run: record.RunRecord) -> dict[str, Any]:
+def _compare_environments(
+    before: run_record.RunEnvironment | None, after: run_record.RunEnvironment | None
+) -> list[Change] | None:
+    if before is None and after is None:
+        return None
+    return list_changes(*(side.to_table() if side else {} for side in (before, after)))
+
+
+def _summarize_outcome(run: run_record.RunRecord) -> dict[str, Any]:
     chosen = next((variant.variant for variant in run.variants if variant.chosen), None)
     return {
         "state": run.state,
@@ -97,29 +135,19 @@ def _outcome(run: record.RunRecord) -> dict[str, Any]:
     }
 
 
-def _rows(old: RunSources, new: RunSources) -> list[Change]:
+def _compare_rows(old: RunData, new: RunData) -> list[Change]:
     before, after = ({name: split.rows for name, split in side.statistics.items()} for side in (old, new))
     return [(name, before.get(name), after.get(name)) for name in sorted({*before, *after})]
 
 
-def drift(old: RunSources, new: RunSources) -> list[tuple[str, str, float, str]]:
-    """Split, column, how far it moved, by which measure: columns of both runs that moved at all, the farthest first."""
-    found = []
-    for split in sorted(old.statistics.keys() & new.statistics.keys()):
-        columns, others = old.statistics[split].columns, new.statistics[split].columns
-        for name in sorted(columns.keys() & others.keys()):
-            moved, measure = statistics.drift(columns[name], others[name])
-            if moved > 0:
-                found.append((split, name, moved, measure))
-    return sorted(found, key=lambda each: -each[2])
-
-
-def _metrics(old: record.RunRecord, new: record.RunRecord) -> list[tuple[str, str, str, float | None, float | None]]:
-    before, after = _candidate(old), _candidate(new)
+def _compare_metrics(
+    old: run_record.RunRecord, new: run_record.RunRecord
+) -> list[tuple[str, str, str, float | None, float | None]]:
+    before, after = _list_candidate_metrics(old), _list_candidate_metrics(new)
     return [(*key, before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])]
 
 
-def _candidate(run: record.RunRecord) -> dict[tuple[str, str, str], float | None]:
+def _list_candidate_metrics(run: run_record.RunRecord) -> dict[tuple[str, str, str], float | None]:
     return {
         (node, each.slice, name): value
         for node, slices in run.metrics.items()
@@ -128,14 +156,14 @@ def _candidate(run: record.RunRecord) -> dict[tuple[str, str, str], float | None
     }
 
 
-def _times(old: record.RunRecord, new: record.RunRecord) -> list[Change]:
+def _compare_times(old: run_record.RunRecord, new: run_record.RunRecord) -> list[Change]:
     before, after = ({node.node: node for node in run.nodes} for run in (old, new))
     names = dict.fromkeys([*before, *after])
-    return [(name, _time(before.get(name)), _time(after.get(name))) for name in names]
+    return [(name, _describe_time(before.get(name)), _describe_time(after.get(name))) for name in names]
 
 
-def _time(node: record.NodeRecord | None) -> float | str | None:
-    """Seconds, or the state of a node that did not work."""
+def _describe_time(node: run_record.NodeRecord | None) -> float | str | None:
+    """Seconds, or the state of a node that did not run to its end."""
     if node is None:
         return None
     return node.seconds if node.state == "done" else node.state
@@ -144,61 +172,91 @@ def _time(node: record.NodeRecord | None) -> float | str | None:
 # ---- on a terminal ----
 
 
-def rendered(comparison: Comparison) -> RenderableType:
-    """The comparison as tables; empty ones become one line that says that nothing differs."""
+def render_comparison(comparison: RunComparison) -> RenderableType:
+    """The comparison as tables, and one line that names those in which nothing differs."""
     same, parts = [], []
-    for title in ("outcome", "rows", "schema", "parameters", "code", "times"):
+    for title in ("outcome", "rows", "schema", "parameters", "code", "environment", "times"):
         rows = getattr(comparison, title)
-        parts.append(_table(title, comparison, rows)) if rows else same.append(title)
+        if rows:
+            parts.append(_render_table(title, comparison, rows))
+        elif rows is not None:
+            same.append(title)
     moved = [
-        (split, output.plain(name), f"{value:.4f}", measure) for split, name, value, measure in comparison.drift[:SHOWN]
+        (split, printing.escape_markup(name), f"{value:.4f}", measure)
+        for split, name, value, measure in comparison.drift
     ]
     named = ("split", "column", "moved", "measure")
-    parts.append(output.table("drift", named, moved, right=("moved",))) if moved else same.append("statistics")
-    metrics = [_metric(row) for row in sorted(comparison.metrics, key=_importance)[:SHOWN]]
-    columns = ("evaluator", "slice", "metric", *_names(comparison), "change")
-    parts.append(output.table("metrics", columns, metrics, right=columns[3:])) if metrics else same.append("metrics")
+    parts.append(_cut_table("drift", named, moved, right=("moved",))) if moved else same.append("statistics")
+    metrics = [_format_metric(row) for row in sorted(comparison.metrics, key=_rank_metric)]
+    columns = ("evaluator", "slice", "metric", *_shorten_ids(comparison), "change")
+    parts.append(_cut_table("metrics", columns, metrics, right=columns[3:])) if metrics else same.append("metrics")
     spaced = [part for each in parts for part in (each, Text(""))]
-    return Group(*spaced, Text(f"The same in both: {', '.join(same)}." if same else ""))
+    known = [title for title in same if title not in comparison.not_recorded]
+    lines = [f"The same in both: {', '.join(known)}."] if known else []
+    lines += [f"Not recorded: {title}, by {' and '.join(runs)}." for title, runs in comparison.not_recorded.items()]
+    return Group(*spaced, *map(Text, lines))
 
 
-def _table(title: str, comparison: Comparison, rows: list[Change]) -> RenderableType:
-    show = {"code": _digest, "times": _seconds}.get(title, _text)
+def _cut_table(
+    title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], right: tuple[str, ...]
+) -> RenderableType:
+    """A table of the first rows, which says how many there are in all."""
+    shown = list(rows[:SHOWN])
+    if len(rows) > SHOWN:
+        shown.append((f"and {len(rows) - SHOWN} more", "see --json", *[""] * (len(columns) - 2)))
+    return printing.make_table(title, columns, shown, right=right)
+
+
+def _render_table(title: str, comparison: RunComparison, rows: list[Change]) -> RenderableType:
+    show = {"code": _format_digest, "times": _format_duration}.get(title, _format_compared_value)
     shown = [
-        (output.plain(name), *map(_seconds if name == "seconds" else show, sides)) for name, *sides in rows[:SHOWN]
+        (printing.escape_markup(name), *map(_format_duration if name == "seconds" else show, sides))
+        for name, *sides in sorted(rows, key=lambda row: _ranks_last(title, row))[:SHOWN]
     ]
     if len(rows) > SHOWN:
         shown.append((f"and {len(rows) - SHOWN} more", "see --json", ""))
-    return output.table(title, ("", *_names(comparison)), shown)
+    return printing.make_table(title, ("", *_shorten_ids(comparison)), shown)
 
 
-def _names(comparison: Comparison) -> tuple[str, str]:
-    return history.short(comparison.before), history.short(comparison.after)
+def _ranks_last(title: str, row: Change) -> bool:
+    """Whether only one of the runs has a parameter: the defaults of a newer version would hide what was changed."""
+    return title == "parameters" and None in row[1:]
 
 
-def _metric(row: tuple[str, str, str, float | None, float | None]) -> tuple[str, ...]:
+def _shorten_ids(comparison: RunComparison) -> tuple[str, str]:
+    return run_tables.shorten_id(comparison.before), run_tables.shorten_id(comparison.after)
+
+
+def _format_metric(row: tuple[str, str, str, float | None, float | None]) -> tuple[str, ...]:
     evaluator, slice_name, name, before, after = row
     change = None if before is None or after is None else after - before
     words = "–" if change is None else "0" if abs(change) < NO_CHANGE else f"{change:+.4f}"
-    return evaluator, output.plain(slice_name), output.plain(name), output.number(before), output.number(after), words
+    return (
+        evaluator,
+        printing.escape_markup(slice_name),
+        printing.escape_markup(name),
+        printing.format_number(before),
+        printing.format_number(after),
+        words,
+    )
 
 
-def _importance(row: tuple[str, str, str, float | None, float | None]) -> tuple[bool, bool, float]:
+def _rank_metric(row: tuple[str, str, str, float | None, float | None]) -> tuple[bool, bool, float]:
     """The whole split first, then what changed most; what only one of the runs has comes last."""
     _, slice_name, _, before, after = row
     if before is None or after is None:
-        return slice_name != record.OVERALL, True, 0.0
-    return slice_name != record.OVERALL, False, -abs(after - before)
+        return slice_name != run_record.OVERALL, True, 0.0
+    return slice_name != run_record.OVERALL, False, -abs(after - before)
 
 
-def _digest(value: Any) -> str:
+def _format_digest(value: Any) -> str:
     return "–" if value is None else f"{str(value)[:12]}…"
 
 
-def _seconds(value: Any) -> str:
-    return output.seconds(value) if isinstance(value, (int, float)) else _text(value)
+def _format_duration(value: Any) -> str:
+    return printing.format_seconds(value) if isinstance(value, (int, float)) else _format_compared_value(value)
 
 
-def _text(value: Any) -> str:
+def _format_compared_value(value: Any) -> str:
     text = "–" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)
-    return output.plain(text if len(text) <= 160 else text[:159] + "…")
+    return printing.escape_markup(text if len(text) <= 160 else text[:159] + "…")

@@ -1,15 +1,13 @@
-"""What TFMA keeps no numbers for: curves of the model that would be served, and intervals around every metric.
+"""Scores the compared models: curves of the model that would be served, and intervals around every metric.
 
-The models that were compared are asked for the same evaluation rows in a process of its own. TensorFlow is imported in
-that child only, which writes one JSON file beside the run's record; a second report of the run reads that file.
+TFMA keeps neither. A child process, the only one that imports TensorFlow, scores the same evaluation rows with each
+model. The answer is kept as `scores.json` in the run's folder, for the next report of the run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,12 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from components.contract import Task
-from pipeline.record import OVERALL
-from pipeline.report import curves, intervals
+from taxiway.components.contract import SERVING_DEFAULT, Task, score_output
+from taxiway.components.files.durable_files import replace_file
+from taxiway.components.metrics.intervals import ScorePair
+from taxiway.components.processes import subprocesses
+from taxiway.components.saved_models.decision_rule import read_threshold
+from taxiway.pipeline.report import curves, intervals
+from taxiway.pipeline.tracking.run_record import OVERALL
+from taxiway.pipeline.tracking.store.kept_results import SCORES_FILE
 
-VERSION = 3
-SCORES_FILE = "scores.json"
+VERSION = 6
 MOST_ROWS = 20_000
 BATCH = 1024
 TIMEOUT_SECONDS = 240.0
@@ -32,19 +34,19 @@ Condition = tuple[str, str, Any]
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is asked of which models.
+class ScoringJob:
+    """Which models are scored on which rows, and for which metrics.
 
     Attributes:
-        served: The model whose curves are drawn: SavedModel folder.
-        evaluators: Evaluator's node to the SavedModels that it compared: candidate and baseline.
+        served: SavedModel folder of the model whose curves are drawn.
+        evaluators: SavedModel folders of candidate and baseline, by the Evaluator's node.
         examples: Folder of the raw examples' evaluation split.
         label: The label's column.
         task: `binary`, `multiclass` or `regression`.
         classes: Names of the classes in the order of the scores.
         metrics: Metrics that get intervals.
-        whole_metrics: Further ones, over all rows only: those of single classes.
-        slices: Slice to the conditions that its rows meet.
+        whole_metrics: Metrics that get intervals over all rows only: those of single classes.
+        slices: Conditions that the rows of each slice meet.
     """
 
     served: str
@@ -58,101 +60,117 @@ class Job:
     slices: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
 
 
-def scores(folder: Path, job: Job) -> dict[str, Any]:
+def load_scores(folder: Path, job: ScoringJob) -> dict[str, Any]:
     """The curves and intervals, from the run's folder or from a child process.
 
     Args:
-        folder: Of the run; keeps `scores.json`.
-        job: What is asked.
+        folder: Folder of the run, which keeps `scores.json`.
+        job: Models, rows and metrics.
 
     Returns:
-        See `curves.binary`, `multiclass` and `regression`; under `intervals`, by evaluator, see `intervals.of_slices`;
+        See `curves.summarize_scores`; under `intervals`, by evaluator, see
+        `intervals.compute_slice_intervals`;
         `{"error": ...}` where the child could not do it.
     """
     made_from = json.loads(json.dumps({"version": VERSION, **asdict(job)}))
-    file = folder / SCORES_FILE
-    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    file, known = folder / SCORES_FILE, read_scores(folder)
     if known.get("made_from") == made_from:
-        return dict(known)
-    answer = {"made_from": made_from, **_child(made_from)}
+        return known
+    answer = {"made_from": made_from, **_run_child(made_from)}
     if "error" not in answer:
         folder.mkdir(parents=True, exist_ok=True)  # a run that another machine recorded has none
-        file.write_text(json.dumps(answer), encoding="utf-8")
+        replace_file(file, json.dumps(answer))
     return answer
 
 
-def _child(job: dict[str, Any]) -> dict[str, Any]:
-    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [sys.executable, "-m", "pipeline.report.scoring"]
-    text = json.dumps(job)
-    try:
-        done = subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=environment, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": f"scoring did not end within {TIMEOUT_SECONDS:g} s"}
-    if done.returncode:
-        return {"error": (done.stderr.strip().splitlines() or ["it ended without a word"])[-1][:400]}
-    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+def read_scores(folder: Path) -> dict[str, Any]:
+    """What a folder keeps of an earlier answer of this version; empty where there is none, or it is damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))
+        if isinstance(known, dict) and known.get("made_from", {}).get("version") == VERSION:
+            return known
+    return {}
+
+
+def _run_child(job: dict[str, Any]) -> dict[str, Any]:
+    outcome = subprocesses.run_module(
+        "taxiway.pipeline.report.scoring",
+        job,
+        None,
+        timeout_seconds=TIMEOUT_SECONDS,
+        environment={"CUDA_VISIBLE_DEVICES": "-1"},
+    )
+    return {"error": outcome.error[:400]} if outcome.result is None else outcome.result
 
 
 # ---- in the child ----
 
 
-def main(job: Job) -> dict[str, Any]:
+def _run_job(content: dict[str, Any]) -> dict[str, Any]:
+    content.pop("version")
+    return score_models(ScoringJob(**content))
+
+
+def score_models(job: ScoringJob) -> dict[str, Any]:
     """Scores at most `MOST_ROWS` rows and draws the curves of the task."""
-    batches = list(_batches(job.examples))
-    labels = _labels(batches, job.label, job.task)
+    batches = list(_read_batches(job.examples))
+    labels = _read_labels(batches, job.label, job.task)
     folders = {job.served, *(folder for pair in job.evaluators.values() for folder in pair)}
-    said = {folder: ask(folder, batches, job.task) for folder in sorted(folders)}
-    masks = {name: _meets(batches, conditions, len(labels)) for name, conditions in job.slices.items()}
+    said = {folder: predict_scores(folder, batches, job.task) for folder in sorted(folders)}
+    thresholds = {folder: read_threshold(folder) for folder in folders}
+    masks = {name: _match_conditions(batches, conditions, len(labels)) for name, conditions in job.slices.items()}
     return {
         "task": job.task,
         "rows": len(labels),
         "classes": list(job.classes),
-        **curves.DRAWN[job.task](labels, said[job.served]),
+        **curves.summarize_scores(job.task, labels, said[job.served], thresholds[job.served]),
         "intervals": {
-            evaluator: _intervals(job, masks, labels, said[mine], said[other])
+            evaluator: _compute_intervals(
+                job, masks, labels, (said[mine], said[other]), (thresholds[mine], thresholds[other])
+            )
             for evaluator, (mine, other) in job.evaluators.items()
         },
     }
 
 
-def _intervals(
-    job: Job, masks: Mapping[str, np.ndarray], labels: np.ndarray, mine: np.ndarray, other: np.ndarray
+def _compute_intervals(
+    job: ScoringJob,
+    masks: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    scores: tuple[np.ndarray, np.ndarray],
+    thresholds: tuple[float, float],
 ) -> Any:
-    found = intervals.of_slices(masks, labels, mine, other, job.metrics, job.classes)
-    everything = {OVERALL: np.ones(len(labels), bool)}
-    more = intervals.of_slices(everything, labels, mine, other, job.whole_metrics, job.classes)
+    pair = ScorePair(labels.astype(np.float64), *scores, job.classes, thresholds=thresholds)
+    found = intervals.compute_slice_intervals(masks, pair, job.metrics)
+    more = intervals.compute_slice_intervals({OVERALL: np.ones(len(labels), bool)}, pair, job.whole_metrics)
     return {**found, OVERALL: {**found.get(OVERALL, {}), **more.get(OVERALL, {})}}
 
 
-def ask(model: str, batches: Iterable[Any], task: Task) -> np.ndarray:
+def predict_scores(model: str, batches: Iterable[Any], task: Task) -> np.ndarray:
     """Scores `[rows, ...]` of the served signature."""
-    import tensorflow as tf
+    from taxiway.components.saved_models.session import SavedModelSession
 
-    from components.contract import SERVING_DEFAULT, score_output
+    with SavedModelSession(model) as session:
+        score = session.bind_output(SERVING_DEFAULT, score_output(task))
+        return np.concatenate([score(records) for records in batches])
 
-    call = tf.saved_model.load(model).signatures[SERVING_DEFAULT]
-    return np.concatenate([call(tf.constant(records))[score_output(task)].numpy() for records in batches])
 
-
-def _labels(batches: Iterable[Any], label: str, task: Task) -> np.ndarray:
+def _read_labels(batches: Iterable[Any], label: str, task: Task) -> np.ndarray:
     import tensorflow as tf
 
     one = {label: tf.io.FixedLenFeature([], tf.float32 if task == "regression" else tf.int64)}
     return np.concatenate([tf.io.parse_example(records, one)[label].numpy() for records in batches])
 
 
-def _meets(batches: Iterable[Any], conditions: Iterable[Condition], rows: int) -> np.ndarray:
+def _match_conditions(batches: Iterable[Any], conditions: Iterable[Condition], rows: int) -> np.ndarray:
     """bool `[rows]`: the rows that one of whose values in each column is the asked one; all rows without conditions."""
     meets = np.ones(rows, bool)
     for column, kind, value in conditions:
-        meets &= np.concatenate([_has(records, column, kind, value) for records in batches])
+        meets &= np.concatenate([_match_value(records, column, kind, value) for records in batches])
     return meets
 
 
-def _has(records: Any, column: str, kind: str, value: Any) -> np.ndarray:
+def _match_value(records: Any, column: str, kind: str, value: Any) -> np.ndarray:
     import tensorflow as tf
 
     kinds = {"bytes_value": tf.string, "int64_value": tf.int64, "float_value": tf.float32}
@@ -163,7 +181,7 @@ def _has(records: Any, column: str, kind: str, value: Any) -> np.ndarray:
     return found
 
 
-def _batches(folder: str) -> list[Any]:
+def _read_batches(folder: str) -> list[Any]:
     """Serialized rows, bytes `[rows]` a batch."""
     import tensorflow as tf
 
@@ -174,6 +192,4 @@ def _batches(folder: str) -> list[Any]:
 
 
 if __name__ == "__main__":
-    given = json.load(sys.stdin)
-    given.pop("version")
-    print(json.dumps(main(Job(**given))))
+    subprocesses.run_child_main(_run_job)

@@ -1,4 +1,4 @@
-"""What TFDV's statistics say of each column, as plain values. The protos alone are imported: no TFDV, no TensorFlow."""
+"""TFDV's statistics of each column as plain values. Only the protos are imported: no TFDV, no TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any
 FILE = "FeatureStats.pb"
 BARS = 20
 ODD = (ArithmeticError, ValueError, LookupError, TypeError)
-"""What odd values of one column may raise wherever they are computed with; one column ends no report."""
+"""Errors that odd values of one column may raise in computations; they cost that column, not the report."""
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnStatistics:
     """One column of one split.
 
     Attributes:
-        name: Of the column.
+        name: Name of the column.
         kind: `int`, `float`, `string` or `bytes`.
-        rows: Of the split.
+        rows: Rows of the split.
         missing: Rows without a value.
-        mean, std, low, high: Numbers only.
-        unique: Strings only: distinct values.
-        values: Strings only: value to its share of the rows that have one, the most frequent first.
-        cdf: Numbers only: points `(x, share of the values up to x)`, both ascending, between which it is linear.
-        trouble: Why nothing more is known of it; empty where its statistics could be read.
+        mean, std, low, high: Moments and range; of numbers only.
+        unique: Distinct values; of strings only.
+        values: Values with their shares of the rows that have one, the most frequent first; of strings only.
+        cdf: Points `(x, share of the values up to x)`, both ascending, linear in between; of numbers only.
+        trouble: Reason why its statistics could not be read; empty where they could.
     """
 
     name: str
@@ -51,64 +51,65 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitStatistics:
     """The columns of one split by name."""
 
     rows: int
-    columns: Mapping[str, Column]
+    columns: Mapping[str, ColumnStatistics]
 
 
-def read(folder: str | Path) -> dict[str, Split]:
+def read_splits(folder: str | Path) -> dict[str, SplitStatistics]:
     """The splits of an `ExampleStatistics` artifact by name; empty where its files are gone."""
-    found = {}
+    splits = {}
     for path in sorted(Path(folder).glob(f"Split-*/{FILE}")):
-        found[path.parent.name.removeprefix("Split-")] = _split(path.read_bytes())
-    return found
+        splits[path.parent.name.removeprefix("Split-")] = parse_split(path.read_bytes())
+    return splits
 
 
-def _split(content: bytes) -> Split:
+def parse_split(content: bytes) -> SplitStatistics:
+    """The columns of a serialized `DatasetFeatureStatisticsList` of one split."""
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
     datasets = statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets
     if not datasets:
-        return Split(0, {})
+        return SplitStatistics(0, {})
     rows = int(datasets[0].num_examples)
-    columns = (_readable(feature, rows) for feature in datasets[0].features)
-    return Split(rows, {column.name: column for column in columns})
+    columns = (_try_parse_column(feature, rows) for feature in datasets[0].features)
+    return SplitStatistics(rows, {column.name: column for column in columns})
 
 
-def _readable(feature: Any, rows: int) -> Column:
-    """A column; one that cannot be read says so and ends nothing."""
+def _try_parse_column(feature: Any, rows: int) -> ColumnStatistics:
+    """A column; one whose statistics cannot be read holds the error, and the report goes on."""
     name = feature.name or "/".join(feature.path.step)
     try:
-        return _column(name, feature, rows)
+        return _parse_column(name, feature, rows)
     except ODD as error:
-        return Column(name, "other", rows, 0, trouble=describe(error))
+        return ColumnStatistics(name, "other", rows, 0, trouble=format_error_line(error))
 
 
-def describe(error: Exception) -> str:
+def format_error_line(error: Exception) -> str:
     """An error in one line."""
     return f"{type(error).__name__}: {error}"
 
 
-def _column(name: str, feature: Any, rows: int) -> Column:
+def _parse_column(name: str, feature: Any, rows: int) -> ColumnStatistics:
     kind = {0: "int", 1: "float", 2: "string", 3: "bytes"}.get(feature.type, "other")
     which = feature.WhichOneof("stats")
     common = getattr(feature, which).common_stats if which else None
     missing = rows - int(common.num_non_missing) if common else rows
     if which == "num_stats":
-        return _numeric(name, kind, rows, missing, feature.num_stats)
+        return _parse_numeric(name, kind, rows, missing, feature.num_stats)
     if which == "string_stats":
-        return _string(name, kind, rows, missing, feature.string_stats)
-    return Column(name, kind, rows, missing)
+        return _parse_string(name, kind, rows, missing, feature.string_stats)
+    return ColumnStatistics(name, kind, rows, missing)
 
 
-def _numeric(name: str, kind: str, rows: int, missing: int, stats: Any) -> Column:
-    cdf = _cdf([list(histogram.buckets) for histogram in stats.histograms], whole=kind == "int")
-    return Column(name, kind, rows, missing, stats.mean, stats.std_dev, stats.min, stats.max, cdf=cdf)
+def _parse_numeric(name: str, kind: str, rows: int, missing: int, stats: Any) -> ColumnStatistics:
+    cdf = _build_cdf([list(histogram.buckets) for histogram in stats.histograms], whole=kind == "int")
+    return ColumnStatistics(name, kind, rows, missing, stats.mean, stats.std_dev, stats.min, stats.max, cdf=cdf)
 
 
-def _cdf(histograms: list[list[Any]], *, whole: bool) -> tuple[tuple[float, float], ...]:
+def _build_cdf(histograms: list[list[Any]], *, whole: bool) -> tuple[tuple[float, float], ...]:
     """One curve out of TFDV's histograms: equally wide buckets say little where outliers stretch them, quantiles little
     where many values are the same; both together say what each leaves out."""
     points = []
@@ -130,35 +131,37 @@ def _cdf(histograms: list[list[Any]], *, whole: bool) -> tuple[tuple[float, floa
     return tuple(ascending)
 
 
-def edges(column: Column) -> tuple[float, ...]:
+def compute_edges(column: ColumnStatistics) -> tuple[float, ...]:
     """Edges of the bars that show a column: its middle 99 %, or one bar a value for few whole numbers; empty for what
     is no number or does not vary."""
     if not column.cdf or column.low is None or column.high is None or column.low == column.high:
         return ()
     if column.kind == "int" and column.high - column.low < BARS + 10:
-        return _apart(column.low - 0.5 + step for step in range(int(column.high - column.low) + 2))
-    low, high = (_quantile(column.cdf, share) for share in (0.005, 0.995))
+        return _check_edges(column.low - 0.5 + step for step in range(int(column.high - column.low) + 2))
+    low, high = (_interpolate_quantile(column.cdf, share) for share in (0.005, 0.995))
     if low == high:
         low, high = column.low, column.high
-    return _apart(low * (1 - step / BARS) + high * (step / BARS) for step in range(BARS + 1))  # low - high may overflow
+    return _check_edges(
+        low * (1 - step / BARS) + high * (step / BARS) for step in range(BARS + 1)
+    )  # low - high may overflow
 
 
-def _apart(edges: Iterable[float]) -> tuple[float, ...]:
+def _check_edges(edges: Iterable[float]) -> tuple[float, ...]:
     """The edges; none where they are not apart: beyond 2^53 floating-point numbers are wider than a bar."""
-    made = tuple(edges)
-    fine = all(math.isfinite(edge) for edge in made) and all(a < b for a, b in itertools.pairwise(made))
-    return made if fine and math.isfinite(made[-1] - made[0]) else ()
+    checked = tuple(edges)
+    fine = all(math.isfinite(edge) for edge in checked) and all(a < b for a, b in itertools.pairwise(checked))
+    return checked if fine and math.isfinite(checked[-1] - checked[0]) else ()
 
 
-def shares(column: Column, edges: Sequence[float]) -> list[float]:
+def compute_shares(column: ColumnStatistics, edges: Sequence[float]) -> list[float]:
     """Share of the values between neighbouring edges; what lies at the first edge counts to the first bar."""
-    up_to = [_share(column.cdf, edge) for edge in edges]
-    up_to[0] = _share(column.cdf, math.nextafter(edges[0], -math.inf))
+    up_to = [_interpolate_share(column.cdf, edge) for edge in edges]
+    up_to[0] = _interpolate_share(column.cdf, math.nextafter(edges[0], -math.inf))
     return [after - before for before, after in itertools.pairwise(up_to)]
 
 
-def _share(cdf: Sequence[tuple[float, float]], x: float) -> float:
-    """Of the values up to `x`, those that are `x` included."""
+def _interpolate_share(cdf: Sequence[tuple[float, float]], x: float) -> float:
+    """Share of the values up to `x`, `x` included."""
     at = bisect.bisect_right(cdf, (x, math.inf))
     if at in (0, len(cdf)):
         return 0.0 if at == 0 else 1.0
@@ -166,20 +169,20 @@ def _share(cdf: Sequence[tuple[float, float]], x: float) -> float:
     return y1 if x1 <= x0 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)
 
 
-def _quantile(cdf: Sequence[tuple[float, float]], share: float) -> float:
+def _interpolate_quantile(cdf: Sequence[tuple[float, float]], share: float) -> float:
     at = bisect.bisect_left([y for _, y in cdf], share)
     (x0, y0), (x1, y1) = cdf[max(at - 1, 0)], cdf[min(at, len(cdf) - 1)]
     return x1 if y1 == y0 else x0 + (x1 - x0) * (share - y0) / (y1 - y0)
 
 
-def _string(name: str, kind: str, rows: int, missing: int, stats: Any) -> Column:
+def _parse_string(name: str, kind: str, rows: int, missing: int, stats: Any) -> ColumnStatistics:
     buckets = stats.rank_histogram.buckets
     total = max(rows - missing, 1)
     values = tuple((bucket.label, bucket.sample_count / total) for bucket in buckets)
-    return Column(name, kind, rows, missing, unique=int(stats.unique), values=values)
+    return ColumnStatistics(name, kind, rows, missing, unique=int(stats.unique), values=values)
 
 
-def drift(before: Column, after: Column) -> tuple[float, str]:
+def measure_drift(before: ColumnStatistics, after: ColumnStatistics) -> tuple[float, str]:
     """How much a column moved, and by which measure.
 
     Returns:

@@ -19,13 +19,13 @@ from typing import Literal
 
 import numpy as np
 
-from components.measures.intervals import Compared, Interval, Pair, compare
-from components.measures.weighted import weigh
+from taxiway.components.metrics.intervals import Interval, MetricComparison, ScorePair, compare_metrics
+from taxiway.components.metrics.weighted import build_metric
 
-BINARY = ("auc", "pr_auc", "log_loss")
+BINARY = ("auc", "pr_auc", "log_loss", "brier")
 CLASSES = ("log_loss", "macro_auc", "macro_f1", "macro_recall", "macro_precision", "recall[b]", "auc[b]")
-REGRESSION = ("mae", "mse", "rmse", "r2")
-DRAWN = ("accuracy", "calibration")
+REGRESSION = ("mae", "mse", "rmse", "r2", "median_absolute_error", "p90_absolute_error")
+DRAWN = ("accuracy", "calibration", "ece", "precision", "recall", "f1")
 DRAWN_CLASSES = ("accuracy", "f1[b]", "precision[b]")
 DRAWS = 400
 TRUTH_ROWS = 300_000
@@ -83,7 +83,7 @@ CASES = (
 )
 
 
-def draw(case: Case, counts: Sequence[int], random: np.random.Generator) -> Pair:
+def draw(case: Case, counts: Sequence[int], random: np.random.Generator) -> ScorePair:
     """A table: labels, and the scores of two models, of which the second is a little worse."""
     if case.metrics == REGRESSION:
         return _values(case, counts[0], random)
@@ -93,7 +93,7 @@ def draw(case: Case, counts: Sequence[int], random: np.random.Generator) -> Pair
     return _two_classes(case, labels, random) if len(counts) == 2 else _three_classes(case, labels, random)
 
 
-def _two_classes(case: Case, labels: np.ndarray, random: np.random.Generator) -> Pair:
+def _two_classes(case: Case, labels: np.ndarray, random: np.random.Generator) -> ScorePair:
     signal = random.normal(size=len(labels)) * np.where(labels > 0, case.wide, 1.0) + case.apart * labels
     noisy = signal + 0.4 * random.normal(size=len(labels))
     if case.second != "noisy":
@@ -101,21 +101,21 @@ def _two_classes(case: Case, labels: np.ndarray, random: np.random.Generator) ->
         noisy = signal + random.normal(size=len(labels)) * rare if case.second == "moved" else np.zeros(len(labels))
     prior = np.log(case.counts[1] / case.counts[0]) - case.apart**2 / 2
     first, second = (1 / (1 + np.exp(-(case.apart * each + prior)))[:, None] for each in (signal, noisy))
-    return Pair(labels, first, second, ("no", "yes"))
+    return ScorePair(labels, first, second, ("no", "yes"))
 
 
-def _three_classes(case: Case, labels: np.ndarray, random: np.random.Generator) -> Pair:
+def _three_classes(case: Case, labels: np.ndarray, random: np.random.Generator) -> ScorePair:
     signal = random.normal(size=(len(labels), 3)) + case.apart * np.eye(3)[labels.astype(int)]
     noisy = signal + 0.4 * random.normal(size=signal.shape)
-    return Pair(labels, _softmax(case.apart * signal), _softmax(case.apart * noisy), ("a", "b", "c"))
+    return ScorePair(labels, _softmax(case.apart * signal), _softmax(case.apart * noisy), ("a", "b", "c"))
 
 
-def _values(case: Case, rows: int, random: np.random.Generator) -> Pair:
+def _values(case: Case, rows: int, random: np.random.Generator) -> ScorePair:
     known = random.normal(size=rows)
     noise = random.standard_t(6, size=rows) if case.wide > 1 else random.normal(size=rows)
     if case.log:
-        return Pair(np.exp(known + case.apart * noise), np.exp(known)[:, None], 1.1 * np.exp(known)[:, None])
-    return Pair(known + case.apart * noise, known[:, None], (known + 0.3 * random.normal(size=rows))[:, None])
+        return ScorePair(np.exp(known + case.apart * noise), np.exp(known)[:, None], 1.1 * np.exp(known)[:, None])
+    return ScorePair(known + case.apart * noise, known[:, None], (known + 0.3 * random.normal(size=rows))[:, None])
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -130,7 +130,7 @@ def truths(case: Case) -> dict[str, tuple[float, float]]:
     once = np.ones((1, len(pair.labels)))
     found = {}
     for name in case.metrics:
-        sides = (weigh(name, pair.labels, side, pair.classes)(once) for side in (pair.first, pair.second))
+        sides = (build_metric(name, pair.labels, side, pair.classes)(once) for side in (pair.first, pair.second))
         first, second = (float(side[0]) for side in sides)
         found[name] = (first, first - second)
     return found
@@ -148,14 +148,14 @@ class Coverage:
 def cover(case: Case, tables: int, seed: int = 0) -> dict[str, Coverage]:
     """By metric; tables with too few rows of a class, or whose metric does not vary, have no interval to count."""
     truth, random = truths(case), np.random.default_rng(seed)
-    found: dict[str, list[Compared]] = {name: [] for name in case.metrics}
+    found: dict[str, list[MetricComparison]] = {name: [] for name in case.metrics}
     for table in range(tables):
-        for name, each in compare(case.metrics, draw(case, case.counts, random), DRAWS, seed=table).items():
+        for name, each in compare_metrics(case.metrics, draw(case, case.counts, random), DRAWS, seed=table).items():
             found[name].append(each)
     return {name: _coverage(each, truth[name]) for name, each in found.items()}
 
 
-def _coverage(found: Sequence[Compared], truth: tuple[float, float]) -> Coverage:
+def _coverage(found: Sequence[MetricComparison], truth: tuple[float, float]) -> Coverage:
     value = _holding([each.value for each in found], truth[0])
     change = _holding([each.change for each in found], truth[1])
     return Coverage(value, change, float(np.mean([np.isfinite(each.value.low) for each in found])))

@@ -1,21 +1,45 @@
-"""A child that waits until it is asked to end, and says so in a file."""
+"""A child that does what its job says; else it waits until it is asked to end, and says so in a file."""
 
+import importlib
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from components import subprocesses
+from taxiway.components.processes import subprocesses
 
 
 def work(job):
+    if "imports" in job:
+        return {"files": [importlib.import_module(name).__file__ for name in job["imports"]]}
+    if "looks" in job:
+        return {
+            "pid": os.getpid(),
+            "parent": os.getppid(),
+            "session": os.getsid(0),
+            "folder": str(Path.cwd()),
+            "environment": dict(os.environ),
+            "temporary": tempfile.gettempdir(),
+            "modules": sorted(sys.modules),
+            "name": __name__,
+        }
+
+    if "aborts" in job:
+        os.abort()
+
     file = Path(job["file"])
 
     if "leaves" in job:
         file.write_text(tempfile.mkdtemp())
         os.kill(os.getpid(), signal.SIGKILL)
+
+    if "starts" in job:
+        grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        file.write_text(f"{os.getpid()} {grandchild.pid}")
+        time.sleep(60)
 
     def asked(*_):
         if "go_on" in job:  # as training that writes its checkpoint first
@@ -32,4 +56,4 @@ def work(job):
 
 
 if __name__ == "__main__":
-    subprocesses.child_main(work)
+    subprocesses.run_child_main(work)

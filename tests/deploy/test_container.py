@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-from pipeline.emulator.containers import ENGINES, Containers
-from pipeline.emulator.run import Settings, emulate
+from taxiway.components.processes.container_engines import ENGINES
+from taxiway.pipeline.emulator.pods.containers import ContainerRuntime
+from taxiway.pipeline.emulator.run import EmulationSettings, emulate_run
 from tests.pipeline.emulator.sample import text, two_tasks
 
 VARIABLE = "TAXIWAY_TEST_IMAGE"
@@ -52,8 +53,8 @@ def test_a_pipeline_runs_in_it(image, tmp_path):
     spec = two_tasks()
     for executor in spec["deploymentSpec"]["executors"].values():
         executor["container"]["image"] = image[1]
-    runtime = Containers({}, image[0], ("--network=none",))
-    result = emulate(text(spec), Settings(folder=tmp_path, runtime=runtime))
+    runtime = ContainerRuntime({}, image[0], ("--network=none",))
+    result = emulate_run(text(spec), EmulationSettings(folder=tmp_path, runtime=runtime))
     logs = {name: task.log.read_text() if task.log else "" for name, task in result.tasks.items()}
     assert {task.state for task in result.tasks.values()} == {"succeeded"}, (result, logs)
     uri = result.outputs["use"]["copy"]["uri"]

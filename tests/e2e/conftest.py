@@ -6,14 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
-from pipeline.config import DEFAULT_CONFIG
-from pipeline.layout import Root
+from taxiway.pipeline.config import DEFAULT_CONFIG
+from taxiway.pipeline.root import Root
 
 RUN_TIMEOUT_SECONDS = 900
 
@@ -60,20 +61,36 @@ def snapshot(root: Root, config: Path, done: subprocess.CompletedProcess) -> Run
     return Run(root, config, done.returncode, done.stdout + done.stderr, summary, newest, tuple(versions))
 
 
-def taxiway(*arguments: str, cwd: Path, timeout: float = RUN_TIMEOUT_SECONDS) -> subprocess.CompletedProcess:
+def taxiway(
+    *arguments: str,
+    cwd: Path,
+    timeout: float = RUN_TIMEOUT_SECONDS,
+    env: Mapping[str, str] = os.environ,
+    module: str = "taxiway",
+) -> subprocess.CompletedProcess:
     """Runs the command as a user would; never raises for its exit code."""
     return subprocess.run(
-        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        [sys.executable, "-m", module, *map(str, arguments)],
         cwd=cwd,
         capture_output=True,
         text=True,
         timeout=timeout,
-        env={**os.environ, "COLUMNS": "140"},
+        env={**env, "COLUMNS": "140"},
     )
 
 
-def run(config: Path, root: Path, *arguments: str) -> Run:
-    done = taxiway("run", config, "--root", root, *arguments, cwd=config.parent)
+def run(config: Path, root: Path, *arguments: str, guarded: bool = False) -> Run:
+    """A run from the command line; `guarded`: only the Evaluators can read the split `test`."""
+    checkout = Path(__file__).parents[2]
+    done = taxiway(
+        "run",
+        config,
+        "--root",
+        root,
+        *arguments,
+        cwd=checkout if guarded else config.parent,
+        module="tests.e2e.guarded" if guarded else "taxiway",
+    )
     return snapshot(Root.at(root), config, done)
 
 
@@ -90,8 +107,8 @@ def taxi_config(folder: Path, **sections: dict) -> Path:
 
 @pytest.fixture(scope="session")
 def taxi(tmp_path_factory) -> Run:
-    """The taxi example, from files to a live version."""
+    """The taxi example, from files to a live version, with a split `test` that only the Evaluators can read."""
     folder = tmp_path_factory.mktemp("taxi")
-    finished = run(taxi_config(folder / "config"), folder / "root")
+    finished = run(taxi_config(folder / "config"), folder / "root", "--profile", guarded=True)
     assert finished.code == 0, finished.printed
     return finished

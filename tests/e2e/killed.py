@@ -16,19 +16,20 @@ from pathlib import Path
 from tfx.orchestration.local import runner_utils  # noqa: F401 - TFX before anything patches it
 from tfx.utils import import_utils
 
-from pipeline import cli, runners
+from taxiway.pipeline import cli
+from taxiway.pipeline.runs.launching import runners
 
 
 def main(node: str, moment: str, number: int, arguments: list[str]) -> int:
     root = Path(arguments[arguments.index("--root") + 1])
-    run = runners.run
+    run = runners.run_compiled
 
-    def patched(ir, hooks, orchestrator="local"):
-        executor = import_utils.import_class_by_path(runners.executors(ir)[node])
+    def patched(ir, *options):
+        executor = import_utils.import_class_by_path(runners.list_executors(ir)[node])
         executor.Do = dying(executor.Do, moment, number, root)
-        run(ir, hooks, orchestrator)
+        run(ir, *options)
 
-    runners.run = patched
+    runners.run_compiled = patched
     return cli.run(arguments)
 
 

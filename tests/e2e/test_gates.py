@@ -103,15 +103,18 @@ def test_a_candidate_whose_answers_differ_is_not_pushed(taxi, tmp_path):
     changed = tmp_path / "changed"
     _save_with_other_weights(taxi, changed / "Format-Serving")
     _validate_and_push(taxi, changed, tmp_path)
-    blessing = next((tmp_path / "artifacts" / "ServingValidator" / "report").glob("*/report.json"))
-    verdict = json.loads(blessing.read_text())
-    assert verdict["blessed"] in (False, 0), verdict
-    serving = tmp_path / "serving" / "taxi"
-    assert not serving.exists() or not [p for p in serving.iterdir() if p.name.isdigit()]
+    (verdict,) = (tmp_path / "artifacts" / "ServingValidator" / "report").glob("*/report.json")
+    (push,) = (tmp_path / "artifacts" / "Pusher" / "pushed_model").glob("*/push.json")
+    verdict, push = json.loads(verdict.read_text()), json.loads(push.read_text())
+    assert verdict["blessed"] is False
+    assert "largest difference from the trained model" in verdict["reason"]
+    assert (push["pushed"], push["live_version"]) == (False, None)
+    assert push["reason"] == f"not pushed: the serving validation did not bless it ({verdict['reason']})"
+    assert list((tmp_path / "serving").glob("taxi/[0-9]*")) == []
 
 
 def _save_with_other_weights(taxi, folder):
-    from components.training import load_trained, save_servable
+    from taxiway.components.training import load_trained, save_servable
 
     trained = load_trained(str(taxi.artifact("Trainer", "model")))
     trained.keras_model.set_weights([1.05 * weight for weight in trained.keras_model.get_weights()])
@@ -121,9 +124,9 @@ def _save_with_other_weights(taxi, folder):
 def _validate_and_push(taxi, candidate, tmp_path):
     from tfx import v1 as tfx
 
-    from components.serving.component import Pusher, ServingValidator
-    from components.serving.config import ServingConfig
-    from pipeline import runners
+    from taxiway.components.serving.component import Pusher, ServingValidator
+    from taxiway.components.serving.config import ServingConfig
+    from taxiway.pipeline.runs.launching import runners
 
     def imported(name, uri, artifact):
         return tfx.dsl.Importer(source_uri=str(uri), artifact_type=artifact).with_id(name)
@@ -136,7 +139,7 @@ def _validate_and_push(taxi, candidate, tmp_path):
     ).with_id("examples")
     model = imported("candidate", candidate, tfx.types.standard_artifacts.Model)
     trained = imported("trained", taxi.artifact("Trainer", "model"), tfx.types.standard_artifacts.Model)
-    config = ServingConfig(validate_over="process").model_dump_json()
+    config = ServingConfig(validate_over="process")
     validator = ServingValidator(
         model=model.outputs["result"],
         trained_model=trained.outputs["result"],
@@ -151,7 +154,6 @@ def _validate_and_push(taxi, candidate, tmp_path):
         infra_blessing=validator.outputs["blessing"],
         serving_directory=str(tmp_path / "serving" / "taxi"),
         model_name="taxi",
-        run_id="differs",
         config=config,
     )
     pipeline = tfx.dsl.Pipeline(
@@ -162,7 +164,7 @@ def _validate_and_push(taxi, candidate, tmp_path):
             str(tmp_path / "metadata.db")
         ),
     )
-    runners.run(runners.compile_pipeline(pipeline, "differs"), _Quiet())
+    runners.run_compiled(runners.compile_pipeline(pipeline, "differs"), _Quiet())
 
 
 class _Quiet:

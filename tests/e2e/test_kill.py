@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from pipeline.layout import Root
-from pipeline.store import Store
-from tests.e2e.conftest import run
+from taxiway.pipeline.root import Root
+from taxiway.pipeline.tracking.store.metadata_store import RunStore
+from tests.components.processes.test_subprocesses import until
+from tests.e2e.conftest import run, taxiway
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000)]  # seven runs: two minutes on a quiet machine
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000)]  # ten runs: three minutes on a quiet machine
 
 TIMEOUT_SECONDS = 900
 REPOSITORY = Path(__file__).parents[2]
@@ -58,9 +62,21 @@ def configuration(folder):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    finished = run(configuration(folder / "config"), folder / "root", "--to", "Evaluator")
+    finished = run(configuration(folder / "config"), folder / "root", "--to", "Evaluator", "--profile")
     assert finished.code == 0, finished.printed
     return finished
+
+
+def test_the_trainer_takes_its_imports_from_the_warm_parent(undisturbed):
+    if len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("one core: every child imports for itself")
+    spans = undisturbed.root.run_folder(undisturbed.summary["run_id"]) / "profile.jsonl"
+    seconds = {}
+    for span in map(json.loads, spans.read_text().splitlines()):
+        if span.get("phase") == "import":
+            seconds[span["program"]] = seconds.get(span["program"], 0.0) + span["end"] - span["start"]
+    warm = seconds["taxiway.components.processes.warm_parent"]
+    assert seconds.get("taxiway.components.training.main", 0.0) < warm / 2, seconds
 
 
 def killed(config, root, node, moment, name):
@@ -71,8 +87,8 @@ def killed(config, root, node, moment, name):
 
 def executions(root, node):
     """States of a node's executions in all runs, oldest first."""
-    store = Store(Root.at(root).metadata)
-    return [e.state for run_id in store.run_ids() for e in store.executions(run_id) if e.node == node]
+    store = RunStore(Root.at(root).metadata)
+    return [e.state for run_id in store.list_run_ids() for e in store.list_run_executions(run_id) if e.node == node]
 
 
 def newest_summary(root):
@@ -82,6 +98,26 @@ def newest_summary(root):
 def versions(root):
     base = root / "serving" / "small"
     return [p for p in base.iterdir() if p.name.isdigit()] if base.exists() else []
+
+
+def test_a_watch_and_its_run_that_are_killed_at_the_push_leave_one_version_for_their_reason(undisturbed, tmp_path):
+    """The successor of the run would begin with the weights that it has just pushed, and push once more."""
+    root, config = undisturbed.root.path, undisturbed.config
+    then = time.gmtime(time.time() - 120)  # what `--once` looks back is ten minutes; the next moment is tomorrow's
+    words = ("watch", config, "--once", "--root", root, "--every", f"{then.tm_min} {then.tm_hour} * * *")
+    command, log = [sys.executable, "-m", "taxiway", *map(str, words)], tmp_path / "log"
+    with log.open("w") as file, subprocess.Popen(command, cwd=tmp_path, stdout=file, stderr=file) as watch:
+        assert until(lambda: versions(root) or watch.poll() is not None, TIMEOUT_SECONDS)
+        watch.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(newest_summary(root)["process"][0], signal.SIGKILL)
+    [pushed] = versions(root)
+    for _ in range(2):
+        done = taxiway(*words, cwd=tmp_path)
+        assert done.returncode == 0, log.read_text() + done.stdout + done.stderr
+    assert versions(root) == [pushed]
+    state = json.loads((root / "watch/small/state.json").read_text())
+    assert [(each["outcome"], each["attempts"]) for each in state["ended"]] == [("live", 1)] and not state["waiting"]
 
 
 def test_killed_in_every_way_it_ends_the_same(undisturbed, tmp_path):

@@ -25,13 +25,14 @@ def evaluated(taxi, evaluator: str, metric: str, slice_name: str = "overall") ->
 
 
 @pytest.mark.parametrize(("evaluator", "which"), [("OptimizedEvaluator", "chosen"), ("Evaluator", "reference")])
-def test_the_evaluator_s_metric_lies_within_the_optimizer_s_interval(taxi, evaluator, which):
+def test_what_the_optimizer_found_on_eval_the_evaluator_finds_on_test(taxi, evaluator, which):
     report = optimization(taxi)
     name = report["decision"]["chosen"] if which == "chosen" else "reference"
     quality = variant(report, name)["quality"]
     value, rows = evaluated(taxi, evaluator, quality["metric"])
-    assert quality["rows"] == rows
-    assert quality["value"]["low"] <= value <= quality["value"]["high"]
+    splits = taxi.summary["gates"][0]["numbers"]["rows"]
+    assert (quality["rows"], rows) == (splits["eval"], splits["test"])
+    assert_plausible(value, quality["value"])
 
 
 def test_it_does_so_in_every_slice_that_both_judge(taxi):
@@ -41,9 +42,8 @@ def test_it_does_so_in_every_slice_that_both_judge(taxi):
     shared = [s for s in quality["slices"] if f"{s['column']}={s['value']}" in known and s["metric"]["low"] is not None]
     assert shared
     for part in shared:
-        value, rows = evaluated(taxi, "OptimizedEvaluator", quality["metric"], f"{part['column']}={part['value']}")
-        assert part["rows"] == rows
-        assert part["metric"]["low"] <= value <= part["metric"]["high"], part
+        value, _ = evaluated(taxi, "OptimizedEvaluator", quality["metric"], f"{part['column']}={part['value']}")
+        assert_plausible(value, part["metric"])
 
 
 def test_the_measured_drop_is_that_between_the_two_evaluators(taxi):
@@ -51,8 +51,14 @@ def test_the_measured_drop_is_that_between_the_two_evaluators(taxi):
     quality = variant(report, report["decision"]["chosen"])["quality"]
     before, _ = evaluated(taxi, "Evaluator", quality["metric"])
     after, _ = evaluated(taxi, "OptimizedEvaluator", quality["metric"])
-    binned = 2e-4  # TFMA counts scores in bins
-    assert quality["drop"]["low"] - binned <= before - after <= quality["drop"]["high"] + binned
+    assert_plausible(before - after, quality["drop"], margin=2e-4)
+
+
+def assert_plausible(value: float, interval: dict, margin: float = 0.0) -> None:
+    """A value from other rows of the same number scatters by the square root of two as much as an interval says, and
+    half of one seed in 1,000 lies beyond twice its width; one code's error in the metric lies further away."""
+    reach = interval["high"] - interval["low"] + margin
+    assert abs(value - interval["value"]) <= reach, (value, interval)
 
 
 def test_the_report_says_what_it_did_not_try_and_where_the_time_goes(taxi):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.e2e.guarded import GUARDED_FILE, JUDGES
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +30,7 @@ def records(folder):
     return [r.numpy() for r in tf.data.TFRecordDataset(files, compression_type="GZIP")]
 
 
-def raw_examples(taxi, split="eval"):
+def raw_examples(taxi, split="test"):
     return records(taxi.artifact("ExampleGen", "examples") / f"Split-{split}")
 
 
@@ -84,7 +87,58 @@ def test_every_node_ran(taxi):
         "OptimizedEvaluator",
         "ServingValidator",
         "Pusher",
+        "ModelExplainer",
     }
+
+
+def test_the_pushed_model_is_explained(taxi):
+    """Of the taxi data everybody knows: the way of payment decides whether a tip is recorded."""
+    found = json.loads((taxi.artifact("ModelExplainer", "explanation") / "explanation.json").read_text())
+    assert found["importance"][0]["name"] == "payment_type" and found["importance"][0]["limits"][0] > 0.1
+    assert found["cut_short"] == [] and len(found["dependence"]) == 8 and len(found["largest_errors"]) == 20
+    assert taxi.nodes["ModelExplainer"]["seconds"] < 60
+
+
+def test_only_the_evaluators_read_the_split_test(taxi):
+    """Its files held garbage while any other node ran, and it has the rows that were judged."""
+    guarded = (taxi.root.path / GUARDED_FILE).read_text().split()
+    assert set(guarded) == set(taxi.states) - {"ExampleGen", *JUDGES}
+    assert not list((taxi.artifact("Transform", "transformed_examples")).glob("Split-test"))
+    assert not list((taxi.artifact("StatisticsGen", "statistics")).glob("Split-test"))
+    assert taxi.nodes["Evaluator"]["state"] == "done"
+    judged = {m["slice"]: m["rows"] for m in taxi.summary["metrics"]["OptimizedEvaluator"]}["overall"]
+    assert judged == len(raw_examples(taxi, "test")) == taxi.summary["gates"][0]["numbers"]["rows"]["test"]
+
+
+def test_the_profile_explains_where_the_time_went(taxi):
+    folder = taxi.root.run_folder(taxi.summary["run_id"])
+    trace = json.loads((folder / "trace.json").read_text())
+    figures = trace["otherData"]
+    assert figures["covered_share"] >= 0.95
+    assert figures["wall_seconds"] >= taxi.summary["ended"] - taxi.summary["started"]
+    assert set(taxi.states) <= set(figures["seconds"])
+    for node, phase in (("Trainer", "trace"), ("Trainer", "write"), ("Transform", "trace"), ("run", "import")):
+        assert figures["seconds"][node][phase] > 0
+    programs = {event["args"]["name"] for event in trace["traceEvents"] if event["ph"] == "M"}
+    assert {"taxiway.components.training.main", "taxiway.components.optimizer.search"} <= programs
+    assert "phases explain" in taxi.printed
+    assert 'id="profile"' in Path(taxi.summary["report"]).read_text()
+
+
+UNUSED = {"kfp", "kfp_kubernetes", "onnx", "onnxruntime", "tf2onnx", "plotly", "matplotlib", "s3fs", "gcsfs"}
+UNUSED_CHILD = UNUSED | {"tfx", "apache_beam", "kubernetes", "ml_metadata", "tensorflow_model_analysis"}
+
+
+def test_no_process_has_imported_what_a_taxi_run_does_not_use(taxi):
+    trace = json.loads((taxi.root.run_folder(taxi.summary["run_id"]) / "trace.json").read_text())
+    packages = {program: set(names) for program, names in trace["otherData"]["packages"].items()}
+    children = {name for name in packages if name.startswith("taxiway.components.") or name.endswith("report.scoring")}
+    assert len(children) >= 4 and len(packages) == len(children) + 1
+    for program, names in packages.items():
+        unused = UNUSED_CHILD if program in children else UNUSED
+        drawn = {"plotly"} if program == "taxiway.components.optimizer.search" else set()  # its plot
+        assert names & unused == names & drawn, program
+    assert "tf_keras" not in packages["taxiway.components.serving.validation.child"]
 
 
 def test_the_inferred_schema_is_left_for_the_user(taxi):
@@ -130,6 +184,21 @@ def test_log_loss_and_calibration_are_recomputed(taxi):
     assert reported(taxi, "Evaluator", "calibration") == pytest.approx(scores.mean() / truth.mean(), rel=1e-3)
 
 
+def test_the_decision_rule_is_what_the_served_answers_show_on_eval(taxi):
+    rule = json.loads((taxi.live / "assets.extra" / "decision_rule.json").read_text())
+    history = json.loads((taxi.artifact("Trainer", "model") / "training" / "history.json").read_text())
+    assert rule == history["decision_rule"] and rule["temperature"] != 1
+    raw = raw_examples(taxi, "eval")
+    scores, truth = ask_default(taxi.live, raw).astype(np.float64), labels(raw)
+    assert rule["rows"] == len(raw)
+    clipped = np.clip(scores, 1e-7, 1 - 1e-7)
+    log_loss = -np.mean(np.where(truth == 1, np.log(clipped), np.log(1 - clipped)))
+    assert rule["measured"]["log_loss_after"] == pytest.approx(log_loss, rel=1e-3)
+    assert rule["measured"]["log_loss_after"] < rule["measured"]["log_loss_before"]
+    assert rule["measured"]["recall"] == pytest.approx(np.mean(scores[truth == 1] > 0.5), abs=1e-3)
+    assert "temperature" in Path(taxi.summary["report"]).read_text()
+
+
 def test_the_naive_baseline_is_the_training_distribution(taxi):
     raw = raw_examples(taxi)
     naive = ask_default(taxi.artifact("Baseline", "model") / "Format-Serving", raw[:5])
@@ -142,19 +211,20 @@ def test_raw_rows_through_both_signatures_equal_transformed_rows_through_the_mod
     tf = tensorflow()
     import tensorflow_transform as tft
 
-    from components.training import load_trained
+    from taxiway.components.training import load_trained
+    from taxiway.components.training.model.export import calibrate_logits
 
-    raw = raw_examples(taxi)[:1000]
+    all_raw = raw_examples(taxi, "eval")
+    raw = all_raw[:1000]
     served = ask_default(taxi.live, raw)
 
     graph = tft.TFTransformOutput(str(taxi.artifact("Transform", "transform_graph")))
     trained = load_trained(str(taxi.artifact("Trainer", "model")))
     transformed = tf.io.parse_example(
-        records(taxi.artifact("Transform", "transformed_examples") / "Split-eval")[: len(raw_examples(taxi))],
+        records(taxi.artifact("Transform", "transformed_examples") / "Split-eval"),
         graph.transformed_feature_spec(),
     )
-    all_raw = raw_examples(taxi)
-    everything = tf.sigmoid(trained.keras_model(transformed)).numpy()[:, 0]
+    everything = tf.sigmoid(calibrate_logits(trained.keras_model(transformed), trained.job)).numpy()[:, 0]
     # Beam does not keep the order of the rows between the two components: compared as sorted answers over all rows.
     trained_scores = ask_default(taxi.artifact("Trainer", "model") / "Format-Serving", all_raw)
     np.testing.assert_allclose(np.sort(trained_scores), np.sort(everything), atol=2e-5)

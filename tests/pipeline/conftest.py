@@ -12,24 +12,24 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 @pytest.fixture
 def sample_dag(monkeypatch):
-    """Options of the sample pipeline; `pipeline.dag` is the sample's while the test runs."""
+    """Options of the sample pipeline; `taxiway.pipeline.dag` is the sample's while the test runs."""
     options = {}
-    module = types.ModuleType("pipeline.dag")
+    module = types.ModuleType("taxiway.pipeline.dag")
     module.NEVER_CACHED = frozenset({"Last"})
 
-    def create_pipeline(config, root, *, run_id="", cache=True, force=False):
+    def create_pipeline(config, root, *, cache=True, force=False):
         from tests.pipeline import sample
 
         return sample.create(Path(root.path), cache=cache, **options)
 
     module.create_pipeline = create_pipeline
-    monkeypatch.setitem(sys.modules, "pipeline.dag", module)
-    monkeypatch.setattr("pipeline.nodes.NODES", ("Rows", "Gate", "Work", "Last"))
-    monkeypatch.setattr("pipeline.report.write", _write_report)
+    monkeypatch.setitem(sys.modules, "taxiway.pipeline.dag", module)
+    monkeypatch.setattr("taxiway.pipeline.nodes.NODES", ("Rows", "Gate", "Work", "Last"))
+    monkeypatch.setattr("taxiway.pipeline.report.write_report", _write_report)
     return options
 
 
-def _write_report(root, run_id=None, out=None):
+def _write_report(root, run_id=None, out=None, without_scores=""):
     """In place of the page, which takes seconds and has its own tests."""
     path = root.reports / f"{run_id}.html"
     path.parent.mkdir(exist_ok=True)

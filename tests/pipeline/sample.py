@@ -9,9 +9,11 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from components import artifacts, progress
-from components.errors import DataError
-from components.gates.verdict import Finding, VerdictRecord
+from taxiway.components import artifacts
+from taxiway.components.beam.options import BEAM_OPTIONS
+from taxiway.components.errors import DataError
+from taxiway.components.gates.verdict import GateFinding, VerdictRecord
+from taxiway.components.processes import progress
 
 NODES = ["Rows", "Gate", "Work", "Last"]
 
@@ -23,7 +25,7 @@ def Rows(  # noqa: N802
     Path(out.uri).parent.mkdir(parents=True, exist_ok=True)
     print("noise on standard output")
     os.write(2, b"noise on standard error\n")
-    progress.report("Rows", "half way", 0.5)
+    progress.report_progress("Rows", "half way", 0.5)
     if fail == "usage":
         raise DataError("rows.csv has no column 'x'.", "It has: y.")
     if fail == "bug":
@@ -41,7 +43,7 @@ def _interrupted_in_beam() -> None:
 
     import apache_beam as beam
 
-    options = beam.options.pipeline_options.PipelineOptions(["--direct_running_mode=in_memory"])
+    options = beam.options.pipeline_options.PipelineOptions([*BEAM_OPTIONS])
     with beam.Pipeline(options=options) as pipeline:
         pipeline | beam.Create([1]) | beam.Map(lambda _: os.kill(os.getpid(), signal.SIGINT) or time.sleep(30))
 
@@ -52,10 +54,10 @@ def Gate(  # noqa: N802
     verdict: OutputArtifact[artifacts.Verdict],
     passed: Parameter[int] = 1,
 ) -> None:
-    findings = () if passed else (Finding(rule="min_rows", explanation="the split 'eval' holds 3 rows"),)
+    findings = () if passed else (GateFinding(rule="min_rows", explanation="the split 'eval' holds 3 rows"),)
     record = VerdictRecord(gate="Gate", findings=findings, numbers={"rows": {"eval": 3}})
     Path(verdict.uri).mkdir(parents=True, exist_ok=True)
-    record.write(verdict.uri)
+    record.write_verdict(verdict.uri)
     verdict.set_int_custom_property("passed", int(record.passed))
 
 

@@ -6,7 +6,7 @@ import types
 from pathlib import Path
 
 
-def create_pipeline(config, root, *, run_id="", cache=True, force=False):
+def create_pipeline(config, root, *, cache=True, force=False):
     from tests.pipeline import sample
 
     passed, fail = int(os.environ.get("SAMPLE_PASSED", "1")), os.environ.get("SAMPLE_FAIL", "")
@@ -14,11 +14,11 @@ def create_pipeline(config, root, *, run_id="", cache=True, force=False):
 
 
 def main():
-    module = types.ModuleType("pipeline.dag")
+    module = types.ModuleType("taxiway.pipeline.dag")
     module.NEVER_CACHED = frozenset({"Last"})
     module.create_pipeline = create_pipeline
-    sys.modules["pipeline.dag"] = module
-    from pipeline.__main__ import main as taxiway
+    sys.modules["taxiway.pipeline.dag"] = module
+    from taxiway.__main__ import main as taxiway
 
     taxiway()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
+from taxiway.pipeline import cli
 
 REPOSITORY = Path(__file__).parents[2]
 MODEL_VERSION = "1700000000"
@@ -16,7 +16,7 @@ COMMANDS = ("run", "runs", "show", "versions", "predict", "doctor", "bench")
 
 LIGHT = """
 import json, sys
-from pipeline import cli
+from taxiway.pipeline import cli
 cli.run({arguments!r})
 heavy = sorted({{"tensorflow", "tfx", "apache_beam", "tensorflow_model_analysis", "pandas"}} & set(sys.modules))
 print(json.dumps(heavy), file=sys.stderr)
@@ -63,7 +63,7 @@ def test_every_command_explains_itself(command, capfd):
         (["run", "--form", "Trainer"], "No such option"),
         (["run", "--orchestrator", "airflow"], "airflow"),
         (["run", "no-such.yaml"], "no-such.yaml"),
-        (["run", "--set", "trainig.epochs=3"], "Did you mean 'training'?"),
+        (["run", "--set", "trainig.epochs=3"], "Did you mean 'training' or 'tuning'?"),
         (["runs", "--root", "no-such-root"], "There is no root"),
         (["versions", "--root", "no-such-root"], "Nothing has been pushed"),
     ],
@@ -82,7 +82,7 @@ def test_a_bug_leaves_its_traceback_in_a_file(monkeypatch, capfd, root):
     def broken(*_):
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("pipeline.served.versions", broken)
+    monkeypatch.setattr("taxiway.pipeline.serving.versions.list_versions", broken)
     assert cli.run(["versions", "--root", str(root)]) == 1
     printed = capfd.readouterr().err
     assert "ZeroDivisionError: by zero" in printed
@@ -92,7 +92,8 @@ def test_a_bug_leaves_its_traceback_in_a_file(monkeypatch, capfd, root):
 
 
 def test_a_closed_pipe_is_no_error(root):
-    code = f"import sys; from pipeline import cli; sys.exit(cli.run(['versions', '--root', {str(root)!r}, '--json']))"
+    words = ["versions", "--root", str(root), "--json"]
+    code = f"import sys; from taxiway.pipeline import cli; sys.exit(cli.run({words!r}))"
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
@@ -126,7 +127,7 @@ def test_every_listing_takes_json():
 def test_optimize_names_a_report_that_is_not_there(tmp_path):
     """`--reproduce REPORT VARIANT`, as the page on optimization writes it."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "optimize", "--reproduce", str(tmp_path / "none"), "frozen"],
+        [sys.executable, "-m", "taxiway", "optimize", "--reproduce", str(tmp_path / "none"), "frozen"],
         capture_output=True,
         text=True,
         timeout=120,

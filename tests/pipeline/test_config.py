@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from components.errors import ConfigError
-from pipeline import config
+from taxiway.components.errors import ConfigError
+from taxiway.pipeline import config
 
 GOOD = {"name": "m", "data": {"path": "rows.csv"}, "label": {"column": "y"}}
 
@@ -20,7 +20,7 @@ def write(tmp_path):
 
 
 def test_the_taxi_example_is_the_default():
-    loaded = config.load()
+    loaded = config.load_config()
     assert loaded.name == "taxi"
     assert loaded.label.column == "big_tipper"
     assert "tips" in loaded.features.leave_out
@@ -28,13 +28,15 @@ def test_the_taxi_example_is_the_default():
 
 
 def test_relative_data_paths_are_beside_the_file(write, tmp_path):
-    loaded = config.load(write(GOOD))
+    loaded = config.load_config(write(GOOD))
     assert loaded.data.path == str(tmp_path / "rows.csv")
     assert loaded.schema_path == tmp_path / "schema.pbtxt"
 
 
 def test_overrides_are_yaml(write):
-    loaded = config.load(write(GOOD), ["training.epochs=3", "evaluation.slices=[[a], [a, b]]", "label.task=multiclass"])
+    loaded = config.load_config(
+        write(GOOD), ["training.epochs=3", "evaluation.slices=[[a], [a, b]]", "label.task=multiclass"]
+    )
     assert loaded.training.epochs == 3
     assert loaded.evaluation.slices == (("a",), ("a", "b"))
     assert loaded.label.task == "multiclass"
@@ -42,7 +44,7 @@ def test_overrides_are_yaml(write):
 
 def test_a_configuration_is_frozen(write):
     with pytest.raises(ValueError, match="frozen"):
-        config.load(write(GOOD)).name = "other"
+        config.load_config(write(GOOD)).name = "other"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_a_configuration_is_frozen(write):
 )
 def test_a_wrong_override_names_the_key(write, override, message):
     with pytest.raises(ConfigError, match=message):
-        config.load(write(GOOD), [override])
+        config.load_config(write(GOOD), [override])
 
 
 @pytest.mark.parametrize(
@@ -75,16 +77,31 @@ def test_a_wrong_override_names_the_key(write, override, message):
 )
 def test_a_file_that_is_no_configuration(write, content, message):
     with pytest.raises(ConfigError, match=message):
-        config.load(write(content))
+        config.load_config(write(content))
 
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match="taxiway init"):
-        config.load(tmp_path / "none.yaml")
+        config.load_config(tmp_path / "none.yaml")
 
 
 def test_bytes_that_are_no_text(tmp_path):
     path = tmp_path / "m.yaml"
     path.write_bytes(b"\xff\xfe\x00name")
     with pytest.raises(ConfigError, match="UTF-8"):
-        config.load(path)
+        config.load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "setting"),
+    [
+        ("multiclass", "training.decision", "training.decision.goal=f1"),
+        ("regression", "training.decision", "training.decision.threshold=0.3"),
+        ("binary", "training.regression_loss", "training.regression_loss=huber"),
+        ("regression", "training.class_weights", "training.class_weights=balanced"),
+        ("regression", "training.label_smoothing", "training.label_smoothing=0.1"),
+    ],
+)
+def test_a_setting_of_training_that_means_nothing_for_the_task_is_refused(write, task, key, setting):
+    with pytest.raises(ConfigError, match=f"{key} has a meaning only for label.task .*, not {task}"):
+        config.load_config(write(GOOD), [f"label.task={task}", setting])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from components.errors import ConfigError
-from pipeline import config
+from taxiway.components.errors import ConfigError
+from taxiway.pipeline import config
 
 GOOD = "name: m\ndata: {path: a.csv}\nlabel: {column: y}\n"
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
@@ -43,7 +43,7 @@ def load_refused(tmp_path, text, overrides=()):
     """Within the test's own time-out, which what expands without end would pass."""
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(ConfigError) as raised:
-        config.load(tmp_path / "c.yaml", overrides)
+        config.load_config(tmp_path / "c.yaml", overrides)
     assert len(str(raised.value)) < 3000
     return str(raised.value)
 
@@ -64,7 +64,7 @@ def test_an_alias_is_taken_where_it_is_plain(tmp_path):
     (tmp_path / "c.yaml").write_text(
         GOOD.replace("a.csv", "a.csv, leave_out: &a [p]") + "features: {leave_out: {p: x}}\n"
     )
-    assert config.load(tmp_path / "c.yaml").data.leave_out == ("p",)
+    assert config.load_config(tmp_path / "c.yaml").data.leave_out == ("p",)
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ def test_a_named_pipe_is_not_waited_for(tmp_path):
 
     os.mkfifo(tmp_path / "c.yaml")
     with pytest.raises(ConfigError, match="named pipe"):
-        config.load(tmp_path / "c.yaml")
+        config.load_config(tmp_path / "c.yaml")

@@ -1,4 +1,4 @@
-"""Whatever stands in a configuration file: a configuration, or our error in one paragraph."""
+"""Random content of a configuration file: a configuration, or our error in one paragraph."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.errors import ConfigError
-from pipeline import config
+from taxiway.components.errors import ConfigError
+from taxiway.pipeline import config
 
 GOOD = {
     "name": "mine",
@@ -29,7 +29,7 @@ def keys_below(section):
             yield from keys_below(inner)
 
 
-KEYS = st.sampled_from(sorted(set(keys_below(config.Config)))) | st.text(max_size=6)
+KEYS = st.sampled_from(sorted(set(keys_below(config.PipelineConfig)))) | st.text(max_size=6)
 SCALARS = (
     st.none()
     | st.booleans()
@@ -46,16 +46,16 @@ SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 def loads_or_says_why(file):
     try:
-        loaded = config.load(file)
+        loaded = config.load_config(file)
     except ConfigError as error:
         assert error.problem and error.exit_code == 2
         assert "\n\n" not in str(error)
     else:
-        assert config.parse(loaded.model_dump(mode="json")).model_dump() == loaded.model_dump()
+        assert config.parse_config(loaded.model_dump(mode="json")).model_dump() == loaded.model_dump()
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=SUPPRESSED)
-@given(path=st.lists(st.sampled_from(sorted(set(keys_below(config.Config)))), max_size=3), value=VALUES)
+@given(path=st.lists(st.sampled_from(sorted(set(keys_below(config.PipelineConfig)))), max_size=3), value=VALUES)
 def test_one_value_anywhere(path, value, tmp_path):
     content = yaml.safe_load(yaml.safe_dump(GOOD))
     inner = content
@@ -83,6 +83,6 @@ def test_random_bytes(content, tmp_path):
 def test_random_overrides(override, tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(GOOD))
     try:
-        config.load(tmp_path / "mine.yaml", [override])
+        config.load_config(tmp_path / "mine.yaml", [override])
     except ConfigError as error:
         assert error.problem

@@ -5,16 +5,20 @@ import sys
 
 import pytest
 
-from components.errors import UsageError
-from pipeline import config, nodes
-from pipeline.layout import Root
+from taxiway.components.errors import UsageError
+from taxiway.pipeline import config, nodes
+from taxiway.pipeline.root import Root
 
 
-def test_they_are_those_of_the_pipeline(tmp_path):
-    from pipeline.dag import create_pipeline
+@pytest.mark.parametrize(
+    ("overrides", "lacking"),
+    [((), {"Tuner"}), (("tuning.enabled=true",), set()), (("explanation.enabled=false",), {*nodes.OPTIONAL_NODES})],
+)
+def test_they_are_those_of_the_pipeline(tmp_path, overrides, lacking):
+    from taxiway.pipeline.dag import create_pipeline
 
-    pipeline = create_pipeline(config.load(None, ()), Root.at(tmp_path))
-    assert {node.id for node in pipeline.components} == set(nodes.NODES)
+    pipeline = create_pipeline(config.load_config(None, overrides), Root.at(tmp_path))
+    assert {node.id for node in pipeline.components} == set(nodes.NODES) - lacking
     place = {node: number for number, node in enumerate(nodes.NODES)}
     for node in pipeline.components:
         assert all(place[above.id] < place[node.id] for above in node.upstream_nodes), node.id
@@ -30,13 +34,23 @@ def test_they_are_those_of_the_pipeline(tmp_path):
 )
 def test_others_are_refused(part, words):
     with pytest.raises(UsageError, match=words):
-        nodes.check_part(*part)
-    nodes.check_part("Trainer", "Pusher")
+        nodes.check_node_range(*part)
+    nodes.check_node_range("Trainer", "Pusher")
+
+
+@pytest.mark.parametrize(
+    ("node", "key"), [("Tuner", "tuning"), ("ModelExplainer", "explanation")], ids=lambda word: word
+)
+def test_a_node_that_the_configuration_does_not_ask_for_is_refused(node, key):
+    for part in ((node, None), (None, node)):
+        nodes.check_node_range(*part)
+        with pytest.raises(UsageError, match=rf"(?s)no such node.*{key}\.enabled: true"):
+            nodes.check_node_range(*part, nodes.OPTIONAL_NODES)
 
 
 def test_a_wrong_name_costs_no_import_and_leaves_nothing(tmp_path):
     code = (
-        "import sys; from pipeline import cli\n"
+        "import sys; from taxiway.pipeline import cli\n"
         f"code = cli.run(['run', '--from', 'Trane', '--root', {str(tmp_path / 'root')!r}])\n"
         "sys.exit(code if not {'tfx', 'tensorflow'} & set(sys.modules) else 99)"
     )

@@ -2,7 +2,8 @@
 
 TensorFlow's own weight-only preset needs XLA operations, which TensorFlow Serving does not run unless told to. Here
 int8 constants, a cast and a multiplication stand where the matrix stood; the session folds them at load,
-so a call computes in float32 and costs what it did.
+so a call computes in float32 and costs what it did. Quantiles and boundaries of the preprocessing stay as they are:
+they have one row a column of the data, and a scale for all of them would move those of most columns.
 """
 
 from __future__ import annotations
@@ -12,41 +13,46 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.optimizer import nodes
-from components.optimizer.report import Check
-from components.optimizer.variants import storing
+from taxiway.components.optimizer.graphs import nodes
+from taxiway.components.optimizer.graphs.weights import is_weight_matrix
+from taxiway.components.optimizer.report import Check
+from taxiway.components.optimizer.variants.shared import compressed_weights
 
 MIN_ELEMENTS = 512
 _LEVELS = 127
 
 
-def quantize(matrix: Any) -> tuple[Any, Any]:
-    """Symmetric int8 `[n, m]` and the scale of each column, float32 `[1, m]`: `int8 * scale` is nearest the matrix."""
-    scale = np.abs(matrix).max(axis=0, keepdims=True) / _LEVELS
+def quantize_matrix(matrix: Any) -> tuple[Any, Any]:
+    """Symmetric int8 `[n, m]` and the scale of each column, float32 `[1, m]`: `int8 * scale` is nearest the matrix.
+
+    Of a tensor of more dimensions, as attention has them (width by heads by size), the largest one shares a scale.
+    """
+    axis = 0 if matrix.ndim == 2 else int(np.argmax(matrix.shape))
+    scale = np.abs(matrix).max(axis=axis, keepdims=True) / _LEVELS
     scale = np.where(scale == 0, 1.0, scale).astype(np.float32)
     return np.clip(np.round(matrix / scale), -_LEVELS, _LEVELS).astype(np.int8), scale
 
 
-def _quantize(node: Any) -> list[Any] | None:
+def _store_int8(node: Any) -> list[Any] | None:
     value = tf.make_ndarray(node.attr["value"].tensor)
-    if value.ndim != 2 or not np.isfinite(value).all():
+    if value.ndim < 2 or not np.isfinite(value).all():
         return None
-    int8, scale = quantize(value)
+    int8, scale = quantize_matrix(value)
     stored, cast, scales = (f"{node.name}/{part}" for part in ("int8", "cast", "scale"))
     multiply = tf.compat.v1.NodeDef(name=node.name, op="Mul", input=[cast, scales])
     multiply.attr["T"].type = tf.float32.as_datatype_enum
     return [
-        nodes.const_node(stored, int8, tf.int8),
-        nodes.cast_node(cast, stored, tf.int8, tf.float32),
-        nodes.const_node(scales, scale, tf.float32),
+        nodes.make_const_node(stored, int8, tf.int8),
+        nodes.make_cast_node(cast, stored, tf.int8, tf.float32),
+        nodes.make_const_node(scales, scale, tf.float32),
         multiply,
     ]
 
 
-def _check(graph: Any) -> Check:
-    stored = nodes.constants(graph, tf.int8, MIN_ELEMENTS)
-    left = [n for n in nodes.constants(graph, tf.float32, MIN_ELEMENTS) if len(_shape(n)) == 2 and _shape(n)[0] > 1]
-    values = sum(nodes.elements(node) for node in stored)
+def _check_weights(graph: Any) -> Check:
+    stored = nodes.find_constants(graph, tf.int8, MIN_ELEMENTS)
+    left = [n for n in compressed_weights.list_left(graph, MIN_ELEMENTS, is_weight_matrix) if len(_get_shape(n)) >= 2]
+    values = sum(nodes.count_elements(node) for node in stored)
     return Check(
         name="weights_are_int8",
         passed=bool(stored) and not left,
@@ -55,8 +61,10 @@ def _check(graph: Any) -> Check:
     )
 
 
-def _shape(node: Any) -> list[int]:
+def _get_shape(node: Any) -> list[int]:
     return [dim.size for dim in node.attr["value"].tensor.tensor_shape.dim]
 
 
-TECHNIQUE = storing.technique("int8_weights", MIN_ELEMENTS, _quantize, _check)
+TECHNIQUE = compressed_weights.build_technique(
+    "int8_weights", MIN_ELEMENTS, is_weight_matrix, _store_int8, _check_weights, "weight matrix"
+)

@@ -8,44 +8,41 @@ from typing import Any
 import onnx
 import tf2onnx
 
-from components.contract import SERVING_DEFAULT
-from components.optimizer import graphs, peepholes, triton
-from components.optimizer.report import Check
-from components.optimizer.variants.base import Piece, Technique, Workshop
+from taxiway.components.optimizer.candidate import CandidateModel, Technique, TechniqueContext
+from taxiway.components.optimizer.graphs import rewrites, saved_model
+from taxiway.components.optimizer.report import Check
+from taxiway.components.optimizer.variants.shared import triton_repository
+from taxiway.components.optimizer.variants.shared.pre_checks import refuse_without_core
 
 FILE = "model.onnx"
 OPSET = 18
 
 
-def _pre_check(workshop: Workshop, piece: Piece) -> str:
-    return "" if piece.has_core else "it converts the model core, which is known for Taxiway's own models only"
-
-
-def convert(core: str, file: str) -> None:
+def convert_core(core: str, file: str, signature: str) -> None:
     """Converts a core's SavedModel; inputs and outputs keep the names of its signature."""
-    model = graphs.optimize(graphs.load_frozen(core))
-    model = model.with_graph(_plain(model.graph))
-    signature = model.meta_graph.signature_def[SERVING_DEFAULT]
-    inputs = {tensor.name: name for name, tensor in signature.inputs.items()}
-    outputs = {tensor.name: name for name, tensor in signature.outputs.items()}
+    model = saved_model.run_grappler(saved_model.load_frozen(core))
+    model = model.with_graph(_remove_hints(model.graph))
+    definition = model.meta_graph.signature_def[signature]
+    inputs = {tensor.name: name for name, tensor in definition.inputs.items()}
+    outputs = {tensor.name: name for name, tensor in definition.outputs.items()}
     proto, _ = tf2onnx.convert.from_graph_def(
         model.graph, input_names=list(inputs), output_names=list(outputs), opset=OPSET
     )
-    _rename(proto.graph, inputs | outputs)
+    _rename_tensors(proto.graph, inputs | outputs)
     Path(file).parent.mkdir(parents=True, exist_ok=True)
     onnx.save(proto, file)
 
 
-def _plain(graph_def: Any) -> Any:
+def _remove_hints(graph_def: Any) -> Any:
     """A graph without the hints that Grappler leaves, some of which tf2onnx cannot read."""
-    result = peepholes.bind_kernels(graph_def)
+    result = rewrites.make_kernels_constant(graph_def)
     for node in result.node:
         for name in [key for key in node.attr if key.startswith("_")]:
             del node.attr[name]
     return result
 
 
-def _rename(graph: Any, names: dict[str, str]) -> None:
+def _rename_tensors(graph: Any, names: dict[str, str]) -> None:
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
@@ -53,15 +50,17 @@ def _rename(graph: Any, names: dict[str, str]) -> None:
         value.name = names.get(value.name, value.name)
 
 
-def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
-    file = str(Path(made.uri, FILE))
-    convert(piece.core, file)
+def _transform_model(context: TechniqueContext, candidate: CandidateModel, target: CandidateModel) -> None:
+    file = str(Path(target.uri, FILE))
+    convert_core(candidate.core, file, context.signature)
     graph = onnx.load(file).graph
-    triton.write_repository(made.uri, f"{workshop.label}_onnx".lower(), file, graph, workshop.config.batch_sizes[-1])
+    triton_repository.write_repository(
+        target.uri, f"{context.name}_onnx".lower(), file, graph, context.config.batch_sizes[-1]
+    )
 
 
-def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
-    proto = onnx.load(str(Path(made.uri, FILE)))
+def _post_check(context: TechniqueContext, candidate: CandidateModel, target: CandidateModel) -> list[Check]:
+    proto = onnx.load(str(Path(target.uri, FILE)))
     onnx.checker.check_model(proto)
     ops: dict[str, int] = {}
     for node in proto.graph.node:
@@ -76,4 +75,4 @@ def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
     ]
 
 
-TECHNIQUE = Technique("onnx", _pre_check, _transform, _post_check)
+TECHNIQUE = Technique("onnx", refuse_without_core, _transform_model, _post_check)

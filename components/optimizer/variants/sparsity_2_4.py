@@ -6,45 +6,82 @@ weights, and fine-tuning moves the others. A kernel with an input size that 4 do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow_model_optimization as tfmot
 
-from components.optimizer import finetuning
-from components.optimizer.report import Check
-from components.optimizer.variants.base import Piece, Technique, Workshop
-from components.optimizer.variants.magnitude_pruned import fine_tune_wrapped, worth_pruning, wrapped
-from components.optimizer.variants.pattern import holds_pattern
+from taxiway.components.optimizer.candidate import CandidateModel, Technique, TechniqueContext
+from taxiway.components.optimizer.graphs import saved_model
+from taxiway.components.optimizer.report import Check
+from taxiway.components.optimizer.variants.magnitude_pruned import (
+    fine_tune_wrapped,
+    list_prunable_kernels,
+    refuse_small_kernels,
+    wrap_layers,
+)
+from taxiway.components.optimizer.variants.shared import constant_tuning, finetuning
+from taxiway.components.optimizer.variants.shared.pre_checks import refuse_unprunable
+from taxiway.components.optimizer.variants.shared.sparsity_pattern import holds_pattern
+from taxiway.components.refusal import Refusal
 
 prune = tfmot.sparsity.keras
 
 
-def _pre_check(workshop: Workshop, piece: Piece) -> str:
-    return finetuning.refusal(piece)
-
-
-def _chosen(kernels: dict[str, Any], workshop: Workshop) -> tuple[list[str], list[str]]:
+def _select_layers(kernels: dict[str, Any], context: TechniqueContext) -> tuple[list[str], list[str]]:
     """Names of the layers that get the pattern, and of those that cannot have it."""
-    names = worth_pruning(kernels, workshop.config.pruning.min_weights)
+    names = list_prunable_kernels(kernels, context.config.pruning.min_weights)
     fits = [name for name in names if kernels[name].shape[0] % 4 == 0]
     return fits, [name for name in names if name not in fits]
 
 
-def _transform(workshop: Workshop, piece: Piece, made: Piece) -> None:
-    trained = finetuning.load(workshop, piece)
-    tuning = finetuning.Tuning(workshop, trained.job)
-    names, _ = _chosen(finetuning.dense_kernels(piece), workshop)
+def _transform_model(context: TechniqueContext, candidate: CandidateModel, target: CandidateModel) -> Refusal | None:
+    names, left = _select_layers(_read_kernels(context, candidate), context)
+    if left and not names:
+        return Refusal(f"nothing to do: 4 divides the inputs of no dense kernel ({', '.join(left)})")
+    if not names:
+        return refuse_small_kernels(context)
+    if context.given:
+        constant_tuning.tune_constants(context, candidate, target, names, _make_masks)
+    else:
+        _prune_trained(context, candidate, target, names)
+    return None
+
+
+def _make_masks(weights: Mapping[str, Any], progress: float) -> dict[str, Any]:
+    """Keeps the two largest of every four weights along the input axis."""
+    return {name: _keep_two_of_four(kernel) for name, kernel in weights.items()}
+
+
+def _keep_two_of_four(kernel: Any) -> Any:
+    groups = np.abs(kernel).T.reshape(kernel.shape[1], -1, 4)
+    ranks = np.argsort(np.argsort(groups, axis=-1, kind="stable"), axis=-1)
+    return (ranks >= 2).reshape(kernel.shape[1], -1).T.astype(np.float32)
+
+
+def _read_kernels(context: TechniqueContext, candidate: CandidateModel) -> dict[str, Any]:
+    if not context.given:
+        return finetuning.read_dense_kernels(candidate)
+    kernels = constant_tuning.list_kernels(saved_model.load_flat(candidate.servable).graph, 1)
+    return {name: kernel for name, kernel in kernels.items() if kernel.ndim == 2}
+
+
+def _prune_trained(
+    context: TechniqueContext, candidate: CandidateModel, target: CandidateModel, names: list[str]
+) -> None:
+    trained = finetuning.load_model(context, candidate)
+    tuning = finetuning.FineTuner(context, trained.job)
     # The schedule only says that masks apply from the first step on.
     schedule = prune.ConstantSparsity(0.5, begin_step=0, frequency=100)
-    model = wrapped(trained.keras_model, names, pruning_schedule=schedule, sparsity_m_by_n=(2, 4))
-    finetuning.save(fine_tune_wrapped(tuning, model, "2:4 pruning"), trained.job, made)
+    model = wrap_layers(trained.keras_model, names, pruning_schedule=schedule, sparsity_m_by_n=(2, 4))
+    finetuning.save_candidate(fine_tune_wrapped(tuning, model, "2:4 pruning"), trained.job, target)
 
 
-def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
-    kernels = finetuning.dense_kernels(made)
-    names, left = _chosen(kernels, workshop)
-    checks = [_pattern(name, kernels[name]) for name in names]
+def _post_check(context: TechniqueContext, candidate: CandidateModel, target: CandidateModel) -> list[Check]:
+    kernels = _read_kernels(context, target)
+    names, left = _select_layers(kernels, context)
+    checks = [_check_pattern(name, kernels[name]) for name in names]
     untouched = ", ".join(left) or "none"
     return [
         *checks,
@@ -57,7 +94,7 @@ def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
     ]
 
 
-def _pattern(name: str, kernel: Any) -> Check:
+def _check_pattern(name: str, kernel: Any) -> Check:
     zeros = float(np.mean(kernel == 0))
     return Check(
         name=f"pattern:{name}",
@@ -67,4 +104,4 @@ def _pattern(name: str, kernel: Any) -> Check:
     )
 
 
-TECHNIQUE = Technique("sparsity_2_4", _pre_check, _transform, _post_check)
+TECHNIQUE = Technique("sparsity_2_4", refuse_unprunable, _transform_model, _post_check)

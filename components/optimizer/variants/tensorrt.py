@@ -15,20 +15,25 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.errors import OptimizationError
-from components.optimizer import graphs, nodes
-from components.optimizer.report import Check
-from components.optimizer.variants.base import Piece, Technique, Workshop
-from components.optimizer.variants.calibration import raw_batches
+from taxiway.components.errors import OptimizationError
+from taxiway.components.optimizer.candidate import CandidateModel, Technique, TechniqueContext
+from taxiway.components.optimizer.graphs import nodes, saved_model
+from taxiway.components.optimizer.report import Check
+from taxiway.components.optimizer.variants.shared.calibration import draw_raw_batches
+from taxiway.components.refusal import Refusal
+from taxiway.components.stack_seam import find_tensorrt_obstacle
 
 _MIN_SEGMENT = 3
 
 
-def _pre_check(workshop: Workshop, piece: Piece) -> str:
-    return "" if piece.has_servable else "it converts a SavedModel"
+def _pre_check(context: TechniqueContext, candidate: CandidateModel) -> Refusal | None:
+    if context.given:
+        return Refusal("a model that no pipeline made gets engines through ONNX: tensorrt_engine_fp32, _fp16, _int8")
+    obstacle = find_tensorrt_obstacle() or ("" if candidate.has_servable else "it converts a SavedModel")
+    return Refusal(obstacle) if obstacle else None
 
 
-def missing() -> list[str]:
+def list_missing_requirements() -> list[str]:
     """What this machine lacks for TF-TRT, in plain words."""
     lacks = []
     if not tf.sysconfig.get_build_info().get("is_tensorrt_build"):
@@ -40,20 +45,24 @@ def missing() -> list[str]:
     return lacks
 
 
-def _transform(precision: str, workshop: Workshop, piece: Piece, made: Piece) -> None:
+def _transform_model(
+    precision: str, context: TechniqueContext, candidate: CandidateModel, target: CandidateModel
+) -> None:
     try:
-        _convert(precision, workshop, piece, made)
+        _run_converter(precision, context, candidate, target)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
-        lacks = "; ".join(missing())
+        lacks = "; ".join(list_missing_requirements())
         raise OptimizationError(
             f"TF-TRT's converter says: {type(error).__name__}: {str(error).strip()}",
             f"What is missing on this machine: {lacks}." if lacks else "",
         ) from error
 
 
-def _convert(precision: str, workshop: Workshop, piece: Piece, made: Piece) -> None:
+def _run_converter(
+    precision: str, context: TechniqueContext, candidate: CandidateModel, target: CandidateModel
+) -> None:
     converter = tf.experimental.tensorrt.Converter(
-        input_saved_model_dir=piece.servable,
+        input_saved_model_dir=candidate.servable,
         conversion_params=tf.experimental.tensorrt.ConversionParams(
             precision_mode=precision, minimum_segment_size=_MIN_SEGMENT, use_calibration=precision == "INT8"
         ),
@@ -61,28 +70,28 @@ def _convert(precision: str, workshop: Workshop, piece: Piece, made: Piece) -> N
         dynamic_shape_profile_strategy="Range",
     )
     if precision == "INT8":
-        converter.convert(calibration_input_fn=lambda: _rows(workshop))
+        converter.convert(calibration_input_fn=lambda: _draw_calibration_rows(context))
     else:
         converter.convert()
-    converter.build(input_fn=lambda: _profiles(workshop))
-    converter.save(made.servable)
-    graphs.copy_extra_assets(piece.servable, made.servable)
+    converter.build(input_fn=lambda: _draw_profile_batches(context))
+    converter.save(target.servable)
+    saved_model.copy_extra_assets(candidate.servable, target.servable)
 
 
-def _rows(workshop: Workshop) -> Iterator[tuple[Any]]:
-    for batch in raw_batches(workshop):
+def _draw_calibration_rows(context: TechniqueContext) -> Iterator[tuple[Any]]:
+    for batch in draw_raw_batches(context):
         yield (tf.constant(batch),)
 
 
-def _profiles(workshop: Workshop) -> Iterator[tuple[Any]]:
+def _draw_profile_batches(context: TechniqueContext) -> Iterator[tuple[Any]]:
     """One batch of each measured size: TensorRT builds its shape profile from their range."""
-    rows = next(raw_batches(workshop))
-    for size in workshop.config.batch_sizes:
+    rows = next(draw_raw_batches(context))
+    for size in context.config.batch_sizes:
         yield (tf.constant([rows[i % len(rows)] for i in range(size)]),)
 
 
-def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
-    ops = nodes.count_ops(graphs.read_flat(made.servable).graph)
+def _post_check(context: TechniqueContext, candidate: CandidateModel, target: CandidateModel) -> list[Check]:
+    ops = nodes.count_ops(saved_model.read_flat(target.servable).graph)
     engines, left = ops.get("TRTEngineOp", 0), ops.get("MatMul", 0)
     return [
         Check(
@@ -94,10 +103,10 @@ def _post_check(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
     ]
 
 
-def _technique(name: str, precision: str) -> Technique:
-    return Technique(name, _pre_check, partial(_transform, precision), _post_check)
+def _build_technique(name: str, precision: str) -> Technique:
+    return Technique(name, _pre_check, partial(_transform_model, precision), _post_check)
 
 
-FP32 = _technique("tensorrt_fp32", "FP32")
-FP16 = _technique("tensorrt_fp16", "FP16")
-INT8 = _technique("tensorrt_int8", "INT8")
+FP32 = _build_technique("tensorrt_fp32", "FP32")
+FP16 = _build_technique("tensorrt_fp16", "FP16")
+INT8 = _build_technique("tensorrt_int8", "INT8")

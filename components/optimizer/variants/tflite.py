@@ -14,56 +14,61 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.optimizer import graphs
-from components.optimizer.report import Check
-from components.optimizer.variants.base import Piece, Technique, Workshop
-from components.optimizer.variants.calibration import feature_batches
+from taxiway.components.optimizer.candidate import CandidateModel, Technique, TechniqueContext
+from taxiway.components.optimizer.graphs import saved_model
+from taxiway.components.optimizer.report import Check
+from taxiway.components.optimizer.variants.shared.calibration import draw_feature_batches
+from taxiway.components.optimizer.variants.shared.pre_checks import refuse_without_core
 
 FILE = "model.tflite"
 
 
-def _pre_check(workshop: Workshop, piece: Piece) -> str:
-    return "" if piece.has_core else "it converts the model core, which is known for Taxiway's own models only"
+def _convert_core(
+    set_up: Callable[[TechniqueContext, Any], None],
+    context: TechniqueContext,
+    candidate: CandidateModel,
+    target: CandidateModel,
+) -> None:
+    with saved_model.hold_with_constants(candidate.core) as core:
+        converter = tf.lite.TFLiteConverter.from_saved_model(core, signature_keys=[context.signature])
+        set_up(context, converter)
+        Path(target.uri, FILE).write_bytes(converter.convert())
 
 
-def _convert(set_up: Callable[[Workshop, Any], None], workshop: Workshop, piece: Piece, made: Piece) -> None:
-    converter = tf.lite.TFLiteConverter.from_saved_model(piece.core, signature_keys=["serving_default"])
-    set_up(workshop, converter)
-    Path(made.uri, FILE).write_bytes(converter.convert())
-
-
-def _float32(workshop: Workshop, converter: Any) -> None:
+def _set_up_float32(context: TechniqueContext, converter: Any) -> None:
     """Nothing to set up."""
 
 
-def _float16(workshop: Workshop, converter: Any) -> None:
+def _set_up_float16(context: TechniqueContext, converter: Any) -> None:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
 
 
-def _dynamic(workshop: Workshop, converter: Any) -> None:
+def _set_up_dynamic(context: TechniqueContext, converter: Any) -> None:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
 
 
-def _int8(workshop: Workshop, converter: Any) -> None:
+def _set_up_int8(context: TechniqueContext, converter: Any) -> None:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    names = {name for name, _ in _inputs(converter)}
+    names = {name for name, _ in _list_inputs(converter, context.signature)}
 
-    def rows() -> Any:
-        for batch in feature_batches(workshop):
-            yield "serving_default", {name: value for name, value in batch.items() if name in names}
+    def draw_rows() -> Any:
+        for batch in draw_feature_batches(context):
+            yield context.signature, {name: value for name, value in batch.items() if name in names}
 
-    converter.representative_dataset = rows
+    converter.representative_dataset = draw_rows
 
 
-def _inputs(converter: Any) -> list[tuple[str, Any]]:
-    signature = graphs.read_flat(converter.saved_model_dir).meta_graph.signature_def["serving_default"]
+def _list_inputs(converter: Any, name: str) -> list[tuple[str, Any]]:
+    signature = saved_model.read_meta_graph(converter.saved_model_dir).signature_def[name]
     return sorted(signature.inputs.items())
 
 
-def _post_check(dtype: Any, workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
+def _post_check(
+    dtype: Any, context: TechniqueContext, candidate: CandidateModel, target: CandidateModel
+) -> list[Check]:
     """The stored weights' types, from the file's own tensors."""
-    interpreter = tf.lite.Interpreter(str(Path(made.uri, FILE)))
+    interpreter = tf.lite.Interpreter(str(Path(target.uri, FILE)))
     stored: dict[str, int] = {}
     for tensor in interpreter.get_tensor_details():
         size = int(np.prod(tensor["shape"]))
@@ -80,11 +85,11 @@ def _post_check(dtype: Any, workshop: Workshop, piece: Piece, made: Piece) -> li
     ]
 
 
-def _technique(name: str, set_up: Callable[[Workshop, Any], None], dtype: Any) -> Technique:
-    return Technique(name, _pre_check, partial(_convert, set_up), partial(_post_check, dtype))
+def _build_technique(name: str, set_up: Callable[[TechniqueContext, Any], None], dtype: Any) -> Technique:
+    return Technique(name, refuse_without_core, partial(_convert_core, set_up), partial(_post_check, dtype))
 
 
-FLOAT32 = _technique("tflite_float32", _float32, np.float32)
-FLOAT16 = _technique("tflite_float16", _float16, np.float16)
-DYNAMIC = _technique("tflite_dynamic", _dynamic, np.int8)
-INT8 = _technique("tflite_int8", _int8, np.int8)
+FLOAT32 = _build_technique("tflite_float32", _set_up_float32, np.float32)
+FLOAT16 = _build_technique("tflite_float16", _set_up_float16, np.float16)
+DYNAMIC = _build_technique("tflite_dynamic", _set_up_dynamic, np.int8)
+INT8 = _build_technique("tflite_int8", _set_up_int8, np.int8)

@@ -1,4 +1,4 @@
-"""The baseline: what is live, or the label's distribution where nothing is."""
+"""The baseline is the live model, or the naive one where no model is live."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.baseline import core, naive
-from components.errors import DataError
+from taxiway.components.baseline import core, naive
+from taxiway.components.errors import DataError
 
 
 def statistics(values: list[float], kind: str = "num", buckets: int = 10) -> Any:
@@ -33,34 +33,36 @@ def statistics(values: list[float], kind: str = "num", buckets: int = 10) -> Any
 
 
 def test_binary_answers_the_positive_share() -> None:
-    np.testing.assert_allclose(naive.scores(statistics([0, 0, 0, 1]), "label", "binary"), [0.25])
-    np.testing.assert_allclose(naive.scores(statistics([0, 0, 0, 1], "string"), "label", "binary"), [0.25])
+    np.testing.assert_allclose(naive.compute_scores(statistics([0, 0, 0, 1]), "label", "binary"), [0.25])
+    np.testing.assert_allclose(naive.compute_scores(statistics([0, 0, 0, 1], "string"), "label", "binary"), [0.25])
 
 
 def test_regression_answers_the_mean() -> None:
-    np.testing.assert_allclose(naive.scores(statistics([1.5, 2.5, 5.0]), "label", "regression"), [3.0])
+    np.testing.assert_allclose(naive.compute_scores(statistics([1.5, 2.5, 5.0]), "label", "regression"), [3.0])
     with pytest.raises(DataError, match="holds no numbers"):
-        naive.scores(statistics([1, 2], "string"), "label", "regression")
+        naive.compute_scores(statistics([1, 2], "string"), "label", "regression")
 
 
 @pytest.mark.parametrize("kind", ["num", "string"])
 def test_multiclass_answers_the_shares(kind: str) -> None:
-    shares = naive.scores(statistics([0, 0, 1, 2, 2, 2, 4, 4], kind), "label", "multiclass")
+    shares = naive.compute_scores(statistics([0, 0, 1, 2, 2, 2, 4, 4], kind), "label", "multiclass")
     np.testing.assert_allclose(shares, [0.25, 0.125, 0.375, 0, 0.25])
 
 
 def test_more_classes_than_buckets_still_sum_to_one() -> None:
-    shares = naive.scores(statistics([float(i % 37) for i in range(1000)]), "label", "multiclass")
+    shares = naive.compute_scores(statistics([float(i % 37) for i in range(1000)]), "label", "multiclass")
     assert shares.shape == (37,) and abs(shares.sum() - 1) < 1e-5
 
 
 def test_an_unknown_label_is_said() -> None:
     with pytest.raises(DataError, match="no column 'tip'"):
-        naive.scores(statistics([1, 0]), "tip", "binary")
+        naive.compute_scores(statistics([1, 0]), "tip", "binary")
 
 
 def test_the_naive_model_has_the_signature_of_a_trained_one(tmp_path: Path) -> None:
-    baseline = core.provide(tmp_path / "serving", statistics([0, 0, 0, 1]), "label", "binary", tmp_path / "model")
+    baseline = core.provide_baseline(
+        tmp_path / "serving", statistics([0, 0, 0, 1]), "label", "binary", tmp_path / "model"
+    )
     assert baseline.kind == "naive" and "nothing is live" in baseline.reason
     signature = tf.saved_model.load(str(tmp_path / "model" / "Format-Serving")).signatures["serving_default"]
     answer = signature(examples=tf.constant([b"", b"anything", b"x"]))
@@ -68,18 +70,18 @@ def test_the_naive_model_has_the_signature_of_a_trained_one(tmp_path: Path) -> N
 
 
 def test_the_live_version_is_handed_on(tmp_path: Path) -> None:
-    naive.save(np.array([0.75], np.float32), "binary", tmp_path / "serving" / "3")
+    naive.save_model(np.array([0.75], np.float32), "binary", tmp_path / "serving" / "3")
     shutil.copytree(tmp_path / "serving" / "3", tmp_path / "serving" / "12")
-    baseline = core.provide(tmp_path / "serving", statistics([0, 1]), "label", "binary", tmp_path / "model")
+    baseline = core.provide_baseline(tmp_path / "serving", statistics([0, 1]), "label", "binary", tmp_path / "model")
     assert (baseline.kind, baseline.version) == ("live", 12)
     copied = tmp_path / "model" / "Format-Serving" / "saved_model.pb"
     assert copied.read_bytes() == (tmp_path / "serving" / "12" / "saved_model.pb").read_bytes()
 
 
 def test_a_live_version_of_another_task_or_none_at_all_gives_way(tmp_path: Path) -> None:
-    naive.save(np.array([0.75], np.float32), "regression", tmp_path / "serving" / "3")
-    baseline = core.provide(tmp_path / "serving", statistics([0, 1]), "label", "binary", tmp_path / "a")
+    naive.save_model(np.array([0.75], np.float32), "regression", tmp_path / "serving" / "3")
+    baseline = core.provide_baseline(tmp_path / "serving", statistics([0, 1]), "label", "binary", tmp_path / "a")
     assert baseline.kind == "naive" and "no serving_default of a binary model" in baseline.reason
     (tmp_path / "serving" / "4").mkdir()
-    baseline = core.provide(tmp_path / "serving", statistics([0, 1]), "label", "binary", tmp_path / "b")
+    baseline = core.provide_baseline(tmp_path / "serving", statistics([0, 1]), "label", "binary", tmp_path / "b")
     assert baseline.kind == "naive" and "cannot be read" in baseline.reason

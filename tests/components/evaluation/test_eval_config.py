@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from components.errors import ConfigError
-from components.evaluation.config import EvaluationConfig, Threshold
+from taxiway.components.errors import ConfigError
+from taxiway.components.evaluation.config import EvaluationConfig, Threshold
 
 
 def test_an_unknown_metric_is_refused():
@@ -31,19 +31,19 @@ def test_the_main_metric_is_one_that_the_optimizer_measures():
 
 
 def test_many_classes_are_measured_where_a_threshold_asks():
-    from components.evaluation.eval_config import eval_config
+    from taxiway.components.evaluation.eval_config import build_eval_config
 
     names = [str(n) for n in range(100)]
     config = EvaluationConfig.model_validate({"thresholds": {"recall[7]": {"min": 0.5}}})
-    made = eval_config(config, "y", "multiclass", names)
+    made = build_eval_config(config, "y", "multiclass", names)
     single = [m for m in made.metrics_specs[0].metrics if "[" in m.config]
     assert ['"recall[7]"' in m.config for m in single] == [True]
 
 
 def test_the_optimized_model_may_lose_a_share_of_an_error():
-    from components.evaluation.eval_config import optimized_eval_config
+    from taxiway.components.evaluation.eval_config import build_optimized_eval_config
 
-    made = optimized_eval_config(EvaluationConfig(), "y", "regression", {"rmse": 0.002})
+    made = build_optimized_eval_config(EvaluationConfig(), "y", "regression", {"rmse": 0.002})
     (rmse,) = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
     change = rmse.per_slice_thresholds[0].threshold.change_threshold
     assert change.relative.value == pytest.approx(0.002)
@@ -52,18 +52,18 @@ def test_the_optimized_model_may_lose_a_share_of_an_error():
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_a_verdict_rests_on_enough_rows_of_each_class(task):
-    from components.evaluation.eval_config import eval_config, optimized_eval_config
+    from taxiway.components.evaluation.eval_config import build_eval_config, build_optimized_eval_config
 
-    main = EvaluationConfig().main(task)
+    main = EvaluationConfig().get_main_metric(task)
     config = EvaluationConfig.model_validate({"thresholds": {main: {"min": 0.1}}})
     for made in (
-        eval_config(config, "y", task, min_rows_per_class=20),
-        optimized_eval_config(config, "y", task, {main: 0.1}, 20),
+        build_eval_config(config, "y", task, min_rows_per_class=20),
+        build_optimized_eval_config(config, "y", task, {main: 0.1}, 20),
     ):
         assert bounds(made)["judged_rows"] == 20
-    assert bounds(eval_config(config, "y", task))["judged_rows"] is None
+    assert bounds(build_eval_config(config, "y", task))["judged_rows"] is None
     # Without a threshold on a metric TFMA would bless whatever has the rows.
-    assert bounds(eval_config(EvaluationConfig(), "y", task, min_rows_per_class=20))["judged_rows"] is None
+    assert bounds(build_eval_config(EvaluationConfig(), "y", task, min_rows_per_class=20))["judged_rows"] is None
 
 
 def bounds(made):
@@ -77,14 +77,14 @@ def bounds(made):
 
 
 def test_the_optimized_model_is_bound_in_loss_too():
-    from components.evaluation.eval_config import optimized_eval_config
-    from components.optimizer.config import Constraints
+    from taxiway.components.evaluation.eval_config import build_optimized_eval_config
+    from taxiway.components.optimizer.config import Constraints
 
-    allowed = Constraints().allowed_drops("binary", "auc")
-    made = optimized_eval_config(EvaluationConfig(), "y", "binary", allowed)
+    allowed = Constraints().list_allowed_drops("binary", "auc")
+    made = build_optimized_eval_config(EvaluationConfig(), "y", "binary", allowed)
     bounded = {json.loads(m.config)["name"] for m in made.metrics_specs[0].metrics if m.per_slice_thresholds}
     assert bounded == {"auc", "log_loss"}
-    assert list(Constraints().allowed_drops("regression", "rmse")) == ["rmse"]
+    assert list(Constraints().list_allowed_drops("regression", "rmse")) == ["rmse"]
 
 
 def test_a_metric_is_better_one_way():
@@ -94,12 +94,12 @@ def test_a_metric_is_better_one_way():
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_tfma_accepts_the_configuration(task):
-    import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.proto import config_pb2
     from tensorflow_model_analysis.utils import config_util
 
-    from components.evaluation.eval_config import eval_config
+    from taxiway.components.evaluation.eval_config import build_eval_config
 
-    main = EvaluationConfig().main(task)
+    main = EvaluationConfig().get_main_metric(task)
     config = EvaluationConfig.model_validate(
         {
             "thresholds": {main: {"min": 0.1}},
@@ -107,26 +107,28 @@ def test_tfma_accepts_the_configuration(task):
             "slice_thresholds": {main: [{"columns": ["a"], "max": 0.9}]},
         }
     )
-    made = config_util.update_eval_config_with_defaults(eval_config(config, "y", task), has_baseline=True)
+    made = config_util.update_eval_config_with_defaults(build_eval_config(config, "y", task), has_baseline=True)
     config_util.verify_eval_config(made, baseline_required=True)
     assert [spec.is_baseline for spec in made.model_specs] == [False, True]
     assert len(made.slicing_specs) == 3
-    (bound,) = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
-    assert bound.class_name == eval_metrics(task)[main]
+    bound, in_slices = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
+    assert (bound.class_name, in_slices.class_name) == (eval_metrics(task)[main], "SliceBound")
     assert not bound.HasField("threshold")  # it would hold in every slice
-    assert [list(t.slicing_specs[0].feature_keys) for t in bound.per_slice_thresholds] == [[], ["a"]]
-    assert isinstance(made, tfma.EvalConfig)
+    (over_all,), (over_a,) = bound.per_slice_thresholds, in_slices.per_slice_thresholds
+    assert list(over_all.slicing_specs[0].feature_keys) == [] and list(over_a.slicing_specs[0].feature_keys) == ["a"]
+    assert json.loads(in_slices.config)["otherwise"] == 0.9
+    assert isinstance(made, config_pb2.EvalConfig)
 
 
 def eval_metrics(task):
-    from components.evaluation.config import METRICS
+    from taxiway.components.evaluation.config import METRICS
 
     return {name: class_name.rpartition(".")[2] for name, (class_name, _) in METRICS[task].items()}
 
 
 def test_an_equal_model_passes_a_tolerance_of_zero():
-    from components.evaluation.eval_config import optimized_eval_config
+    from taxiway.components.evaluation.eval_config import build_optimized_eval_config
 
-    made = optimized_eval_config(EvaluationConfig(), "y", "binary", {"auc": 0.0})
+    made = build_optimized_eval_config(EvaluationConfig(), "y", "binary", {"auc": 0.0})
     (auc,) = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
     assert auc.per_slice_thresholds[0].threshold.change_threshold.absolute.value < 0

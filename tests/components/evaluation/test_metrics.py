@@ -11,10 +11,10 @@ def computed(frame, names, task, prediction):
     """Metrics of all rows and of each half, by slice, through `tfma.analyze_raw_data`."""
     import tensorflow_model_analysis as tfma
 
-    from components.evaluation.config import EvaluationConfig
-    from components.evaluation.eval_config import eval_config
+    from taxiway.components.evaluation.config import EvaluationConfig
+    from taxiway.components.evaluation.eval_config import build_eval_config
 
-    made = eval_config(EvaluationConfig(slices=(("half",),)), "y", task, names)
+    made = build_eval_config(EvaluationConfig(slices=(("half",),)), "y", task, names)
     del made.model_specs[:]
     made.model_specs.add(label_key="y", prediction_key=prediction)
     result = tfma.analyze_raw_data(frame, made)
@@ -34,12 +34,19 @@ def regression():
     return frame, computed(frame, (), "regression", "predictions")
 
 
-def test_r2_is_scikit_learns_in_every_slice(regression):
-    from sklearn.metrics import r2_score
+def test_errors_are_scikit_learns_in_every_slice(regression):
+    from sklearn.metrics import mean_absolute_error, mean_squared_error, median_absolute_error, r2_score
 
     frame, found = regression
     for name, rows in (("all", frame), *((h, frame[frame.half == h]) for h in ("a", "b"))):
-        assert found[name]["r2"] == pytest.approx(r2_score(rows.y, rows.predictions), abs=1e-4)
+        assert found[name]["r2"] == pytest.approx(r2_score(rows.y, rows.predictions), abs=1e-9)
+        assert found[name]["mae"] == pytest.approx(mean_absolute_error(rows.y, rows.predictions), rel=1e-9)
+        assert found[name]["mse"] == pytest.approx(mean_squared_error(rows.y, rows.predictions), rel=1e-9)
+        assert found[name]["rmse"] ** 2 == pytest.approx(found[name]["mse"])
+        median = median_absolute_error(rows.y, rows.predictions)
+        assert found[name]["median_absolute_error"] == pytest.approx(median, rel=1e-9)
+        tail = np.quantile(np.abs(rows.y - rows.predictions), 0.9)
+        assert found[name]["p90_absolute_error"] == pytest.approx(tail, rel=1e-9)
     assert set(found["all"]) >= {"mae", "mse", "rmse", "r2"}
     assert found["all"]["judged_rows"] == ROWS
 
@@ -84,10 +91,14 @@ def test_each_class_by_its_name(classes):
 
 
 def test_what_a_row_alone_gives():
-    from components.evaluation.metrics import CLASS_METRICS, ClassSums, _Moments
+    from taxiway.components.evaluation.metrics import CLASS_METRICS, REGRESSION_METRICS, ClassSums, RegressionSums
 
-    assert np.isnan(_Moments.of_row(3.0, 2.0, 1.0).r_squared())
-    never_decided = ClassSums(3)
+    alone = RegressionSums()
+    alone.add_rows(np.array([3.0]), np.array([[2.0]]))
+    assert np.isnan(REGRESSION_METRICS["r2"](alone.fold_pending())) and REGRESSION_METRICS["mae"](alone) == 1
+    assert all(np.isnan(metric(RegressionSums())) for metric in REGRESSION_METRICS.values())
+    never_decided = ClassSums()
     never_decided.own, never_decided.decided = np.array([4.0, 0, 0]), np.array([0, 4.0, 0])
+    never_decided.hits = np.zeros(3)
     assert CLASS_METRICS["precision"](never_decided)[:2].tolist() == [0.0, 0.0]
     assert np.isnan(CLASS_METRICS["precision"](never_decided)[2])

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.example_gen.config import DataConfig, LabelConfig
-from components.example_gen.ingest import ingest
+from taxiway.components.contract import SPLITS
+from taxiway.components.example_gen.config import DataConfig, LabelConfig
+from taxiway.components.example_gen.ingest import ingest_data
 
 TABLE = {
     "fare (USD)": [1.5, 2.0, None, 4.25],
@@ -97,9 +98,9 @@ def value_of(feature):
 
 
 def read_all(folder):
-    return sorted((r for s in ("train", "eval") for r in read_split(folder, s)), key=str)
+    return sorted((r for s in SPLITS for r in read_split(folder, s)), key=str)
 
 
 def make(path, folder, label=None, **data):
     """Ingests a file in this process."""
-    return ingest(DataConfig(path=str(path), **data), label or LabelConfig(column="y"), str(folder))
+    return ingest_data(DataConfig(path=str(path), **data), label or LabelConfig(column="y"), str(folder))

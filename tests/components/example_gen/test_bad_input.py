@@ -1,7 +1,8 @@
-"""What is wrong with the data is said in a paragraph that names file, column or key; nothing else escapes."""
+"""Bad data ends in an error that names the file, the column or the key; no other exception escapes."""
 
 import gzip
 import io
+import json
 import os
 import zipfile
 
@@ -12,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from components.errors import ConfigError, DataError, TaxiwayError, UsageError
-from components.example_gen.config import DataConfig, LabelConfig
-from components.example_gen.ingest import ingest, read_record
+from taxiway.components.errors import ConfigError, DataError, TaxiwayError, UsageError
+from taxiway.components.example_gen.config import DataConfig, LabelConfig
+from taxiway.components.example_gen.ingest import INGEST_FILE, ingest_data
 from tests.components.example_gen.rows import make, read_all, write
 
 GOOD = {"x": [1, 2, 3, 4], "y": [0, 1, 0, 1]}
@@ -112,7 +113,7 @@ def test_bad_rows_within_the_limit_are_counted_and_sampled(tmp_path):
     assert len(read_all(tmp_path / "o")) == 3
     sampled = (tmp_path / "o" / "bad_rows.jsonl").read_text()
     assert "only one cell" in sampled and "column 'x' is no int" in sampled
-    assert read_record(str(tmp_path / "o"))["rows"]["bad"] == 2
+    assert json.loads((tmp_path / "o" / INGEST_FILE).read_text("utf-8"))["rows"]["bad"] == 2
 
 
 def _splits(done):
@@ -219,7 +220,7 @@ def test_random_bytes_and_configurations_raise_only_our_errors(prefix, content, 
     path = tmp_path / f"t.{ending}"
     path.write_bytes(prefix + content)
     try:
-        done = ingest(DataConfig(path=str(path), **data), LabelConfig(**label), str(tmp_path / "o"))
+        done = ingest_data(DataConfig(path=str(path), **data), LabelConfig(**label), str(tmp_path / "o"))
     except (DataError, ConfigError) as error:
         assert error.problem and "\n\n" not in str(error)
     except ValidationError:

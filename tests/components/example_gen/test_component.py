@@ -1,4 +1,4 @@
-"""The component in TFX's local runner: what stock components read of it, and what the cache sees."""
+"""The component in TFX's local runner: stock components read its artifact, and TFX's cache sees the data's content."""
 
 import json
 import os
@@ -8,8 +8,10 @@ import pytest
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components.errors import DataError
-from components.example_gen.config import DataConfig, LabelConfig
+from taxiway.components.beam.options import BEAM_OPTIONS
+from taxiway.components.contract import SPLITS
+from taxiway.components.errors import DataError
+from taxiway.components.example_gen.config import DataConfig, LabelConfig
 from tests.components.example_gen.rows import read_all, write
 
 TABLE = {"x": list(range(200)), "y": [i % 2 for i in range(200)]}
@@ -18,12 +20,10 @@ TABLE = {"x": list(range(200)), "y": [i % 2 for i in range(200)]}
 def run(root, path, schema=None, **data):
     from tfx import v1 as tfx
 
-    from components.example_gen.component import TabularExampleGen
+    from taxiway.components.example_gen.component import TabularExampleGen
 
     section, label = DataConfig(path=str(path), **data), LabelConfig(column="y")
-    node = TabularExampleGen(
-        data=section.model_dump_json(), label=label.model_dump_json(), schema=json.dumps(schema) if schema else ""
-    ).with_id("ExampleGen")
+    node = TabularExampleGen(data=section, label=label, column_rules=schema).with_id("ExampleGen")
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root / "metadata.db"))
     pipeline = tfx.dsl.Pipeline(
         pipeline_name="test",
@@ -31,7 +31,7 @@ def run(root, path, schema=None, **data):
         components=[node],
         enable_cache=True,
         metadata_connection_config=connection,
-        beam_pipeline_args=["--direct_running_mode=in_memory", "--direct_num_workers=1"],
+        beam_pipeline_args=list(BEAM_OPTIONS),
     )
     tfx.orchestration.LocalDagRunner().run(pipeline)
 
@@ -55,13 +55,20 @@ def test_a_standard_artifact(tmp_path):
     run(tmp_path / "root", tmp_path / "d")
     [found] = store(tmp_path / "root").get_artifacts_by_type("Examples")
     properties = {k: v.string_value or v.int_value for k, v in found.custom_properties.items()}
-    assert json.loads(found.properties["split_names"].string_value) == ["train", "eval"]
+    assert json.loads(found.properties["split_names"].string_value) == ["train", "eval", "test"]
     assert properties["file_format"] == "tfrecords_gzip" and properties["payload_format"] == "FORMAT_TF_EXAMPLE"
     assert properties["classes"] == '["0", "1"]' and len(properties["input_fingerprint"]) == 32
-    assert properties["rows_train"] + properties["rows_eval"] == 400
+    assert sum(properties[f"rows_{split}"] for split in SPLITS) == 400
+    assert {split: sum(rows) for split, rows in json.loads(properties["class_rows"]).items()} == {
+        split: properties[f"rows_{split}"] for split in SPLITS
+    }
     assert len(read_all(found.uri)) == 400
     assert sorted(path.name for path in Path(found.uri).iterdir()) == [
+        "Columns-eval",
+        "Columns-test",
+        "Columns-train",
         "Split-eval",
+        "Split-test",
         "Split-train",
         "ingest.json",
         "reading_rules.json",

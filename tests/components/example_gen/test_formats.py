@@ -2,12 +2,15 @@
 
 import gzip
 import warnings
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.errors import DataError
+from taxiway.components.errors import DataError
+from taxiway.components.example_gen import writing
+from taxiway.components.tables.examples.shards import list_shards
 from tests.components.example_gen.rows import TABLE, csv_text, make, read_all, write
 
 EXPECTED = sorted(
@@ -128,3 +131,16 @@ def test_no_warnings(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make(write(tmp_path / "t.csv"), tmp_path / "o")
+
+
+def test_files_hold_a_sixteenth_of_many_rows(tmp_path, monkeypatch):
+    """Cores and workers share files; where each is and what it holds is recorded."""
+    assert [writing.choose_shard_rows(rows) for rows in (10, 400_000, 1_600_000, 10**8)] == [
+        25_000, 25_000, 100_000, 250_000,
+    ]  # fmt: skip
+    monkeypatch.setattr(writing, "_FEWEST_SHARD_ROWS", 50)
+    monkeypatch.setattr(writing, "_ENCODE_ROWS", 10)
+    result = make(write(tmp_path / "t.csv", {name: values * 400 for name, values in TABLE.items()}), tmp_path / "o")
+    shards = list_shards(str(tmp_path / "o"), "train")
+    assert {Path(s.records).name: pq.read_metadata(s.columns).num_rows for s in shards} == result.shards["train"]
+    assert len(shards) >= 10 and sum(result.shards["train"].values()) == result.rows["train"]

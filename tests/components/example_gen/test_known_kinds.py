@@ -1,11 +1,11 @@
-"""A later span is read as the schema says, and what is really other is left to the gate."""
+"""A later span is read as the schema says; values of another kind are left to the gate."""
 
 import pytest
 
-from components.errors import DataError
-from components.example_gen.config import DataConfig, LabelConfig
-from components.example_gen.ingest import ingest
-from components.example_gen.known_kinds import apply_known, kind_as_known
+from taxiway.components.errors import DataError
+from taxiway.components.example_gen.config import DataConfig, LabelConfig
+from taxiway.components.example_gen.ingest import ingest_data
+from taxiway.components.example_gen.known_kinds import apply_known_kinds, choose_kind
 from tests.components.example_gen.rows import read_all, write
 
 Y = [0, 1] * 10
@@ -18,23 +18,23 @@ Y = [0, 1] * 10
     ("int", "time", "time"), ("int", "bool", "int"), ("bool", "float", "bool"), ("int", "int", "int"),
 ])  # fmt: skip
 def test_the_kind_that_is_read(inferred, known, expected):
-    assert kind_as_known(inferred, known) == expected
+    assert choose_kind(inferred, known) == expected
 
 
 @pytest.mark.parametrize("kind", ["int", "float", "string", "bool", "time"])
 def test_the_data_that_a_schema_comes_from_reads_the_same(kind):
-    assert kind_as_known(kind, kind) == kind
+    assert choose_kind(kind, kind) == kind
 
 
 def test_without_a_schema_nothing_is_decided():
     kinds = {"a": "int", "b": "null"}
-    assert apply_known(kinds, {}, ()) == (kinds, (), ())
+    assert apply_known_kinds(kinds, {}, ()) == (kinds, (), ())
 
 
 def later(tmp_path, table, known, name="t.csv", **data):
     path = write(tmp_path / name, {**table, "y": Y})
     config = DataConfig(path=str(path), **data)
-    return ingest(config, LabelConfig(column="y"), str(tmp_path / "o"), known=known)
+    return ingest_data(config, LabelConfig(column="y"), str(tmp_path / "o"), schema_kinds=known)
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
@@ -68,7 +68,7 @@ def test_new_columns(tmp_path):
     table = {"n": list(range(20)), "extra": [i / 3 for i in range(20)], "empty": [None] * 20}
     done = later(tmp_path, table, {"n": "int"})
     assert done.columns == {"n": "int", "extra": "float", "y": "int"}
-    assert [(note.rule, note.column) for note in done.notes] == [("new_empty_column", "empty")]
+    assert [(note.rule, note.column) for note in done.notes] == [("new_empty_column", "empty"), ("judged_on_eval", "")]
     with pytest.raises(DataError, match="'empty' holds no value in any row"):
         later(tmp_path, table, {})
 

@@ -1,11 +1,15 @@
 """The data gate's judgement on protos made by hand: no TFX, no TensorFlow."""
 
+import json
+
 import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from components.gates import data_gate
-from components.gates.config import GatesConfig
-from components.gates.verdict import Finding, VerdictRecord
+from taxiway.components.errors import StoreError
+from taxiway.components.gates import data_gate
+from taxiway.components.gates.config import GatesConfig
+from taxiway.components.gates.drift import Comparison
+from taxiway.components.gates.verdict import GateFinding, VerdictRecord
 
 
 def statistics(rows=100, label_min=0.0, label_max=1.0, name="label"):
@@ -37,7 +41,7 @@ def anomalies(severity=anomalies_pb2.AnomalyInfo.ERROR):
 
 def judge(stats, found=None, task="binary", **config):
     empty = anomalies_pb2.Anomalies()
-    return data_gate.judge(
+    return data_gate.judge_data(
         stats, found or dict.fromkeys(stats, empty), "label", task, GatesConfig.model_validate(config)
     )
 
@@ -56,6 +60,19 @@ def test_a_split_with_too_few_rows_blocks(rows, word):
     assert not record.passed
     assert word in record.reason
     assert "gates.min_rows" in record.reason
+
+
+def test_a_split_with_just_enough_rows_passes():
+    assert judge({"train": statistics(), "eval": statistics(10)}, min_rows=10).passed
+    assert not judge({"train": statistics(), "eval": statistics(10)}, min_rows=11).passed
+
+
+@pytest.mark.parametrize("empty", [statistics(0), statistics_pb2.DatasetFeatureStatisticsList()])
+def test_an_empty_split_has_no_label_to_judge(empty):
+    record = judge({"train": statistics(), "eval": empty})
+    assert [(finding.rule, finding.split) for finding in record.findings] == [("min_rows", "eval")]
+    assert record.numbers["rows"]["eval"] == 0
+    assert set(record.numbers["label"]) == {"train"}
 
 
 def test_one_class_blocks_and_names_the_column():
@@ -93,18 +110,26 @@ def test_an_allowed_anomaly_is_reported_only():
 
 def test_the_verdict_survives_its_file(tmp_path):
     record = judge({"train": statistics(3)})
-    record.write(tmp_path)
-    assert VerdictRecord.read(tmp_path) == record
+    record.write_verdict(tmp_path)
+    assert VerdictRecord.read_verdict(tmp_path) == record
+
+
+def test_a_verdict_of_another_format_version_is_refused(tmp_path):
+    (tmp_path / "verdict.json").write_text(json.dumps({"version": 2, "gate": "DataGate"}))
+    with pytest.raises(StoreError, match="a gate's verdict of format version 2; this Taxiway reads version 1"):
+        VerdictRecord.read_verdict(tmp_path)
+    with pytest.raises(ValueError, match="version"):
+        VerdictRecord.model_validate({"version": 2, "gate": "DataGate"})
 
 
 def test_a_moved_class_order_blocks():
     order = data_gate.ClassOrder(data=("no", "yes"), schema=("yes", "no"))
     config = GatesConfig()
-    record = data_gate.judge({"train": statistics()}, {}, "label", "binary", config, order)
+    record = data_gate.judge_data({"train": statistics()}, {}, "label", "binary", config, order)
     assert not record.passed
     assert "the schema yes, no" in record.reason
     same = data_gate.ClassOrder(data=("no", "yes"), schema=("no", "yes"))
-    assert data_gate.judge({"train": statistics()}, {}, "label", "binary", config, same).passed
+    assert data_gate.judge_data({"train": statistics()}, {}, "label", "binary", config, same).passed
 
 
 def test_a_few_examples_stand_for_many():
@@ -116,12 +141,34 @@ def test_a_few_examples_stand_for_many():
     assert reason.startswith("fare: Examples contain values missing from the schema: garbage 0 (<1%), garbage 1")
     shown = reason.count("garbage")
     assert f"and {500 - shown} more (split 'train'" in reason
+    described = reason.removeprefix("fare: ").partition(" and ")[0]
+    as_many_as_fit = f"{described}, garbage {shown} (<1%)"
+    assert len(described) <= data_gate.EXPLANATION_CHARACTERS < len(as_many_as_fit)
+
+
+def test_a_description_that_just_fits_is_whole():
+    found = anomalies()
+    text = "a, b, c" + "d" * (data_gate.EXPLANATION_CHARACTERS - 7)
+    found.anomaly_info["fare"].reason[0].description = f"{text}."
+    assert judge({"train": statistics()}, {"train": found}).reason.startswith(f"fare: {text} (split")
+
+
+def test_drift_and_skew_bring_their_numbers_and_findings():
+    moved = GateFinding(rule="drift", explanation="fare has moved", column="fare")
+    compared = [
+        Comparison("drift", numbers={"against": "span 2"}, findings=(moved,)),
+        Comparison("skew", numbers={"against": "eval"}),
+    ]
+    stats = {"train": statistics(), "eval": statistics()}
+    record = data_gate.judge_data(stats, {}, "label", "binary", GatesConfig(), compared=compared)
+    assert record.reason == "fare: fare has moved"
+    assert (record.numbers["drift"], record.numbers["skew"]) == ({"against": "span 2"}, {"against": "eval"})
 
 
 def test_notes_of_the_rows_are_handed_on_and_block_nothing():
-    note = Finding(rule="equal_rows", explanation="12 of 100 rows", blocking=False)
+    note = GateFinding(rule="equal_rows", explanation="12 of 100 rows", blocking=False)
     stats = {"train": statistics(), "eval": statistics()}
-    record = data_gate.judge(stats, {}, "label", "binary", GatesConfig(), notes=[note])
+    record = data_gate.judge_data(stats, {}, "label", "binary", GatesConfig(), notes=[note])
     assert record.passed and record.findings == (note,)
 
 

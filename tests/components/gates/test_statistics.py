@@ -8,10 +8,10 @@ import pytest
 def of_label(classes, task):
     import tensorflow_data_validation as tfdv
 
-    from components.gates.statistics import options
+    from taxiway.components.gates.statistics import build_stats_options
 
     frame = pd.DataFrame({"Art (Σ)": classes, "size": np.linspace(0, 1, len(classes))})
-    found = tfdv.generate_statistics_from_dataframe(frame, options("Art (Σ)", task) or tfdv.StatsOptions())
+    found = tfdv.generate_statistics_from_dataframe(frame, build_stats_options("Art (Σ)", task) or tfdv.StatsOptions())
     return {feature.path.step[0]: feature for feature in found.datasets[0].features}
 
 

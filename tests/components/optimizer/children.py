@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import faulthandler
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from components import subprocesses
-from components.optimizer import graphs, nodes
-from components.optimizer.report import Check
-from components.optimizer.variants import TECHNIQUES
-from components.optimizer.variants.base import Piece, Technique, Workshop
+from taxiway.components.optimizer.candidate import CandidateModel, Technique, TechniqueContext
+from taxiway.components.optimizer.graphs import nodes, saved_model
+from taxiway.components.optimizer.report import Check
+from taxiway.components.optimizer.techniques import TECHNIQUES
+from taxiway.components.processes import subprocesses
 
 
-def _nothing(workshop: Workshop, piece: Piece) -> str:
-    return ""
+def _nothing(context: TechniqueContext, candidate: CandidateModel) -> None:
+    """Refuses nothing."""
 
 
-def _no_checks(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
+def _no_checks(context: TechniqueContext, candidate: CandidateModel, target: CandidateModel) -> list[Check]:
     return []
 
 
-def _abort(workshop: Workshop, piece: Piece, made: Piece) -> None:
+def _abort(context: TechniqueContext, candidate: CandidateModel, target: CandidateModel) -> None:
     faulthandler.disable()  # pytest's: its dump would read like a failure
     os.abort()
 
 
-def _spoil(workshop: Workshop, piece: Piece, made: Piece) -> None:
+def _spoil(context: TechniqueContext, candidate: CandidateModel, target: CandidateModel) -> None:
     """Weights with noise: fast and small, and no good."""
     import numpy as np
     import tensorflow as tf
@@ -36,20 +38,20 @@ def _spoil(workshop: Workshop, piece: Piece, made: Piece) -> None:
 
     def noisy(node: Any) -> list[Any]:
         value = tf.make_ndarray(node.attr["value"].tensor)
-        return [nodes.const_node(node.name, value + random.normal(0, 1.0, value.shape), tf.float32)]
+        return [nodes.make_const_node(node.name, value + random.normal(0, 1.0, value.shape), tf.float32)]
 
-    model = graphs.optimize(graphs.load_frozen(piece.servable))
+    model = saved_model.run_grappler(saved_model.load_frozen(candidate.servable))
     graph, _ = nodes.rewrite_constants(model.graph, tf.float32, 64, noisy)
-    graphs.write(model.with_graph(graph), made.servable)
+    saved_model.write_flat(model.with_graph(graph), target.servable)
 
 
-def _lie(workshop: Workshop, piece: Piece, made: Piece) -> list[Check]:
+def _lie(context: TechniqueContext, candidate: CandidateModel, target: CandidateModel) -> list[Check]:
     return [Check(name="sparsity", passed=False, detail="0.0 % of the weights are zero, 75 % wanted")]
 
 
-def _compile(workshop: Workshop, piece: Piece, made: Piece) -> None:
+def _compile(context: TechniqueContext, candidate: CandidateModel, target: CandidateModel) -> None:
     """A servable that loads everywhere and answers only where XLA is enabled."""
-    _save_compiled(made.servable)
+    _save_compiled(target.servable)
 
 
 ABORTS = Technique("frozen", _nothing, _abort, _no_checks)
@@ -60,13 +62,48 @@ FAILS_ITS_CHECK = Technique("int8_weights", _nothing, _spoil, _lie)
 
 def optimize(content: dict[str, Any]) -> dict[str, Any]:
     """Runs the optimizer with some techniques replaced by those of this module."""
-    from components.optimizer import search
-    from components.optimizer.job import OptimizerJob
+    from taxiway.components.optimizer import search
+    from taxiway.components.optimizer.job import OptimizerJob
 
     for name, attribute in content["replaced"].items():
-        TECHNIQUES[name] = f"tests.components.optimizer.children:{attribute}"
-    search.optimize(OptimizerJob.model_validate(content["job"]))
+        module = f"tests.components.optimizer.children:{attribute}"
+        TECHNIQUES[name] = dataclasses.replace(TECHNIQUES[name], module=module)
+    search.optimize_model(OptimizerJob.model_validate(content["job"]))
     return {}
+
+
+def optimize_late(content: dict[str, Any]) -> dict[str, Any]:
+    """Runs the optimizer with a budget that is spent when the variants were made and scored."""
+    from taxiway.components.optimizer import search
+    from taxiway.components.optimizer.building import tasks
+    from taxiway.components.optimizer.job import OptimizerJob
+
+    in_time = tasks._load_models
+    tasks._load_models = lambda *arguments: in_time(*arguments[:-1], deadline=0.0)
+    search.optimize_model(OptimizerJob.model_validate(content["job"]))
+    return {}
+
+
+def load_slowly(content: dict[str, Any]) -> dict[str, Any]:
+    """By seconds that are left: how many models are loaded, each in a second."""
+    import numpy as np
+
+    from taxiway.components.optimizer.building import tasks
+
+    clock = [0.0]
+    tasks.time = SimpleNamespace(monotonic=lambda: clock[0], perf_counter=lambda: clock[0])
+
+    def open_slowly(candidate: CandidateModel) -> Any:
+        clock[0] += 1.0
+        return lambda rows: None
+
+    loaded = {}
+    candidates = {name: CandidateModel(name) for name in content["names"]}
+    for seconds in content["seconds"]:
+        models, starts = tasks._load_models(candidates, open_slowly, np.array([b""]), clock[0] + seconds)
+        assert list(models) == list(starts) == content["names"][: len(models)]
+        loaded[str(seconds)] = len(models)
+    return loaded
 
 
 def answers(content: dict[str, Any]) -> dict[str, Any]:
@@ -81,16 +118,35 @@ def answers(content: dict[str, Any]) -> dict[str, Any]:
     return {"labels": labels, "scores": scores.tolist(), "signatures": sorted(loaded.signatures)}
 
 
+def labels(content: dict[str, Any]) -> dict[str, Any]:
+    """Scores of the first eval rows and the label that each of some SavedModels gives them."""
+    import tensorflow as tf
+
+    from taxiway.components.contract import EXAMPLES_INPUT, PREDICTED_LABEL, PROBABILITIES, SERVING_DEFAULT
+    from taxiway.components.saved_models.session import SavedModelSession
+
+    files = [str(p) for p in Path(content["examples"], "Split-eval").glob("*.gz")]
+    rows = [r.numpy() for r in tf.data.TFRecordDataset(files, "GZIP").take(500)]
+    answers = []
+    for folder in content["servables"]:
+        with SavedModelSession(folder) as session:
+            said = session.run(SERVING_DEFAULT, {EXAMPLES_INPUT: rows})
+        found = [label.decode() for label in said[PREDICTED_LABEL]]
+        answers.append({"scores": said[PROBABILITIES][:, 0].tolist(), "labels": found})
+    return {"answers": answers}
+
+
 def compiled(content: dict[str, Any]) -> dict[str, Any]:
     """Whether a servable that must be compiled by XLA loads, and what it answers with XLA disabled."""
     import numpy as np
     import tensorflow as tf
 
-    from components.optimizer import served
+    from taxiway.components.optimizer.measurement import runtimes
+    from taxiway.components.saved_models import tensorflow_private
 
     _save_compiled(content["folder"])
-    served.disable_xla()
-    model = served.Served(content["folder"], "binary")
+    tensorflow_private.disable_xla()
+    model = runtimes.open_servable(content["folder"], "probabilities")
     try:
         model(np.array([b""], dtype=object))
     except tf.errors.OpError as error:
@@ -127,20 +183,34 @@ def with_slots(content: dict[str, Any]) -> dict[str, Any]:
 
 def lean(content: dict[str, Any]) -> dict[str, Any]:
     """Answers of a servable with optional columns, frozen and with lean inputs, on rows that try the parser."""
-    from components.optimizer.variants.lean_inputs import lean as made_lean
+    from taxiway.components.optimizer.variants.lean_inputs import shorten_inputs
     from tests.components.optimizer import optional
 
     folder = Path(content["folder"])
     optional.save(str(folder / "trained"))
-    frozen = graphs.optimize(graphs.load_frozen(str(folder / "trained")))
-    graphs.write(frozen, str(folder / "frozen"))
-    made, done = made_lean(graphs.flat(str(folder / "frozen")))
-    graphs.write(made, str(folder / "lean"))
+    frozen = saved_model.run_grappler(saved_model.load_frozen(str(folder / "trained")))
+    saved_model.write_flat(frozen, str(folder / "frozen"))
+    lean_model, done = shorten_inputs(saved_model.load_flat(str(folder / "frozen")))
+    saved_model.write_flat(lean_model, str(folder / "lean"))
     found: dict[str, Any] = {"done": done}
     for name in ("trained", "frozen", "lean"):
         found[name] = optional.answers(str(folder / name))
-        found[f"{name}_ops"] = graphs.count_executed_ops(str(folder / name), "serving_default")
+        found[f"{name}_ops"] = saved_model.count_executed_ops(str(folder / name), "serving_default")
     return found
+
+
+def stacked(content: dict[str, Any]) -> dict[str, Any]:
+    """What fusing the columns of a servable that stacks them does to it."""
+    from tests.components.optimizer import stacked
+
+    return stacked.compare(Path(content["folder"]))
+
+
+def grouped(content: dict[str, Any]) -> dict[str, Any]:
+    """What lean inputs do to a servable that makes columns dense by groups."""
+    from tests.components.optimizer import stacked
+
+    return stacked.compare_groups(Path(content["folder"]))
 
 
 def preloaded(content: dict[str, Any]) -> dict[str, Any]:
@@ -149,20 +219,25 @@ def preloaded(content: dict[str, Any]) -> dict[str, Any]:
 
     from tensorflow.python.eager import context
 
-    from components.optimizer import work
+    from taxiway.components.optimizer.building import tasks
 
-    work.preload(sorted(TECHNIQUES))
+    tasks.preload_modules(sorted(TECHNIQUES))
     return {"started": context._context is not None, "threads": threading.active_count()}
 
 
 _WORK = {
     "preloaded": preloaded,
     "optimize": optimize,
+    "optimize_late": optimize_late,
+    "load_slowly": load_slowly,
     "answers": answers,
+    "labels": labels,
     "compiled": compiled,
     "with_slots": with_slots,
     "lean": lean,
+    "stacked": stacked,
+    "grouped": grouped,
 }
 
 if __name__ == "__main__":
-    subprocesses.child_main(lambda content: _WORK[content["do"]](content))
+    subprocesses.run_child_main(lambda content: _WORK[content["do"]](content))

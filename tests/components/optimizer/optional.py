@@ -89,9 +89,9 @@ def _first_padded(column: Any, default: Any = float("nan")) -> Any:
 
 def answers(servable: str) -> list[list[str]]:
     """The answers to all rows together, and to each by itself: `repr` of every number, for JSON knows no NaN."""
-    from components.optimizer.served import Served
+    from taxiway.components.optimizer.measurement.runtimes import open_servable
 
-    served = Served(servable, "binary")
+    served = open_servable(servable, "probabilities")
     rows = np.array([_serialized(row) for row in ROWS], dtype=object)
     tables = [served(rows), *(served(rows[i : i + 1]) for i in range(len(rows)))]
     return [[repr(float(value)) for value in line] for table in tables for line in table]

@@ -3,13 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from components.errors import ConfigError
-from components.optimizer.config import STAGES, OptimizationConfig, techniques_of
-from components.optimizer.variants import TECHNIQUES
-
-
-def test_every_technique_has_a_stage_and_a_file():
-    assert set(STAGES) == set(TECHNIQUES)
+from taxiway.components.errors import ConfigError
+from taxiway.components.optimizer.config import OptimizationConfig
 
 
 def test_chains_are_in_the_order_of_the_stages():
@@ -39,8 +34,3 @@ def test_the_deciding_batch_size():
 def test_unknown_keys_are_refused():
     with pytest.raises(ValidationError):
         OptimizationConfig.model_validate({"budget": 3})
-
-
-def test_techniques_of():
-    assert techniques_of("reference") == ()
-    assert techniques_of("magnitude_pruned+frozen") == ("magnitude_pruned", "frozen")

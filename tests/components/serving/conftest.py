@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def fake_model(folder: Path, content: bytes = b"model") -> Path:
-    """A folder that looks like a SavedModel to whoever does not load it."""
+    """A folder that looks like a SavedModel to code that does not load it."""
     (folder / "variables").mkdir(parents=True)
     (folder / "assets").mkdir()
     (folder / "assets.extra").mkdir()

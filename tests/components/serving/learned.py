@@ -10,13 +10,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.contract import SERVING_DEFAULT
-from components.example_gen.config import DataConfig, LabelConfig
-from components.example_gen.ingest import ingest
-from components.serving import push, requests
-from components.serving.config import ServingConfig
-from components.serving.servable import Servable
-from components.tables.rules import RULES_FILE
+from taxiway.components.contract import SERVING_DEFAULT
+from taxiway.components.example_gen.config import DataConfig, LabelConfig
+from taxiway.components.example_gen.ingest import ingest_data
+from taxiway.components.saved_models.session import SavedModelSession
+from taxiway.components.serving.config import ServingConfig
+from taxiway.components.serving.requests import from_examples
+from taxiway.components.serving.versions import push
+from taxiway.components.tables.reading_rules import RULES_FILE
 from tests.components.serving import models
 
 
@@ -49,18 +50,20 @@ def learn(folder: Path, model: Path, rows: int = 60) -> Learned:
     pq.write_table(pa.table({name: [row.get(name) for row in table] for name in names}), files[1])
     files[2].write_text("\n".join(json.dumps({"company": "NA", **row}) for row in table), encoding="utf-8")
     data = DataConfig(path=str(files[0]), csv={"delimiter": ";", "encoding": "utf-16"})
-    ingest(data, LabelConfig(column="y"), str(folder / "examples"))
+    ingest_data(data, LabelConfig(column="y"), str(folder / "examples"))
     rules = folder / "examples" / RULES_FILE
-    push.push(model, folder / "taxi", "taxi", {}, ServingConfig(), reading_rules=rules)
+    push.push_model(model, folder / "taxi", "taxi", {}, ServingConfig(), reading_rules=rules)
     return Learned(folder / "taxi", files, _answers(folder / "examples", model))
 
 
 def _answers(examples: Path, model: Path) -> list[float]:
-    found = requests.read_examples(sorted(examples.glob("Split-*/*")), 10_000)
-    ids = [requests.cell(example, "id") for example in found]
+    found = from_examples.read_examples(sorted(examples.glob("Split-*/*")), 10_000)
+    ids = [from_examples.read_cell(example, "id") for example in found]
     for example in found:  # this model's parser takes a missing value as an absent feature only
-        for name in [n for n in example.features.feature if requests.cell(example, n) is None]:
+        for name in [n for n in example.features.feature if from_examples.read_cell(example, n) is None]:
             del example.features.feature[name]
-    with Servable(model) as servable:
-        answers = servable.run(SERVING_DEFAULT, {"examples": requests.serialized(found)})["probabilities"][:, 0]
+    with SavedModelSession(model) as servable:
+        answers = servable.run(SERVING_DEFAULT, {"examples": from_examples.serialize_examples(found)})["probabilities"][
+            :, 0
+        ]
     return [answer for _, answer in sorted(zip(ids, answers.tolist(), strict=True))]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.contract import CLASSES, PROBABILITIES, SIGNATURE_INPUTS_FILE
+from taxiway.components.contract import PREDICTED_LABEL, PROBABILITIES, SIGNATURE_INPUTS_FILE
 
 COMPANIES = ("Blue", "Yellow", "Größe")
 RAW_INPUTS = {
@@ -45,7 +45,7 @@ class TaxiModel(tf.Module):
     def score(self, fare: tf.Tensor, company: tf.Tensor, seats: tf.Tensor) -> dict[str, tf.Tensor]:
         bias = tf.gather(self.bias, self.table.lookup(company))
         probabilities = self._head(fare, bias, tf.cast(seats, tf.float32))
-        return {PROBABILITIES: probabilities, CLASSES: tf.where(probabilities[:, 0] > 0.5, "yes", "no")}
+        return {PROBABILITIES: probabilities, PREDICTED_LABEL: tf.where(probabilities[:, 0] > 0.5, "yes", "no")}
 
     def serve_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(examples, _FEATURES)

@@ -37,7 +37,7 @@ def _message(owner: Any, name: str, number: int, kind: str) -> None:
 def _class(name: str) -> Any:
     pool = descriptor_pool.Default()
     pool.Add(_file())
-    return message_factory.MessageFactory(pool).GetPrototype(pool.FindMessageTypeByName(f"taxiway.tests.{name}"))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"taxiway.tests.{name}"))
 
 
 MonitoringConfig = _class("MonitoringConfig")

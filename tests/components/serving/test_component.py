@@ -1,4 +1,4 @@
-"""The TFX side: artifacts in, verdict and push out, recorded honestly."""
+"""The TFX side: artifacts in; blessing, push and what is recorded of both out."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from tfx import types
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.types import artifact_utils, standard_artifacts
 
-from components import artifacts
-from components.serving.component import Pusher, ServingValidator
-from components.serving.config import ServingConfig
-from components.serving.directory import ServingDirectory
-from components.serving.executor import PusherExecutor, ServingValidatorExecutor
+from taxiway.components import artifacts
+from taxiway.components.errors import OptimizationError
+from taxiway.components.serving.component import Pusher, ServingValidator
+from taxiway.components.serving.config import ServingConfig
+from taxiway.components.serving.executor import PusherExecutor, ServingValidatorExecutor
+from taxiway.components.serving.versions.directory import ServingDirectory
 from tests.components.serving import models
 
-CONFIG = ServingConfig(validate_over="process", validation_rows=40).model_dump_json()
+VALIDATING = ServingConfig(validate_over="process", validation_rows=40)
+CONFIG = VALIDATING.model_dump_json()
 
 
 def artifact(kind: Any, folder: Path) -> Any:
@@ -89,7 +91,7 @@ def test_validated_and_pushed(inputs: dict[str, list[Any]], tmp_path: Path) -> N
     assert all(f["limit"] >= 0.25 for f in report["findings"] if f["check"] == "serving_raw in batches of 7")
     pushed = push(inputs | {"infra_blessing": [blessing]}, tmp_path)
     assert pushed.get_int_custom_property("pushed") == 1
-    live = ServingDirectory(tmp_path / "serving" / "taxi").live()
+    live = ServingDirectory(tmp_path / "serving" / "taxi").find_live()
     assert str(live.number) == pushed.get_string_custom_property("pushed_version")
     assert str(live.path) == pushed.get_string_custom_property("pushed_destination")
     record = live.provenance
@@ -111,7 +113,7 @@ def test_span_and_fingerprint_survive_kubeflows_metadata(
     there.type.schema_title = "tfx.Examples"
     read = kubeflow_v2_entrypoint_utils._parse_raw_artifact(there, {})
     push(inputs | {"examples": [read]}, tmp_path)
-    data = ServingDirectory(tmp_path / "serving" / "taxi").live().provenance["data"]
+    data = ServingDirectory(tmp_path / "serving" / "taxi").find_live().provenance["data"]
     assert data["span"] == span and isinstance(data["span"], int) and data["input_fingerprint"] == "f00"
 
 
@@ -124,7 +126,7 @@ def test_a_candidate_that_answers_otherwise_is_not_pushed(inputs: dict[str, list
     pushed = push(inputs | {"infra_blessing": [blessing]}, tmp_path)
     assert pushed.get_int_custom_property("pushed") == 0
     assert "largest difference from the trained model" in pushed.get_string_custom_property("reason")
-    assert ServingDirectory(tmp_path / "serving" / "taxi").live() is None
+    assert ServingDirectory(tmp_path / "serving" / "taxi").find_live() is None
 
 
 def test_a_model_that_the_evaluator_refused_is_not_pushed(inputs: dict[str, list[Any]], tmp_path: Path) -> None:
@@ -132,6 +134,15 @@ def test_a_model_that_the_evaluator_refused_is_not_pushed(inputs: dict[str, list
     refusal.set_int_custom_property("blessed", 0)
     pushed = push(inputs | {"model_blessing": [refusal]}, tmp_path)
     assert "the evaluation did not bless it" in pushed.get_string_custom_property("reason")
+
+
+def test_an_optimization_report_of_another_format_version_is_refused(
+    inputs: dict[str, list[Any]], tmp_path: Path
+) -> None:
+    Path(inputs["optimization_report"][0].uri, "report.json").write_text('{"version": 2}')
+    for attempt in (validate, push):
+        with pytest.raises(OptimizationError, match="format version 2; this Taxiway reads version 1"):
+            attempt(inputs, tmp_path)
 
 
 def test_the_components_build() -> None:
@@ -145,7 +156,7 @@ def test_the_components_build() -> None:
         optimization_report=report,
         label="tip",
         task="binary",
-        config=CONFIG,
+        config=VALIDATING,
         model_name="taxi",
     )
     pusher = Pusher(
@@ -155,8 +166,7 @@ def test_the_components_build() -> None:
         examples=examples,
         serving_directory="/serving/taxi",
         model_name="taxi",
-        run_id="r",
-        config=CONFIG,
+        config={"versions_kept": 2},
         force=True,
     )
     assert pusher.id == "Pusher" and pusher.exec_properties["force"] == 1

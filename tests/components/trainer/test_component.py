@@ -1,25 +1,27 @@
-"""The TFX side: what the component is told, and what the executor says on the artifact."""
+"""The TFX side: the component's properties, and those that the executor writes on the artifact."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from tfx import types
 from tfx.types import standard_artifacts
 
-from components.errors import ConfigError
-from components.trainer.component import RUN_FN, Trainer
-from components.trainer.executor import Executor, describe
+from taxiway.components.errors import ConfigError
+from taxiway.components.trainer.component import RUN_FN, Trainer
+from taxiway.components.trainer.executor import Executor, set_result_properties
 from tests.components.trainer.test_run_fn import RESULT
 
 
-def trainer(training: str = "{}") -> Trainer:
+def trainer(training: dict[str, Any] | None = None, task: Any = "binary") -> Trainer:
     return Trainer(
         examples=types.Channel(type=standard_artifacts.Examples),
         transform_graph=types.Channel(type=standard_artifacts.TransformGraph),
         schema=types.Channel(type=standard_artifacts.Schema),
-        label='{"column": "y", "task": "binary"}',
+        label="y",
+        task=task,
         left_out=["tips"],
         training=training,
         checkpoint_root="/checkpoints",
@@ -27,7 +29,7 @@ def trainer(training: str = "{}") -> Trainer:
 
 
 def test_the_configuration_is_an_execution_property() -> None:
-    made = trainer('{"epochs": 2}')
+    made = trainer({"epochs": 2})
     assert made.EXECUTOR_SPEC.executor_class is Executor
     assert made.exec_properties["run_fn"] == RUN_FN
     custom = json.loads(made.exec_properties["custom_config"])
@@ -37,12 +39,17 @@ def test_the_configuration_is_an_execution_property() -> None:
 
 def test_a_warm_start_from_nothing_is_refused_when_the_pipeline_is_built() -> None:
     with pytest.raises(ConfigError, match="warm_start"):
-        trainer('{"warm_start": "live"}')
+        trainer({"warm_start": "live"})
+
+
+def test_settings_without_meaning_for_the_task_are_refused_when_the_pipeline_is_built() -> None:
+    with pytest.raises(ConfigError, match="class_weights"):
+        trainer({"class_weights": "balanced"}, task="regression")
 
 
 def test_the_artifact_says_what_was_done() -> None:
     model = standard_artifacts.Model()
-    describe(model, RESULT)
+    set_result_properties(model, RESULT)
     assert model.get_string_custom_property("strategy") == "one_device"
     assert [model.get_int_custom_property(n) for n in ("replicas", "steps", "rows", "restarts", "best_step")] == [
         1,

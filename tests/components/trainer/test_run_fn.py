@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from components.trainer import run_fn
-from components.training import ModelConfig, TrainingConfig, TrainingJob, TrainingResult
+from taxiway.components.trainer import run_fn
+from taxiway.components.training import ModelConfig, TrainingConfig, TrainingJob, TrainingResult
 
 SCHEMA = """feature { name: "label" type: INT
 annotation { tag: "taxiway.class:no" tag: "taxiway.class:yes" } }"""
@@ -47,7 +47,7 @@ def fn_args(tmp_path: Path) -> Any:
 
 
 def test_the_job_says_what_the_component_was_told(fn_args: Any, tmp_path: Path) -> None:
-    job = run_fn.job_from(fn_args)
+    job = run_fn.build_job(fn_args)
     assert (job.label, job.task, job.left_out) == ("label", "binary", ("tips",))
     assert job.class_labels == ("no", "yes"), "the schema fixes their order"
     assert job.model.hidden_units == (3,)
@@ -56,7 +56,7 @@ def test_the_job_says_what_the_component_was_told(fn_args: Any, tmp_path: Path) 
 
 
 def test_checkpoints_lie_outside_tfx_outputs_under_their_key(fn_args: Any, tmp_path: Path) -> None:
-    job = run_fn.with_checkpoints(run_fn.job_from(fn_args), fn_args.custom_config["checkpoint_root"])
+    job = run_fn.add_checkpoint_dir(run_fn.build_job(fn_args), fn_args.custom_config["checkpoint_root"])
     assert job.checkpoint_dir == str(tmp_path / "checkpoints" / job.fingerprint)
 
 

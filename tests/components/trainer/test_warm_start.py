@@ -11,9 +11,9 @@ import pytest
 from tfx import types
 from tfx.types import standard_artifacts
 
-from components.contract import training_dir
-from components.trainer.component import Trainer
-from components.trainer.executor import Executor, without_naive_model
+from taxiway.components.contract import training_dir
+from taxiway.components.trainer.component import Trainer
+from taxiway.components.trainer.executor import Executor, drop_naive_model
 from tests.components.training.synthetic import write_dataset
 
 SETTINGS = {"warm_start": "live", "epochs": 8, "global_batch_size": 64, "tensorboard": False, "xla": "off"}
@@ -49,10 +49,11 @@ def train(inputs: dict[str, list[types.Artifact]], base: types.Artifact, out: Pa
         examples=types.Channel(type=standard_artifacts.Examples),
         transform_graph=types.Channel(type=standard_artifacts.TransformGraph),
         schema=types.Channel(type=standard_artifacts.Schema),
-        label='{"column": "label", "task": "binary"}',
+        label="label",
+        task="binary",
         left_out=["secret"],
-        model='{"hidden_units": [16, 8], "dropout": 0.0}',
-        training=json.dumps(SETTINGS | settings),
+        model={"hidden_units": [16, 8], "dropout": 0.0},
+        training=SETTINGS | settings,
         checkpoint_root=str(out / "checkpoints"),
         base_model=types.Channel(type=standard_artifacts.Model),
     )
@@ -73,7 +74,7 @@ def test_the_first_run_begins_fresh_and_the_next_where_the_live_model_is(
     assert first["events"] == []
     pushed = tmp_path / "baseline" / "Format-Serving" / "assets.extra" / "provenance.json"
     pushed.parent.mkdir(parents=True)  # what is live may hold no weights; it says what it was made from
-    pushed.write_text(json.dumps({"model_artifact": {"uri": str(tmp_path / "first" / "model")}}))
+    pushed.write_text(json.dumps({"version": 1, "model_artifact": {"uri": str(tmp_path / "first" / "model")}}))
     second = train(inputs, base_model(tmp_path / "baseline", "live"), tmp_path / "second", epochs=1)
     assert [event["kind"] for event in second["events"]] == ["warm_started"]
     begun, ended = second["evaluations"][0]["loss"], first["evaluations"][-1]["loss"]
@@ -82,18 +83,18 @@ def test_the_first_run_begins_fresh_and_the_next_where_the_live_model_is(
 
 def test_a_live_model_is_handed_on(tmp_path: Path) -> None:
     live, naive = base_model(tmp_path, "live"), base_model(tmp_path, "naive")
-    assert without_naive_model({"base_model": [live]}) == {"base_model": [live]}
-    assert without_naive_model({"base_model": [naive], "schema": []}) == {"schema": []}
-    assert without_naive_model({"schema": []}) == {"schema": []}
+    assert drop_naive_model({"base_model": [live]}) == {"base_model": [live]}
+    assert drop_naive_model({"base_model": [naive], "schema": []}) == {"schema": []}
+    assert drop_naive_model({"schema": []}) == {"schema": []}
 
 
 @pytest.mark.parametrize("setting", ["none", "live"])
 def test_the_pipeline_hands_the_live_model_over_only_where_it_is_asked_for(tmp_path: Path, setting: str) -> None:
-    from pipeline.config import load
-    from pipeline.dag import create_pipeline
-    from pipeline.layout import Root
+    from taxiway.pipeline.config import load_config
+    from taxiway.pipeline.dag import create_pipeline
+    from taxiway.pipeline.root import Root
 
-    config = load(overrides=[f"training.warm_start={setting}"])
+    config = load_config(overrides=[f"training.warm_start={setting}"])
     nodes = {node.id: node for node in create_pipeline(config, Root(tmp_path)).components}
     given = nodes["Trainer"].inputs.get("base_model")
     assert (given is not None) == (setting == "live")

@@ -1,4 +1,4 @@
-"""What the tests do in processes of their own: devices can be configured only before TensorFlow starts."""
+"""The parts of tests that run in processes of their own: devices can be configured only before TensorFlow starts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from components import subprocesses
-from components.training import TrainingJob
+from taxiway.components.processes import subprocesses
+from taxiway.components.training import TrainingJob
 
 
 def work(content: dict[str, Any]) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def work(content: dict[str, Any]) -> dict[str, Any]:
     import tensorflow as tf
     from tensorflow.python.framework.config import is_op_determinism_enabled
 
-    from components.training.run import run_training
+    from taxiway.components.training.run import run_training
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
@@ -27,10 +27,10 @@ def work(content: dict[str, Any]) -> dict[str, Any]:
 
 def weights(training_folder: Path) -> list[np.ndarray]:
     """The exported weights."""
-    from components.training import load_trained
+    from taxiway.components.training import load_trained
 
     return load_trained(str(training_folder)).keras_model.get_weights()
 
 
 if __name__ == "__main__":
-    subprocesses.child_main(work)
+    subprocesses.run_child_main(work)

@@ -11,8 +11,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from components import subprocesses
-from components.training import main
+from taxiway.components.processes import subprocesses
+from taxiway.components.training import main
 
 MODULE = "tests.components.training.paused"
 PAUSE_AFTER_STEP = "PAUSE_AFTER_STEP"
@@ -24,9 +24,9 @@ def checkpoint_steps(folder: str | Path) -> list[int]:
 
 
 def work(content: dict[str, Any]) -> dict[str, Any]:
-    from components.training import loop
+    from taxiway.components.training.loop import loop
 
-    advance, after, paused = loop.Loop._advance, int(os.environ[PAUSE_AFTER_STEP]), []
+    advance, after, paused = loop.Loop._advance_steps, int(os.environ[PAUSE_AFTER_STEP]), []
 
     def advance_and_pause(self: Any, steps: int) -> None:
         advance(self, steps)
@@ -35,9 +35,9 @@ def work(content: dict[str, Any]) -> dict[str, Any]:
             paused.append(self.step)
             os.kill(os.getpid(), signal.SIGSTOP)
 
-    loop.Loop._advance = advance_and_pause
-    return main.work(content)
+    loop.Loop._advance_steps = advance_and_pause
+    return main.run_job(content, MODULE)
 
 
 if __name__ == "__main__":
-    subprocesses.child_main(work)
+    subprocesses.run_child_main(work)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from components.contract import Task
-from components.training import ModelConfig, TrainingConfig, TrainingJob
+from taxiway.components.contract import Task
+from taxiway.components.training import ModelConfig, TrainingConfig, TrainingJob
 
 KINDS = ("bus", "taxi", "train")
 RAW_SCHEMA = """

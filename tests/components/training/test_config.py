@@ -6,13 +6,17 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
-from components.training import ModelConfig, TrainingConfig
+from taxiway.components.training import ModelConfig, TrainingConfig
 
 
 def test_importing_the_package_loads_no_tensorflow() -> None:
-    code = "import sys, components.training as t; t.TrainingConfig(); t.train; sys.exit('tensorflow' in sys.modules)"
+    code = (
+        "import sys, taxiway.components.training as t\n"
+        "t.TrainingConfig(); t.train; sys.exit('tensorflow' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
 
 
@@ -30,6 +34,11 @@ def test_importing_the_package_loads_no_tensorflow() -> None:
 def test_wrong_settings_are_refused(wrong: dict) -> None:
     with pytest.raises(ValidationError):
         TrainingConfig.model_validate(wrong)
+
+
+@pytest.mark.parametrize(("written", "meant"), [("off", "off"), ("on", "on"), ('"off"', "off"), ("auto", "auto")])
+def test_a_bare_on_or_off_of_yaml_is_taken(written: str, meant: str) -> None:
+    assert TrainingConfig.model_validate(yaml.safe_load(f"xla: {written}")).xla == meant
 
 
 def test_hidden_units_are_positive() -> None:

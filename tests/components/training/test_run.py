@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
-from components import contract
-from components.errors import DataError, TrainingError
-from components.training import evaluate, finetune, load_trained
-from components.training.history import SPEED_KEYS
-from components.training.run import run_training
+from taxiway.components import contract, training
+from taxiway.components.errors import DataError, TrainingError
+from taxiway.components.saved_models.decision_rule import read_decision_rule
+from taxiway.components.training import evaluate, finetune, load_trained
+from taxiway.components.training.loop.history import SPEED_KEYS
+from taxiway.components.training.model.export import calibrate_logits
+from taxiway.components.training.run import run_training
 from tests.components.training.synthetic import make_job
 
 
@@ -21,7 +25,10 @@ from tests.components.training.synthetic import make_job
 def exported(binary_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A `Model` artifact's folder."""
     out = tmp_path_factory.mktemp("model")
-    job = make_job(binary_data, out, export_dir=str(out / "Format-Serving"), class_labels=("no", "yes"))
+    settings = {"decision": {"goal": "f1"}, "class_weights": "balanced"}
+    job = make_job(
+        binary_data, out, export_dir=str(out / "Format-Serving"), class_labels=("no", "yes"), training=settings
+    )
     result = run_training(job)
     assert result.metrics["auc"] > 0.85
     return out
@@ -43,6 +50,23 @@ def test_regression_answers_in_the_labels_own_unit(regression_data: Path, tmp_pa
     answer = signature(km=[0.0], fare_usd__acd7e4e779=[0.0], kind=["taxi"])
     assert list(answer) == ["predictions"]
     assert 300 < float(answer["predictions"][0, 0]) < 700
+
+
+@pytest.mark.parametrize("kind", ["tabular", "mlp", "linear"])
+def test_every_kind_learns_from_a_users_own_features(binary_data: Path, tmp_path: Path, kind: str) -> None:
+    """Without `columns.json`: floats are numbers, and every categorical feature has a table."""
+    job = make_job(binary_data, tmp_path, training={"epochs": 8}, model={"kind": kind, "members": 3})
+    job = job.model_copy(update={"export_dir": str(tmp_path / "Format-Serving")})
+    assert run_training(job).metrics["auc"] > 0.85
+    answer = tf.saved_model.load(job.export_dir).signatures[contract.SERVING_RAW](
+        km=tf.constant([0.1]), fare_usd__acd7e4e779=tf.constant([0.5]), kind=tf.constant(["bus"])
+    )
+    trained = load_trained(str(tmp_path))
+    ids, values = np.array([[3, 2]]), np.array([[0.5, 0.1]], np.float32)
+    logits = trained.keras_model(
+        {"numeric": values, "missing": np.zeros((1, 2), np.float32), "buckets": ids, "category_000": np.array([0])}
+    )
+    np.testing.assert_allclose(answer["probabilities"], tf.sigmoid(calibrate_logits(logits, trained.job)), atol=1e-6)
 
 
 def test_history_says_what_happened(exported: Path) -> None:
@@ -69,6 +93,8 @@ def test_both_signatures_answer_alike_and_as_the_keras_model_does(exported: Path
         kind=tf.constant(["bus", "taxi", ""]),
     )
     np.testing.assert_array_equal(served["probabilities"], raw["probabilities"])
+    again = tf_keras.models.load_model(str(exported / "Format-Serving"))
+    np.testing.assert_array_equal(again(tf.constant(examples))["probabilities"], raw["probabilities"])
     trained = load_trained(str(exported))
     values = np.array([[0.5, 0.1], [-1.0, 0.2], [0.0, -0.7]], np.float32)
     logits = trained.keras_model(
@@ -79,9 +105,13 @@ def test_both_signatures_answer_alike_and_as_the_keras_model_does(exported: Path
             "category_000": np.array([0, 1, 3]),
         }
     )
-    np.testing.assert_allclose(served["probabilities"], tf.sigmoid(logits), atol=1e-6)
-    likeliest = np.where(np.asarray(served["probabilities"])[:, 0] > 0.5, b"yes", b"no")
-    np.testing.assert_array_equal(served["classes"], likeliest)
+    np.testing.assert_allclose(served["probabilities"], tf.sigmoid(calibrate_logits(logits, trained.job)), atol=1e-6)
+    rule = read_decision_rule(exported / "Format-Serving")
+    assert rule == trained.job.decision_rule and rule.goal == "f1" and rule.threshold != 0.5 and len(rule.offsets) == 2
+    decided = np.where(np.asarray(served["probabilities"])[:, 0] > rule.threshold, b"yes", b"no")
+    np.testing.assert_array_equal(served["predicted_label"], decided)
+    history = json.loads((exported / "training" / "history.json").read_text())
+    assert history["decision_rule"] == rule.model_dump(mode="json")
 
 
 def _example(fare: float | None, km: float, kind: str | None) -> bytes:
@@ -116,6 +146,18 @@ def test_export_holds_no_optimizer_and_no_xla(exported: Path) -> None:
     assert b"_XlaMustCompile" not in (exported / "Format-Serving" / "saved_model.pb").read_bytes()
 
 
+def test_the_example_of_the_package_runs_as_it_is_written(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = training.__doc__ or ""
+    block = text.split("on a `Model` artifact of the trainer::\n\n")[1].split("\n\nAn `Action`")[0]
+    names = {"model_uri": str(exported), "folder": str(tmp_path / "servable")}
+    exec(textwrap.dedent(block), names)
+    assert names["result"].steps == 20 and capsys.readouterr().out.split() == ["10", "20"]  # type: ignore[attr-defined]
+    assert names["metrics"]["auc"] > 0.85  # type: ignore[index]
+    assert set(tf.saved_model.load(names["folder"]).signatures) == {contract.SERVING_DEFAULT, contract.SERVING_RAW}
+
+
 def test_finetune_is_the_same_loop(exported: Path) -> None:
     trained = load_trained(str(exported))
     before = evaluate(trained.keras_model, trained.job)
@@ -125,9 +167,10 @@ def test_finetune_is_the_same_loop(exported: Path) -> None:
     assert evaluate(trained.keras_model, trained.job) == result.metrics
 
 
-def test_a_killed_run_resumes_bit_for_bit(binary_data: Path, tmp_path: Path) -> None:
-    settings = {"epochs": 4, "deterministic": False, "evaluate_every_steps": 7}
-    model = {"dropout": 0.3}
+@pytest.mark.parametrize("kind", ["wide_and_deep", "tabular"])
+def test_a_killed_run_resumes_bit_for_bit(binary_data: Path, tmp_path: Path, kind: str) -> None:
+    settings = {"epochs": 4, "deterministic": False, "evaluate_every_steps": 7, "ema_decay": 0.9}
+    model = {"kind": kind, "dropout": 0.3}
     run_training(make_job(binary_data, tmp_path / "whole", training=settings, model=model))
     job = make_job(
         binary_data, tmp_path / "broken", training=settings | {"checkpoint": {"every_steps": 5}}, model=model
@@ -189,7 +232,9 @@ def test_a_checkpoint_of_other_data_is_not_used(binary_data: Path, tmp_path: Pat
     run_training(job)
     (tmp_path / "checkpoints" / "finished").unlink()
     run_training(job.model_copy(update={"fingerprint": "other"}))
-    assert {e["kind"] for e in _outcome(tmp_path)["events"]} == {"checkpoint_refused"}
+    events = _outcome(tmp_path)["events"]
+    assert {event["kind"] for event in events} == {"checkpoint_refused"}
+    assert all("is not used: it was made from other data, configuration or code." in e["reason"] for e in events)
 
 
 def test_retention_keeps_the_newest_and_the_best(binary_data: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What may be set under `training:`, each seen at work."""
+"""The settings under `training:`: each test sees one take effect."""
 
 from __future__ import annotations
 
@@ -12,27 +12,31 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import progress
-from components.errors import ConfigError, TrainingError
-from components.training import ModelConfig, TrainingConfig, compiler
-from components.training.config import ScheduleConfig
-from components.training.input import open_source
-from components.training.losses import class_weight_list, row_loss
-from components.training.metrics import areas
-from components.training.model import built_in
-from components.training.optimizers import base_rate, build_optimizer, learning_rate
-from components.training.run import run_training, weigh_classes
-from components.training.schema import Feature
-from components.training.sources import Layout, MemorySource
-from components.training.steps import FIRST_LOSS_SCALE, Stepper, _dense
-from components.training.strategies import Replicas, build_replicas
+from taxiway.components.errors import ConfigError, TrainingError
+from taxiway.components.processes import progress
+from taxiway.components.training import ModelConfig, TrainingConfig
+from taxiway.components.training.config import ScheduleConfig
+from taxiway.components.training.data.features import TransformedFeature
+from taxiway.components.training.data.input_pipeline import open_source
+from taxiway.components.training.data.sources import BatchLayout, MemorySource
+from taxiway.components.training.distribution.strategies import Replicas, build_replicas
+from taxiway.components.training.loop import xla_choice
+from taxiway.components.training.loop.gradients import densify_gradient
+from taxiway.components.training.loop.steps import FIRST_LOSS_SCALE, Stepper
+from taxiway.components.training.model.build import build_builtin_model
+from taxiway.components.training.model.losses import build_row_loss, compute_class_weights
+from taxiway.components.training.model.metrics import compute_areas
+from taxiway.components.training.model.optimizers import build_optimizer, build_schedule, scale_learning_rate
+from taxiway.components.training.run import apply_class_weights, run_training
 from tests.components.training.synthetic import make_job
 
 
 def small_stepper(data: Path, width: int = 1, **settings: Any) -> Stepper:
     """A linear model of `numeric` `[width]`, all weights 0."""
     job = make_job(data, training={"global_batch_size": 4, "schedule": {"name": "constant"}, **settings})
-    model = built_in(ModelConfig(hidden_units=(), dropout=0), [Feature("numeric", "float32", (width,))], 1)
+    model = build_builtin_model(
+        ModelConfig(hidden_units=(), dropout=0), [TransformedFeature("numeric", "float32", (width,))], 1
+    )
     model.set_weights([np.zeros_like(w) for w in model.get_weights()])
     return Stepper(job, model, build_optimizer(job.training, 100), Replicas(tf.distribute.get_strategy()))
 
@@ -43,7 +47,7 @@ def source_of(values: list[float], labels: list[int]) -> MemorySource:
 
 
 def take(stepper: Stepper, source: MemorySource, steps: int) -> dict[str, Any]:
-    data = stepper.begin(source, int(stepper.step.numpy()))
+    data = stepper.open_data(source, int(stepper.step.numpy()))
     return stepper.run_steps(data, tf.constant(steps, tf.int64), tf.zeros([2], tf.float64))
 
 
@@ -53,14 +57,14 @@ def test_every_optimizer_lowers_the_loss(binary_data: Path, name: str) -> None:
     decay = 0.0 if name == "ftrl" else 0.001
     stepper = small_stepper(binary_data, optimizer={"name": name, "learning_rate": rate, "weight_decay": decay})
     source = source_of([-1, -2, 1, 2, -1, 1, 3], [0, 0, 1, 1, 0, 1, 1])
-    before = stepper.evaluate(source)["loss"]
+    before = stepper.evaluate_split(source)["loss"]
     take(stepper, source, 40)
-    assert stepper.evaluate(source)["loss"] < 0.7 * before
+    assert stepper.evaluate_split(source)["loss"] < 0.7 * before
 
 
 def test_one_trace_for_any_number_of_steps(binary_data: Path) -> None:
     stepper, source = small_stepper(binary_data), source_of([1, 2, 3, 4, 5], [0, 1, 0, 1, 0])
-    data = stepper.begin(source, 0)
+    data = stepper.open_data(source, 0)
     for steps in (1, 2, 7):
         stepper.run_steps(data, tf.constant(steps, tf.int64), tf.zeros([2], tf.float64))
     assert stepper.traces == 1
@@ -92,7 +96,7 @@ def test_a_sample_weight_of_three_counts_as_three_rows(binary_data: Path) -> Non
 
 def test_a_class_weight_of_three_counts_as_three_rows(binary_data: Path) -> None:
     source = source_of([0, 0], [1, 0])
-    source.weigh([1.0, 3.0])
+    source.weigh_rows([1.0, 3.0])
     assert bias_after_one_step(binary_data, source) == pytest.approx((3 - 1) * 0.5 / 4, abs=1e-6)
 
 
@@ -102,12 +106,12 @@ def test_both_weights_reach_the_rows_of_every_mode(binary_data: Path, mode: str)
     settings = {"sample_weight": "category_000", "class_weights": {"1": 2.0}, "input": {"mode": mode}}
     job = make_job(binary_data, training=settings, classes=2)
     source, plain = open_source(job, "train"), open_source(make_job(binary_data), "train")
-    weigh_classes(source, job)
+    apply_class_weights(source, job)
     found, features = 0.0, set()
-    for columns, _, weights in source.batches(Layout(617), None).take(1):
+    for columns, _, weights in source.make_batches(BatchLayout(617), None).take(1):
         found, features = float(tf.reduce_sum(weights)), set(columns)
     assert isinstance(plain, MemorySource)
-    kinds, labels = plain.features["category_000"], plain.labels
+    kinds, labels = plain.features["category_000"], plain.own_labels
     assert found == pytest.approx(float((kinds * (1 + labels)).sum()))
     assert "category_000" not in features, "a weight is no input of the model"
 
@@ -127,7 +131,7 @@ def test_decay_shrinks_kernels_and_spares_what_is_excluded(binary_data: Path) ->
 @pytest.mark.parametrize(("scaling", "rate"), [("none", 0.1), ("linear", 0.4), ("sqrt", 0.2)])
 def test_the_rate_follows_the_batch(scaling: str, rate: float) -> None:
     optimizer = {"learning_rate": 0.1, "scale_with_batch": scaling, "base_batch_size": 128}
-    assert base_rate(TrainingConfig(global_batch_size=512, optimizer=optimizer)) == pytest.approx(rate)
+    assert scale_learning_rate(TrainingConfig(global_batch_size=512, optimizer=optimizer)) == pytest.approx(rate)
 
 
 @pytest.mark.parametrize("by", ["norm", "global_norm", "value"])
@@ -147,9 +151,20 @@ def test_moving_average_is_exported_and_evaluated(binary_data: Path) -> None:
     own = [v.numpy() for v in stepper.variables]
     with stepper.exported_weights():
         for start, now, exported in zip(first, own, stepper.variables, strict=True):
-            np.testing.assert_allclose(exported.numpy(), (start + now) / 2, rtol=1e-6)
+            np.testing.assert_allclose(exported.numpy(), 0.1 * start + 0.9 * now, rtol=1e-5, atol=1e-8)
     for now, after in zip(own, stepper.variables, strict=True):
         np.testing.assert_array_equal(now, after.numpy())
+
+
+def test_moving_average_begins_as_the_plain_one_and_ends_at_its_decay(binary_data: Path) -> None:
+    stepper, source = small_stepper(binary_data, ema_decay=0.5), source_of([1, 2], [1, 0])
+    expected = [v.numpy() for v in stepper.variables]
+    for step in range(12):
+        take(stepper, source, 1)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = [decay * e + (1 - decay) * v.numpy() for e, v in zip(expected, stepper.variables, strict=True)]
+    for average, wanted in zip(stepper.average, expected, strict=True):
+        np.testing.assert_allclose(average.numpy(), wanted, rtol=1e-4, atol=1e-7)
 
 
 SCHEDULES: dict[str, tuple[dict[str, Any], dict[int, float]]] = {
@@ -164,8 +179,8 @@ SCHEDULES: dict[str, tuple[dict[str, Any], dict[int, float]]] = {
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules(name: str) -> None:
     settings, expected = SCHEDULES[name]
-    rate = learning_rate(ScheduleConfig(name=name, **settings), 2.0, 100)  # type: ignore[arg-type]
-    warm = learning_rate(ScheduleConfig(name=name, warmup_steps=4, **settings), 2.0, 104)  # type: ignore[arg-type]
+    rate = build_schedule(ScheduleConfig(name=name, **settings), 2.0, 100)  # type: ignore[arg-type]
+    warm = build_schedule(ScheduleConfig(name=name, warmup_steps=4, **settings), 2.0, 104)  # type: ignore[arg-type]
     for step, factor in expected.items():
         assert float(rate(step)) == pytest.approx(2 * factor, abs=1e-6)
         assert float(warm(step + 4)) == pytest.approx(2 * factor, abs=1e-6)
@@ -186,9 +201,13 @@ def test_overflow_halves_the_scale_and_skips_the_step(binary_data: Path) -> None
     assert any((a != b.numpy()).any() for a, b in zip(before, stepper.variables, strict=True))
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_low_precision_learns_and_exports_float32(binary_data: Path, tmp_path: Path, precision: str) -> None:
-    result = run_training(make_job(binary_data, tmp_path, training={"epochs": 6, "precision": precision}))
+@pytest.mark.parametrize(
+    ("precision", "kind"),
+    [("mixed_float16", "wide_and_deep"), ("mixed_bfloat16", "wide_and_deep"), ("mixed_float16", "tabular")],
+)
+def test_low_precision_learns_and_exports_float32(binary_data: Path, tmp_path: Path, precision: str, kind: str) -> None:
+    settings = {"epochs": 6, "precision": precision}
+    result = run_training(make_job(binary_data, tmp_path, training=settings, model={"kind": kind}))
     assert result.metrics["auc"] > 0.85
 
 
@@ -239,7 +258,7 @@ def test_xla_auto_measures_both_and_says_what_it_chose(
     binary_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"xla": "auto", "epochs": 10, "steps_per_loop": 5}
-    monkeypatch.setattr(compiler, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(xla_choice, "LEAST_SECONDS", 0.0)
     run_training(make_job(binary_data, tmp_path, training=settings))
     (event,) = events_of(tmp_path)
     assert event["kind"] == "xla"
@@ -258,11 +277,11 @@ def test_a_model_that_xla_cannot_compile_is_trained_without(
     model = {"function": "tests.components.training.users_model.build_with_text"}
     settings = {"xla": "auto", "epochs": 8, "steps_per_loop": 5, "input": {"mode": mode}}
     job = make_job(binary_data, tmp_path, training=settings)
-    monkeypatch.setattr(compiler, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(xla_choice, "LEAST_SECONDS", 0.0)
     result = run_training(job.model_copy(update={"model": ModelConfig.model_validate(model)}))
     (event,) = events_of(tmp_path)
     assert (event["kind"], event["chosen"], result.steps) == ("xla", False, 80)
-    assert "AsString" in event["reason"] or "nsupported" in event["reason"]
+    assert "AsString (No registered 'AsString' OpKernel for XLA" in event["reason"]
     if mode == "memory":
         settings["xla"] = "on"
         job = make_job(binary_data, training=settings, model={**model})
@@ -299,25 +318,35 @@ def test_no_tpu_is_a_plain_error() -> None:
 
 def test_label_smoothing_and_class_weights() -> None:
     logits, labels = tf.constant([[2.0, 0.0, -1.0]]), tf.constant([0])
-    plain, smooth = row_loss("multiclass")(logits, labels), row_loss("multiclass", 0.3)(logits, labels)
+    plain, smooth = build_row_loss("multiclass")(logits, labels), build_row_loss("multiclass", 0.3)(logits, labels)
     log_p = tf.nn.log_softmax(logits)[0].numpy()
     assert float(plain[0]) == pytest.approx(-log_p[0], rel=1e-5)
     assert float(smooth[0]) == pytest.approx(-(0.8 * log_p[0] + 0.1 * log_p[1] + 0.1 * log_p[2]), rel=1e-5)
-    assert class_weight_list("balanced", [30, 10], ()) == pytest.approx([40 / 60, 2.0])
+    assert compute_class_weights("balanced", [30, 10], ()) == pytest.approx([40 / 60, 2.0])
     with pytest.raises(ConfigError, match="'maybe'"):
-        class_weight_list({"maybe": 2.0}, [1, 1], ("no", "yes"))
+        compute_class_weights({"maybe": 2.0}, [1, 1], ("no", "yes"))
+
+
+def test_huber_s_loss_is_squared_within_a_deviation_and_linear_beyond() -> None:
+    logits, labels = tf.constant([[1.0], [2.0], [9.0], [-9.0]]), tf.constant([0.0, 0.0, 0.0, 0.0])
+    squared = build_row_loss("regression", label_scale=2.0)(logits, labels)
+    huber = build_row_loss("regression", 0.0, 2.0, "huber")(logits, labels)
+    assert squared.numpy() == pytest.approx([0.25, 1.0, 20.25, 20.25])
+    assert huber.numpy() == pytest.approx([0.25, 1.0, 8.0, 8.0])
+    keras = tf.keras.losses.huber(tf.zeros([4, 1]), logits / 2.0)  # half of ours, as Huber wrote it
+    assert huber.numpy() == pytest.approx(2 * keras.numpy())
 
 
 def test_areas_are_those_of_sklearn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     generator = np.random.default_rng(0)
     labels, scores = generator.integers(0, 2, 500), generator.integers(0, 50, 500)
-    roc, precision_recall = areas(
+    roc, precision_recall = compute_areas(
         np.bincount(scores[labels == 1], minlength=50), np.bincount(scores[labels == 0], minlength=50)
     )
     assert roc == pytest.approx(metrics.roc_auc_score(labels, scores))
     assert precision_recall == pytest.approx(metrics.average_precision_score(labels, scores))
-    assert math.isclose(areas(np.array([1.0]), np.array([0.0]))[0], 0.5)
+    assert math.isclose(compute_areas(np.array([1.0]), np.array([0.0]))[0], 0.5)
 
 
 def test_gradients_of_small_tables_are_dense_and_of_large_ones_rows() -> None:
@@ -328,7 +357,7 @@ def test_gradients_of_small_tables_are_dense_and_of_large_ones_rows() -> None:
         def trace() -> None:
             with tf.GradientTape() as tape:
                 total = tf.reduce_sum(tf.nn.embedding_lookup(table, tf.constant([1, 2])))
-            kinds.append(type(_dense(tape.gradient(total, table))))
+            kinds.append(type(densify_gradient(tape.gradient(total, table))))
 
         kinds: list[type] = []
         trace.get_concrete_function()

@@ -37,3 +37,17 @@ def build_with_text(features: list[Any], task: str, units: int) -> tf_keras.Mode
     """A linear model that XLA cannot compile."""
     inputs = {f.name: tf_keras.Input(f.shape, name=f.name, dtype=f.dtype) for f in features}
     return tf_keras.Model(inputs, tf_keras.layers.Dense(units)(ThroughText()(inputs["numeric"])))
+
+
+def build_for_task(features: list[Any], task: str, units: int, expected: list[Any]) -> tf_keras.Model:
+    """A linear model; refuses to be called with another task or number of units than `expected`."""
+    if [task, units] != expected:
+        raise AssertionError(f"called for {task} with units {units}, not {expected}")
+    inputs = {f.name: tf_keras.Input(f.shape, name=f.name, dtype=f.dtype) for f in features}
+    return tf_keras.Model(inputs, tf_keras.layers.Dense(units)(inputs["numeric"]))
+
+
+def build_too_wide(features: list[Any], task: str, units: int) -> tf_keras.Model:
+    """One logit more than the task needs."""
+    inputs = {f.name: tf_keras.Input(f.shape, name=f.name, dtype=f.dtype) for f in features}
+    return tf_keras.Model(inputs, tf_keras.layers.Dense(units + 1)(inputs["numeric"]))

@@ -1,12 +1,14 @@
-"""The user's own preprocessing function sees what a model may use, and is told what it must return."""
+"""The user's preprocessing function gets the columns that a model may use, and an error says what it must return."""
 
 import sys
 import types
 
 import pytest
 
-from components.errors import ConfigError
-from components.transform.users import preprocessing_fn
+from taxiway.components.errors import ConfigError
+from taxiway.components.transform.config import PreprocessingConfig
+from taxiway.components.transform.users import preprocessing_fn
+from taxiway.components.user_functions import import_function
 
 
 @pytest.fixture
@@ -66,3 +68,11 @@ def test_numbers_that_are_not_finite_are_missing_for_a_user_s_function_too(mine)
     assert tf.math.is_nan(outputs["b"]).numpy().tolist() == [False, True, True, True]
     assert outputs["n"] is given["n"]
     assert outputs["y"] is given["y"], "a label that is not finite is an error, not a missing one"
+
+
+def test_the_built_in_function_has_the_name_that_older_configurations_say():
+    """`taxiway init` wrote it out, when the package was not yet `taxiway.components`."""
+    former = PreprocessingConfig(function="components.transform.preprocessing.preprocessing_fn")
+    assert former == PreprocessingConfig()
+    assert import_function(former.function, "preprocessing.function").__module__ == former.function.rpartition(".")[0]
+    assert PreprocessingConfig(function="mine.preprocessing_fn").function == "mine.preprocessing_fn"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from components.errors import UsageError
-from pipeline.bench import growth
-from pipeline.record import NodeRecord, RunRecord
+from taxiway.components.errors import UsageError
+from taxiway.pipeline.bench import growth
+from taxiway.pipeline.tracking.run_record import NodeRecord, RunRecord
 
 
 def run(rows, memory_mb=1000.0):
@@ -16,7 +16,7 @@ def run(rows, memory_mb=1000.0):
 
 
 def test_fixed_cost_and_slope():
-    result = growth.figures({rows: run(rows) for rows in (337_000, 15_000, 100_000)})
+    result = growth.compute_figures({rows: run(rows) for rows in (337_000, 15_000, 100_000)})
     assert result["rows"] == [15_000, 100_000, 337_000]
     transform = result["nodes"]["Transform"]
     assert transform["fixed_seconds"] == pytest.approx(10)
@@ -27,26 +27,36 @@ def test_fixed_cost_and_slope():
 
 
 def test_too_much_memory_is_said(capsys):
-    result = growth.figures({1000: run(1000, memory_mb=5000.0)})
+    result = growth.compute_figures({1000: run(1000, memory_mb=5000.0)})
     assert not result["met"]
     assert result["nodes"]["Transform"]["seconds_per_100k_rows"] == 0.0, "one size has no slope"
-    growth.show(result)
+    growth.print_figures(result)
     printed = capsys.readouterr().out
     assert "peak memory 4.66 GiB, target 4 GiB missed" in printed
     assert "Transform" in printed
 
 
 def test_sizes():
-    assert growth.sizes_of("15k, 100k,1.5M,2000") == [15_000, 100_000, 1_500_000, 2_000]
+    assert growth.parse_sizes("15k, 100k,1.5M,2000") == [15_000, 100_000, 1_500_000, 2_000]
     for wrong in ("", "many", "15k,,1m", "-3k", "10"):
         with pytest.raises(UsageError, match="no list of sizes"):
-            growth.sizes_of(wrong)
+            growth.parse_sizes(wrong)
 
 
 def test_the_command_passes_the_sizes_on(monkeypatch):
-    from pipeline import cli
+    from taxiway.pipeline import cli
 
     seen = {}
     monkeypatch.setattr(growth, "main", lambda **arguments: seen.update(arguments) or 0)
     assert cli.run(["bench", "pipeline", "--rows", "15k,100k", "--json"]) == 0
     assert seen == {"json": True, "rows": "15k,100k", "overrides": ()}
+
+
+def test_rows_beyond_the_table_are_of_later_years() -> None:
+    lines = [b"year,flight,time_hour\n", b"2013,2013,2013-01-01 05:00:00\n", b"2013,7,2013-12-31 05:00:00\n"]
+    drawn = list(growth.draw_lines(lines, 5))
+    assert drawn[:3] == lines
+    assert drawn[3:] == [
+        b"2014,2013,2014-01-01 05:00:00\n", b"2014,7,2014-12-31 05:00:00\n", b"2015,2013,2015-01-01 05:00:00\n",
+    ]  # fmt: skip
+    assert list(growth.draw_lines(lines, 1)) == lines[:2]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from components.errors import UsageError
-from components.serving import manifest, warmup
-from components.serving.directory import ServingDirectory
-from components.serving.requests import RequestMaker
-from components.serving.server import EmbeddedServer, ServerOptions
-from pipeline.bench import serve, serve_load
-from pipeline.layout import Root
+from taxiway.components.errors import UsageError
+from taxiway.components.saved_models import manifest
+from taxiway.components.serving.requests import warmup
+from taxiway.components.serving.requests.from_examples import RequestBuilder
+from taxiway.components.serving.server.embedded import EmbeddedServer, ServerOptions
+from taxiway.components.serving.versions.directory import ServingDirectory
+from taxiway.pipeline.bench import serve
+from taxiway.pipeline.bench.children import serve_load
+from taxiway.pipeline.root import Root
 from tests.components.serving import models
 
 
@@ -19,8 +21,8 @@ def pair(tmp_path_factory):
     """A trained model, and the pushed version of it with its warm-up requests."""
     folder = tmp_path_factory.mktemp("bench")
     trained, pushed = models.write_model(folder / "trained"), models.write_model(folder / "pushed", weight=0.5)
-    maker = RequestMaker.of([models.example(row) for row in models.rows(8)], pushed, "tip")
-    warmup.write(pushed, "taxi", maker, (1, 8))
+    maker = RequestBuilder.from_examples([models.example(row) for row in models.rows(8)], pushed, "tip")
+    warmup.write_requests(pushed, "taxi", maker, (1, 8))
     return {"trained": trained, "pushed": pushed}
 
 
@@ -41,17 +43,17 @@ def test_a_load_counts_what_it_sees(pair):
 
 
 def test_requests_are_real_rows_each_beginning_with_another(pair):
-    made = serve_load.requests_of(str(pair["pushed"]), 3)
+    made = serve_load.make_requests(str(pair["pushed"]), 3)
     firsts = [request["examples"][0] for request in made]
     assert all(request["examples"].shape == (3,) for request in made)
     assert len(made) == 9 and len(set(firsts)) == 8, "warm-up requests of one row and of eight"
 
 
 def test_versions_come_and_go_without_a_failed_request(pair, tmp_path):
-    found = serve.Bench(tmp_path, pair).reloads(4.0)
+    found = serve.ServingBenchmark(tmp_path, pair).measure_reloads(4.0)
     assert found["failures"] == 0 and found["requests"] >= 4 * serve.RELOAD_RATE * 0.9
     assert found["pushes"] >= 3
-    versions = ServingDirectory(tmp_path / "reloads" / serve.MODEL).versions()
+    versions = ServingDirectory(tmp_path / "reloads" / serve.MODEL).list_versions()
     assert len(versions) == 3, "retention"
     expected = (pair["pushed"] / manifest.EXTRA / serve.WARMUP).read_bytes()
     assert {(v.path / manifest.EXTRA / serve.WARMUP).read_bytes() for v in versions if v.number > 1} == {expected}
@@ -63,7 +65,7 @@ def test_medians_over_the_rounds():
          "failures": f}
         for v, f in ((1.0, 0), (9.0, 2), (2.0, 0))
     ]  # fmt: skip
-    assert serve._median(rounds) == {
+    assert serve._take_medians(rounds) == {
         "p50_ms": 2.0, "p95_ms": 2.0, "p99_ms": 2.0, "requests_per_second": 2.0, "rows_per_second": 2.0,
         "requests": 30, "failures": 2,
     }  # fmt: skip
@@ -73,4 +75,4 @@ def test_a_version_without_a_run_cannot_be_compared(pair, tmp_path):
     live = ServingDirectory(tmp_path / "serving" / "taxi")
     live.push(pair["trained"], {})
     with pytest.raises(UsageError, match="was not pushed by a run"):
-        serve.trained_model(Root.at(tmp_path), live.versions()[0])
+        serve.find_trained_model(Root.at(tmp_path), live.list_versions()[0])

@@ -26,7 +26,7 @@ import json, os, sys
 invocation = json.loads(sys.argv[1])
 [source] = invocation["inputs"]["artifacts"]["model"]["artifacts"]
 [target] = invocation["outputs"]["artifacts"]["copy"]["artifacts"]
-assert source["type"] == {"instanceSchema": ""}, source
+assert source["type"] == {"instanceSchema": ""} or "artifactId" in source, source
 path = {"source": source, "target": target}
 path = {k: a.get("customPath") or a["uri"].replace("minio://", "/minio/") for k, a in path.items()}
 os.makedirs(path["target"])

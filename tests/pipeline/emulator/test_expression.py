@@ -1,10 +1,12 @@
+"""Trigger conditions, evaluated as the backend evaluates them."""
+
 from __future__ import annotations
 
 import pytest
 
-from pipeline.emulator.expression import holds
-from pipeline.emulator.launcher import compile_command
-from pipeline.emulator.refusals import TaskFailedError
+from taxiway.pipeline.emulator.errors import TaskFailedError
+from taxiway.pipeline.emulator.expression import evaluate_condition
+from taxiway.pipeline.emulator.launcher import compile_command
 
 INPUT = {
     "inputs": {
@@ -27,7 +29,7 @@ INPUT = {
     ],
 )
 def test_conditions(condition, expected):
-    assert holds(INPUT, condition) is expected
+    assert evaluate_condition(INPUT, condition) is expected
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def test_conditions(condition, expected):
 )
 def test_a_condition_that_cannot_be_judged_fails_the_driver(condition):
     with pytest.raises(TaskFailedError, match=r"expression\.go"):
-        holds(INPUT, condition)
+        evaluate_condition(INPUT, condition)
 
 
 def test_placeholders_in_arguments_and_not_in_the_command():

@@ -1,9 +1,11 @@
+"""Compiled files that the backend refuses, each in its words, and what it ignores."""
+
 from __future__ import annotations
 
 import pytest
 
-from pipeline.emulator.package import EmulatorLimitError, read
-from pipeline.emulator.refusals import RefusedError
+from taxiway.pipeline.emulator.errors import RefusedError
+from taxiway.pipeline.emulator.package import EmulatorLimitError, read_package
 from tests.pipeline.emulator.sample import text, two_tasks
 
 HOOK = {"preCacheCheck": {"command": ["python"], "args": ["-m", "x"]}}
@@ -11,7 +13,7 @@ HOOK = {"preCacheCheck": {"command": ["python"], "args": ["-m", "x"]}}
 
 def refused(spec_text: str) -> RefusedError:
     with pytest.raises(RefusedError) as caught:
-        read(spec_text)
+        read_package(spec_text)
     return caught.value
 
 
@@ -80,7 +82,7 @@ def test_a_pipeline_without_a_root():
 )
 def test_what_the_backend_takes_and_the_emulator_has_not_is_no_refusal(changes, said):
     with pytest.raises(EmulatorLimitError, match=said):
-        read(edited(**changes))
+        read_package(edited(**changes))
 
 
 def test_no_pipeline_and_no_yaml():
@@ -96,13 +98,13 @@ def test_a_field_that_the_platforms_proto_does_not_have():
 def test_what_is_read_is_what_is_depended_on():
     spec = two_tasks()
     del spec["root"]["dag"]["tasks"]["use"]["dependentTasks"]
-    package = read(text(spec))
+    package = read_package(text(spec))
     assert package.depends["use"] == ("make",) and package.order == ("make", "use")
 
 
 def test_what_the_backend_does_not_look_at_is_named():
     container = {**two_tasks()["deploymentSpec"]["executors"]["make_executor"]["container"], "lifecycle": HOOK}
     spec_text = edited(defaultPipelineRoot="gs://b/x", deploymentSpec__executors__make_executor__container=container)
-    root, hook = read(spec_text).ignored
+    root, hook = read_package(spec_text).ignored
     assert "root_dag.go" in root
     assert "make_executor: lifecycle.preCacheCheck never runs (backend/src/v2/driver/container.go)" in hook

@@ -1,3 +1,5 @@
+"""The compiled pipeline: parameters, resources, conditions, caching."""
+
 from __future__ import annotations
 
 import json
@@ -10,7 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.kubeflow.compiler import compile_pipeline
+from taxiway.components.errors import ConfigError
+from taxiway.pipeline import stacks
+from taxiway.pipeline.kubeflow.compiler import compile_for_target
+from taxiway.pipeline.kubeflow.page.outputs import FINAL_NODE
+from taxiway.pipeline.kubeflow.parameters import ROOT_TOKEN
 from tests.pipeline.kubeflow.conftest import KUBEFLOW, taxi
 
 
@@ -32,7 +38,7 @@ def test_kfps_own_loader_reads_both_documents(compiled, tmp_path):
 def test_the_same_input_gives_the_same_bytes_in_another_process_and_place(compiled, tmp_path):
     """Sets have another order there: Python's hash seed differs."""
     file = tmp_path / "pipeline.yaml"
-    command = [sys.executable, "-m", "pipeline", "compile", "-o", str(file), "--set"]
+    command = [sys.executable, "-m", "taxiway", "compile", "-o", str(file), "--set"]
     seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
     done = subprocess.run(
         [*command, f"resources.kubeflow={json.dumps(KUBEFLOW)}"],
@@ -54,16 +60,18 @@ def test_no_path_of_this_machine(compiled):
 
 
 def test_only_containers_and_nothing_before_the_cache(compiled):
-    for executor in compiled.spec["deploymentSpec"]["executors"].values():
+    for label, executor in compiled.spec["deploymentSpec"]["executors"].items():
         assert set(executor) == {"container"}
         assert "lifecycle" not in executor["container"]
-        assert executor["container"]["command"] == ["python", "-m", "pipeline.kubeflow.entrypoint"]
+        program = executor["container"]["command"][2].removeprefix("taxiway.pipeline.kubeflow.")
+        special = {f"{FINAL_NODE}_executor": "page.final_step", "DataDigest_executor": "data_digest.program"}
+        assert program == special.get(label, "entrypoint")
 
 
 def test_what_looks_at_the_serving_directory_is_never_cached(compiled):
     cached = {node: task.get("cachingOptions", {}).get("enableCache", False) for node, task in tasks(compiled).items()}
-    assert {node for node, enabled in cached.items() if not enabled} == {"Baseline", "Pusher"}
-    forced = compile_pipeline(taxi({"components": {"Pusher": {"cache": True}}}))
+    assert {node for node, enabled in cached.items() if not enabled} == {"Baseline", "DataDigest", "Pusher", FINAL_NODE}
+    forced = compile_for_target(taxi({"components": {"Pusher": {"cache": True}}}))
     assert not tasks(forced)["Pusher"].get("cachingOptions", {}).get("enableCache", False)
 
 
@@ -72,11 +80,12 @@ def test_a_data_gate_that_looks_back_is_not_cached():
     gates = config.gates.model_copy(update={"drift": config.gates.drift.model_copy(update={"against": "live"})})
     looking = config.model_copy(update={"gates": gates})
     looking._source = config.source
-    assert not tasks(compile_pipeline(looking))["DataGate"].get("cachingOptions", {}).get("enableCache", False)
+    assert not tasks(compile_for_target(looking))["DataGate"].get("cachingOptions", {}).get("enableCache", False)
 
 
 def test_conditions_name_inputs_of_their_node(compiled):
-    conditions = {node: t["triggerPolicy"]["condition"] for node, t in tasks(compiled).items() if "triggerPolicy" in t}
+    policies = {node: task.get("triggerPolicy", {}) for node, task in tasks(compiled).items()}
+    conditions = {node: policy["condition"] for node, policy in policies.items() if "condition" in policy}
     assert "Transform" in conditions and "Pusher" in conditions and "DataGate" not in conditions
     for node, condition in conditions.items():
         for key in re.findall(r"artifacts\['([^']+)'\]", condition):
@@ -85,33 +94,45 @@ def test_conditions_name_inputs_of_their_node(compiled):
 
 def test_parameters_of_a_run(compiled):
     parameters = compiled.spec["root"]["inputDefinitions"]["parameters"]
-    assert set(parameters) == {"root", "data_path", "span", "data_fingerprint", "max_steps", "epochs"}
+    assert set(parameters) == {"root", "data_path", "span", "scheduled_time", "max_steps", "epochs"}
     assert parameters["root"]["defaultValue"] == "/taxiway"
-    assert len(parameters["data_fingerprint"]["defaultValue"]) == 32
+    assert parameters["scheduled_time"]["defaultValue"] == ""
     assert tasks(compiled)["Trainer"]["inputs"]["parameters"]["taxiway_epochs"] == {"componentInputParameter": "epochs"}
     assert tasks(compiled)["Pusher"]["inputs"]["parameters"]["run_id"] == {
         "runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}
     }
 
 
+def test_an_image_of_another_stack_is_not_compiled_for():
+    other = next(stack for stack in stacks.STACKS if stack is not stacks.find_installed_stack())
+    with pytest.raises(ConfigError, match=f"is of the stack {other.name}"):
+        compile_for_target(taxi({"image": f"registry.example/taxiway:1-{other.name}"}))
+
+
 def test_resources_reach_the_container_and_the_task():
-    asked = {"cpu_cores": 3, "memory_gb": 6, "gpu_count": 1, "retries": 2, "image": "gpu:1", "environment": {"A": "b"}}
-    compiled = compile_pipeline(taxi({"components": {"Trainer": asked}}))
+    asked = {"cpu_cores": 3, "memory_gb": 6, "gpu_count": 1, "retries": 2, "environment": {"A": "b"}}
+    asked |= {"image": "gpu:1-{stack}"}
+    compiled = compile_for_target(taxi({"components": {"Trainer": asked}}))
     container = compiled.spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
-    assert container["image"] == "gpu:1"
+    assert container["image"] == f"gpu:1-{stacks.find_installed_stack().name}"
     assert container["env"] == [{"name": "A", "value": "b"}]
     assert container["resources"] == {
         "cpuLimit": 3.0,
         "memoryLimit": 6.0,
         "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
     }
-    assert tasks(compiled)["Trainer"]["retryPolicy"]["maxRetryCount"] == 2
+    assert tasks(compiled)["Trainer"]["retryPolicy"] == {
+        "maxRetryCount": 2,
+        "backoffDuration": "30s",
+        "backoffFactor": 2.0,
+        "backoffMaxDuration": "31536000s",
+    }
     assert "retryPolicy" not in tasks(compiled)["Transform"]
 
 
 def test_files_beside_the_configuration_are_those_in_the_image(tmp_path):
-    from pipeline.config import DEFAULT_CONFIG, load
-    from pipeline.kubeflow.checks import examine
+    from taxiway.pipeline.config import DEFAULT_CONFIG, load_config
+    from taxiway.pipeline.kubeflow.checks import examine_pipeline
 
     content = yaml.safe_load(DEFAULT_CONFIG.read_text())
     content["data"]["path"] = "rows/*.csv"
@@ -119,7 +140,7 @@ def test_files_beside_the_configuration_are_those_in_the_image(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
     curated = '# curated\nfeature { name: "fare" type: FLOAT }\n'
     (tmp_path / "schema.pbtxt").write_text(curated)
-    compiled = compile_pipeline(load(tmp_path / "mine.yaml"))
+    compiled = compile_for_target(load_config(tmp_path / "mine.yaml"))
     example_gen, schema_gen = tasks(compiled)["ExampleGen"], tasks(compiled)["SchemaGen"]
     data = json.loads(example_gen["inputs"]["parameters"]["data"]["runtimeValue"]["constant"])
     assert data["path"] == "/opt/taxiway/config/rows/*.csv"
@@ -127,17 +148,19 @@ def test_files_beside_the_configuration_are_those_in_the_image(tmp_path):
     rules = json.loads(example_gen["inputs"]["parameters"]["schema"]["runtimeValue"]["constant"])
     assert rules == {"inferred_from": "", "kinds": {"fare": "float"}}
     assert str(tmp_path) not in compiled.text
-    assert not example_gen.get("cachingOptions")  # nobody saw the data: a cache would not notice other files
-    assert not [finding for finding in examine(compiled) if finding.level == "refused"]
+    assert example_gen["cachingOptions"]  # DataDigest sees the data, wherever it is
+    assert not [finding for finding in examine_pipeline(compiled) if finding.level == "refused"]
 
 
 def test_vertex_has_no_second_document():
-    compiled = compile_pipeline(taxi({"root": "/gcs/bucket/taxiway"}), target="vertex")
+    kubeflow = {"root": "/gcs/bucket/taxiway", "components": {"Trainer": {"retries": 1, "retry_max_wait_seconds": 90}}}
+    compiled = compile_for_target(taxi(kubeflow), target="vertex")
     assert len(list(yaml.safe_load_all(compiled.text))) == 1
+    assert tasks(compiled)["Trainer"]["retryPolicy"]["backoffMaxDuration"] == "90s"  # there it limits one wait
 
 
 def test_a_resolver_is_compiled_by_tfx_and_refused_by_us(changed):
-    from pipeline.kubeflow.checks import check_resolvers
+    from taxiway.pipeline.kubeflow.checks.specification import check_resolvers
 
     def resolver(spec):
         spec["deploymentSpec"]["executors"]["Baseline_executor"] = {"resolver": {}}
@@ -148,8 +171,34 @@ def test_a_resolver_is_compiled_by_tfx_and_refused_by_us(changed):
 
 @pytest.mark.parametrize("name", ["pipeline.json", "pipeline"])
 def test_the_file_is_yaml(name, tmp_path):
-    from components.errors import UsageError
-    from pipeline.kubeflow.commands import compile_to
+    from taxiway.components.errors import UsageError
+    from taxiway.pipeline.kubeflow.commands import compile_to_file
 
     with pytest.raises(UsageError, match=r"not named \*\.yaml"):
-        compile_to(tmp_path / name, None, (), "kfp")
+        compile_to_file(tmp_path / name, None, (), "kfp")
+
+
+def test_a_search_is_a_step_whose_best_settings_reach_the_trainer():
+    config = taxi()
+    searching = config.model_copy(update={"tuning": config.tuning.model_copy(update={"enabled": True, "trials": 7})})
+    searching._source = config.source
+    compiled = compile_for_target(searching)
+    tuner, trainer = (tasks(compiled)[node]["inputs"] for node in ("Tuner", "Trainer"))
+    best = {"taskOutputArtifact": {"outputArtifactKey": "best_hyperparameters", "producerTask": "Tuner"}}
+    assert trainer["artifacts"]["hyperparameters"] == best
+    assert {name: trainer["artifacts"][name] for name in ("examples", "transform_graph", "schema")} == {
+        name: tuner["artifacts"][name] for name in ("examples", "transform_graph", "schema")
+    }
+    component = compiled.spec["components"]["Tuner"]
+    types = {
+        name: output["artifactType"].get("schemaTitle") or output["artifactType"]["instanceSchema"]
+        for name, output in component["outputDefinitions"]["artifacts"].items()
+    }
+    assert set(types) == {"best_hyperparameters", "tuner_results", "record"}
+    assert "HyperParameters" in types["best_hyperparameters"] and "TunerResults" in types["tuner_results"]
+    for name in ("epochs", "max_steps"):
+        assert tuner["parameters"][f"taxiway_{name}"] == {"componentInputParameter": name}
+    asked = json.loads(tuner["parameters"]["tuning"]["runtimeValue"]["constant"])
+    assert asked["trials"] == 7
+    assert tuner["parameters"]["storage_root"]["runtimeValue"]["constant"].startswith(ROOT_TOKEN)
+    assert compiled.spec["deploymentSpec"]["executors"]["Tuner_executor"]["container"]["image"]

@@ -1,8 +1,10 @@
+"""Parameters of a run reach the settings of their nodes."""
+
 from __future__ import annotations
 
 import json
 
-from pipeline.kubeflow.parameters import ROOT_TOKEN, RUN_PARAMETERS, apply, compiled_value
+from taxiway.pipeline.kubeflow.parameters import ROOT_TOKEN, RUN_PARAMETERS, apply_parameters, find_compiled_value
 
 
 def by_name(name):
@@ -17,7 +19,7 @@ def test_a_runs_parameters_replace_what_was_compiled_and_vanish():
         "taxiway_root": "/mnt/data/",
         "taxiway_max_steps": 20.0,
     }
-    applied = apply(properties)
+    applied = apply_parameters(properties)
     assert set(applied) == {"custom_config", "label", "force"}
     assert json.loads(applied["custom_config"]) == {
         "training": {"max_steps": 20, "epochs": 6},
@@ -28,11 +30,16 @@ def test_a_runs_parameters_replace_what_was_compiled_and_vanish():
 
 def test_the_fingerprint_changes_nothing_but_the_cache_key():
     properties = {"data": '{"path": "/data/x.csv"}', "taxiway_data_fingerprint": "abc"}
-    assert apply(properties) == {"data": '{"path": "/data/x.csv"}'}
+    assert apply_parameters(properties) == {"data": '{"path": "/data/x.csv"}'}
 
 
 def test_defaults_are_what_was_compiled():
     properties = {"data": '{"path": "gs://b/x.csv", "spans": "3"}'}
-    assert compiled_value(by_name("data_path"), properties) == "gs://b/x.csv"
-    assert compiled_value(by_name("span"), properties) == "3"
-    assert compiled_value(by_name("epochs"), properties) is None
+    assert find_compiled_value(by_name("data_path"), properties) == "gs://b/x.csv"
+    assert find_compiled_value(by_name("span"), properties) == "3"
+    assert find_compiled_value(by_name("epochs"), properties) is None
+
+
+def test_a_parameter_that_is_null_was_not_given():
+    properties = {"data": '{"path": "/data/x.csv", "spans": "latest"}', "taxiway_span": None, "taxiway_root": None}
+    assert apply_parameters(properties) == {"data": '{"path": "/data/x.csv", "spans": "latest"}'}

@@ -2,13 +2,13 @@
 
 import json
 
-from components.serving.directory import ServingDirectory
-from pipeline.kubeflow import records
+from taxiway.components.serving.versions.directory import ServingDirectory
+from taxiway.pipeline.tracking.store import execution_record
 from tests.pipeline.lineage.stores import DAG, FIRST_NODES
 
 EXECUTORS = {
-    "ExampleGen": "components.example_gen.executor.TabularExampleGenExecutor",
-    "SchemaGen": "components.gates.executor.SchemaExecutor",
+    "ExampleGen": "taxiway.components.example_gen.executor.TabularExampleGenExecutor",
+    "SchemaGen": "taxiway.components.schema.executor.SchemaExecutor",
 }
 
 
@@ -36,7 +36,7 @@ class Cluster:
         inputs = [*inputs, *([] if node in FIRST_NODES else ["DataGate.verdict"])]
         started = self.tick()
         written = {} if failed else {key: self._object(run_id, node, key, kind, emulated) for key, kind in outputs}
-        record = records.ExecutionRecord(
+        record = execution_record.ExecutionRecord(
             run_id=run_id,
             pipeline="taxi",
             node=node,
@@ -51,7 +51,7 @@ class Cluster:
             outputs={key: (artifact,) for key, artifact in written.items()},
         )
         self.made.update({f"{node}.{key}": artifact for key, artifact in written.items()})
-        records.write(self.root, record)
+        execution_record.write_record(self.root, record)
 
     def _object(self, run_id, node, key, kind, emulated):
         uri = f"minio://bucket/taxi/{run_id}/{node}/{key}"
@@ -67,7 +67,7 @@ class Cluster:
             version = self.serving.push(folder, {"model": "taxi", "run_id": run_id}).version if emulated else 7
             known = {"pushed": 1.0, "pushed_version": str(version), "reason": f"pushed, as version {version}"}
             known["pushed_destination"] = str(self.serving.base / str(version))
-        return records.ArtifactRecord(uri=uri, type=kind, properties={"state": "x", **known})
+        return execution_record.ArtifactRecord(uri=uri, type=kind, properties={"state": "x", **known})
 
 
 def properties(node):

@@ -12,34 +12,38 @@ from pathlib import Path
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.serving.directory import ServingDirectory
+from taxiway.components.serving.versions.directory import ServingDirectory
 
 DAG = {
-    "ExampleGen": ("components.example_gen.component.TabularExampleGen", [], [("examples", "Examples")]),
+    "ExampleGen": ("taxiway.components.example_gen.component.TabularExampleGen", [], [("examples", "Examples")]),
     "StatisticsGen": ("tfx.StatisticsGen", ["ExampleGen.examples"], [("statistics", "ExampleStatistics")]),
-    "SchemaGen": ("components.gates.component.CuratedSchema", ["StatisticsGen.statistics"], [("schema", "Schema")]),
+    "SchemaGen": (
+        "taxiway.components.schema.component.CuratedSchema",
+        ["StatisticsGen.statistics"],
+        [("schema", "Schema")],
+    ),
     "ExampleValidator": (
         "tfx.ExampleValidator",
         ["StatisticsGen.statistics", "SchemaGen.schema"],
         [("anomalies", "ExampleAnomalies")],
     ),
     "DataGate": (
-        "components.gates.component.DataGate",
+        "taxiway.components.gates.component.DataGate",
         ["StatisticsGen.statistics", "ExampleValidator.anomalies", "SchemaGen.schema"],
         [("verdict", "taxiway.Verdict")],
     ),
     "Transform": (
-        "components.transform.component.Transform",
+        "taxiway.components.transform.component.Transform",
         ["ExampleGen.examples", "SchemaGen.schema"],
         [("transform_graph", "TransformGraph"), ("transformed_examples", "Examples")],
     ),
     "Trainer": (
-        "components.trainer.component.Trainer",
+        "taxiway.components.trainer.component.Trainer",
         ["Transform.transformed_examples", "Transform.transform_graph", "SchemaGen.schema"],
         [("model", "Model"), ("model_run", "ModelRun")],
     ),
     "Baseline": (
-        "components.baseline.component.Baseline",
+        "taxiway.components.baseline.component.Baseline",
         ["StatisticsGen.statistics", "SchemaGen.schema"],
         [("model", "Model")],
     ),
@@ -49,7 +53,7 @@ DAG = {
         [("evaluation", "ModelEvaluation"), ("blessing", "ModelBlessing")],
     ),
     "ModelOptimizer": (
-        "components.optimizer.component.ModelOptimizer",
+        "taxiway.components.optimizer.component.ModelOptimizer",
         ["Trainer.model", "Transform.transform_graph", "ExampleGen.examples", "SchemaGen.schema", "Evaluator.blessing"],
         [("model", "Model"), ("report", "taxiway.OptimizationReport")],
     ),
@@ -59,16 +63,23 @@ DAG = {
         [("evaluation", "ModelEvaluation"), ("blessing", "ModelBlessing")],
     ),
     "ServingValidator": (
-        "components.serving.component.ServingValidator",
+        "taxiway.components.serving.component.ServingValidator",
         ["ModelOptimizer.model", "Trainer.model", "ExampleGen.examples", "ModelOptimizer.report"],
         [("blessing", "InfraBlessing"), ("report", "taxiway.ServingReport")],
     ),
     "Pusher": (
-        "components.serving.component.Pusher",
+        "taxiway.components.serving.component.Pusher",
         ["ModelOptimizer.model", "OptimizedEvaluator.blessing", "ServingValidator.blessing", "ModelOptimizer.report"],
         [("pushed_model", "PushedModel")],
     ),
+    "ModelExplainer": (
+        "taxiway.components.explanation.component.ModelExplainer",
+        ["ModelOptimizer.model", "ExampleGen.examples"],
+        [("explanation", "taxiway.ModelExplanation")],
+    ),
 }
+BEFORE_THE_PUSH = tuple(node for node in DAG if node not in ("Pusher", "ModelExplainer"))
+"""The nodes that a version comes from, but for the push itself; ModelExplainer works behind it."""
 FIRST_NODES = ("ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate")
 
 
@@ -137,7 +148,7 @@ class Root:
         }.get(kind, {})
         if node == "Trainer" and output == "model":
             values = {"strategy": "one_device", "steps": 30, "restarts": 0, "seconds": 2.5}
-        live = self.serving.live() if node == "Baseline" and files else None
+        live = self.serving.find_live() if node == "Baseline" and files else None
         if node == "Baseline":
             values = {"kind": "live" if live else "naive", "version": live.number if live else 0}
         for name, value in values.items():

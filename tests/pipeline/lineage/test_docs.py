@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.lineage import LineageGraph, Node
+from taxiway.pipeline.lineage import LineageGraph, Node
 
 
 def test_the_examples_of_the_page_run():

@@ -1,6 +1,8 @@
 """A headless Chromium, spoken to over its own DevTools protocol. One page a browser."""
 
 import contextlib
+import functools
+import importlib.util
 import json
 import shutil
 import socket
@@ -8,6 +10,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from pathlib import Path
 
 import websocket
 
@@ -24,8 +27,21 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
 )
+CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
+OPERATED = frozenset(
+    ("button", "checkbox", "combobox", "image", "img", "link", "listbox", "progressbar", "radio", "searchbox", "slider",
+     "spinbutton", "switch", "textbox")
+)  # fmt: skip
 START_SECONDS = 90.0
 WAIT_SECONDS = 90.0
+
+
+@functools.cache
+def read_axe():
+    """The script of axe-core, which axe-playwright-python carries; nothing else of that package is used."""
+    spec = importlib.util.find_spec("axe_playwright_python")
+    assert spec, "axe-playwright-python is not installed: make setup"
+    return Path(spec.origin).with_name("axe.min.js").read_text(encoding="utf-8")
 
 
 class Page:
@@ -39,8 +55,12 @@ class Page:
             self.call(f"{domain}.enable")
 
     def call(self, method, **parameters):
+        return self._ask(method, parameters)
+
+    def _ask(self, method, parameters, session=None):
         self._number += 1
-        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        message = {"id": self._number, "method": method, "params": parameters}
+        self._socket.send(json.dumps(message | ({"sessionId": session} if session else {})))
         while True:
             message = json.loads(self._socket.recv())
             if message.get("id") == self._number:
@@ -54,6 +74,18 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def wait_in_frame(self, script):
+        """The same in the page's only frame, which has an origin, and so a process, of its own."""
+        self.call("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=False, flatten=True)
+        self.wait("true")  # what was attached to is told before the next answer
+        attached = [e["params"] for e in self.events if e["method"] == "Target.attachedToTarget"]
+        (session,) = (each["sessionId"] for each in attached if each["targetInfo"]["type"] == "iframe")
+        end = time.monotonic() + WAIT_SECONDS
+        while not self._ask("Runtime.evaluate", {"expression": script}, session)["result"].get("value"):
+            assert time.monotonic() < end, f"never true: {script}"
+            time.sleep(0.1)
+        self.call("Target.setAutoAttach", autoAttach=False, waitForDebuggerOnStart=False, flatten=True)
+
     def wait(self, script):
         end = time.monotonic() + WAIT_SECONDS
         while not self.run(script):
@@ -61,9 +93,47 @@ class Page:
             time.sleep(0.1)
 
     def open(self, path, width=1280, height=900):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.call("Page.navigate", url=path.as_uri())
+        self.open_url(path.as_uri(), width, height)
+
+    def open_url(self, url, width=1280, height=900):
+        self.resize(width, height)
+        self.call("Page.navigate", url=url)
         self.wait("document.readyState === 'complete'")
+
+    def choose_theme(self, theme):
+        """What the system prefers: `light` or `dark`."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+
+    def find_faint_texts(self, least=4.5):
+        """Texts of too little contrast: ratio, text, element."""
+        return self.run(f"({CONTRAST})({least})")
+
+    def list_nameless(self):
+        """Roles of what can be operated and has no name for a screen reader, and of images without one."""
+        self.call("Accessibility.enable")
+        tree = self.call("Accessibility.getFullAXTree")["nodes"]
+        shown = [node for node in tree if not node.get("ignored")]
+        roles = [(node["role"]["value"], node.get("name", {}).get("value", "").strip()) for node in shown]
+        return [role for role, name in roles if role in OPERATED and not name]
+
+    def find_violations(self):
+        """What axe-core finds on the page as it is shown: rule, element, what is wrong. Frames are not entered."""
+        if not self.run("'axe' in window"):
+            self.run(f"{read_axe()}; 0")
+        found = self.run(
+            "axe.run(document, { resultTypes: ['violations'], iframes: false }).then((found) => found.violations"
+            ".flatMap((rule) => rule.nodes.map((node) => [rule.id, node.html.slice(0, 200), node.failureSummary])))"
+        )
+        return list(map(tuple, found))
+
+    def resize(self, width, height):
+        """Gives the page that is open another size."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def press(self, key, text="", code=0):
+        """A key, as a person presses it."""
+        for kind in ("keyDown", *(("char",) if text else ()), "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, text=text, windowsVirtualKeyCode=code)
 
     def click(self, script):
         """A real click in the middle of the element that the expression gives."""

@@ -6,9 +6,17 @@ from dataclasses import asdict
 import numpy as np
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from pipeline import record
-from pipeline.record import GateRecord, MetricValues, NodeRecord, PushRecord, RunRecord, VariantRecord
-from pipeline.report import curves, scoring
+from taxiway.pipeline.report import curves, scoring
+from taxiway.pipeline.tracking import run_record
+from taxiway.pipeline.tracking.run_record import (
+    GateRecord,
+    MetricValues,
+    NodeRecord,
+    PushRecord,
+    RunEnvironment,
+    RunRecord,
+    VariantRecord,
+)
 from tests.pipeline.lineage.stores import DAG, FIRST_NODES, Root
 
 SCHEMA = 'feature { name: "fare" type: FLOAT } feature { name: "company" type: BYTES %s }'
@@ -19,7 +27,7 @@ def make(folder):
     root = Root(folder)
     root.run("run-live", span=1)
     files(root, "run-live", shift=0.0, schema="")
-    version = root.serving.live().number
+    version = root.serving.find_live().number
     write(root, live(version))
     root.run("run-blocked", span=2, nodes=FIRST_NODES)
     files(root, "run-blocked", shift=5.0, schema="presence { min_fraction: 1.0 }")
@@ -32,7 +40,7 @@ def make(folder):
 def write(root, run):
     folder = root.path / "runs" / run.run_id
     folder.mkdir(parents=True)
-    record.write(run, folder)
+    run_record.write_summary(run, folder)
     epochs = 3 if "live" in run.run_id else 4
     config = f"label: {{column: big_tipper, task: binary}}\ntraining: {{epochs: {epochs}}}\n"
     (folder / "config.yaml").write_text(config)
@@ -40,7 +48,7 @@ def write(root, run):
         labels = np.random.default_rng(0).integers(0, 2, 500)
         values = np.clip(labels * 0.4 + np.random.default_rng(1).uniform(0, 0.6, 500), 0, 1)
         made_from = {"version": scoring.VERSION, **asdict(job(root.path / "artifacts"))}
-        drawn = {"made_from": made_from, "task": "binary", "rows": 500, **curves.binary(labels, values)}
+        drawn = {"made_from": made_from, "task": "binary", "rows": 500, **curves.summarize_binary(labels, values)}
         drawn["intervals"] = {"Evaluator": {"overall": {"auc": {"value": [0.9, 0.92], "change": [0.35, 0.47]}}}}
         drawn |= {"confusion": [[5, 1, 0], [0, 4, 0], [2, 0, 3]], "classes": ["a", "b", "c"]}
         (folder / "scores.json").write_text(json.dumps(drawn))
@@ -51,7 +59,7 @@ def job(at):
     model = {
         node: str(at / node / "model/run-live/Format-Serving") for node in ("Trainer", "ModelOptimizer", "Baseline")
     }
-    return scoring.Job(
+    return scoring.ScoringJob(
         served=model["ModelOptimizer"],
         examples=str(at / "ExampleGen/examples/run-live/Split-eval"),
         label="big_tipper",
@@ -59,6 +67,12 @@ def job(at):
         evaluators={"Evaluator": (model["Trainer"], model["Baseline"])},
         metrics=("auc",),
     )
+
+
+def environment(tensorflow, tfx):
+    """Of a machine that is not this one."""
+    packages = {"taxiway": "0.0.1", "tensorflow": tensorflow, "tfx": tfx}
+    return RunEnvironment(python="3.99.1", platform="Plan9 mips", packages=packages)
 
 
 def live(version):
@@ -75,6 +89,7 @@ def live(version):
         main_metric="auc",
         started=1_700_000_000,
         ended=1_700_000_123,
+        environment=environment("2.98.0", "1.16.0"),
         command=("run",),
         nodes=tuple(NodeRecord(node=node, state="done", seconds=index) for index, node in enumerate(DAG)),
         gates=(GateRecord(gate="DataGate", passed=True, numbers={"rows": {"train": 100}}),),
@@ -94,6 +109,7 @@ def blocked():
         state="blocked",
         exit_code=3,
         reason="DataGate: fare: 30 % of the rows have no value",
+        environment=environment("2.99.0", "1.21.0"),
         model="taxi",
         started=1_700_001_000,
         ended=1_700_001_010,
@@ -155,6 +171,7 @@ def files(root, run_id, shift, schema):
         "figures": {"rows": 9},
     }
     put(at / "ServingValidator/report" / run_id / "report.json", serving)
+    put(at / "ModelExplainer/explanation" / run_id / "explanation.json", explanation())
 
 
 def put(path, content):
@@ -175,7 +192,40 @@ def optimization():
         "metric": "auc",
         "decision": {"chosen": "frozen", "objective": "latency", "batch_size": 32, "reasons": ["it is faster"]},
         "variants": [variant("reference", 1.2), variant("frozen", 1.0), variant("tflite", 0, "failed", "no converter")],
-        "environment": {"cpu": "a processor", "method": "interleaved"},
+        "environment": {"cpu": "a processor", "python": "3.98.0", "method": "interleaved"},
+    }
+
+
+def explanation():
+    """As ModelExplainer writes it, with names and values from a hostile table."""
+    names = ["fare", "</script><b>", "a column of a very long name that no axis has room for"]
+    importance = [
+        {"name": name, "columns": [name], "mean": mean, "limits": [mean - 0.02, mean + 0.02], "repeats": 5}
+        for name, mean in zip(names, (0.2, 0.1, -0.001), strict=True)
+    ]
+    importance[0]["columns"] = ["fare", "tolls"]
+    hostile = ("<img src=x onerror=alert(1)>", "\u202eBlue", None)
+    words = [{"value": word, "share": 0.3, "mean": [0.3]} for word in hostile]
+    numbers = [{"value": value, "share": None, "mean": [value / 50]} for value in range(0, 40, 4)]
+    error = {"label": "yes", "predicted": 0.01, "error": 4.6}
+    values = {"fare": 3.25, "tolls": None, names[1]: "<img src=x onerror=alert(2)>\udcff", names[2]: "x" * 200}
+    return {
+        "version": 1,
+        "split": "test",
+        "task": "binary",
+        "metric": "auc",
+        "classes": ["no", "yes"],
+        "few": "",
+        "rows": {"read": 4000, "scored": 4000, "shuffled": 2000},
+        "value": 0.95,
+        "importance": importance,
+        "dependence": [
+            {"column": "fare", "is_number": True, "points": numbers},
+            {"column": names[1], "is_number": False, "points": words},
+        ],
+        "largest_errors": [{**error, "values": values}] * 3,
+        "cut_short": ["columns without partial dependence: 1"],
+        "seconds": 3.0,
     }
 
 

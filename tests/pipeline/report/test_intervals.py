@@ -7,8 +7,10 @@ import pytest
 import tensorflow as tf
 from sklearn import metrics as sklearn
 
-from components.measures.weighted import weigh
-from pipeline.report import intervals, scoring
+from taxiway.components.metrics.intervals import ScorePair
+from taxiway.components.metrics.weighted import build_metric
+from taxiway.components.saved_models.decision_rule import DecisionRule, write_decision_rule
+from taxiway.pipeline.report import intervals, scoring
 
 ROWS = 2_000
 
@@ -22,9 +24,8 @@ def binary():
 
 
 def overall(labels, mine, other, metrics, classes=()):
-    return intervals.of_slices({"overall": np.ones(len(labels), bool)}, labels, mine, other, metrics, classes)[
-        "overall"
-    ]
+    pair = ScorePair(labels.astype(float), mine, other, classes)
+    return intervals.compute_slice_intervals({"overall": np.ones(len(labels), bool)}, pair, metrics)["overall"]
 
 
 def test_the_interval_of_a_mean_is_the_normal_one(binary):
@@ -40,7 +41,7 @@ def test_the_interval_of_a_mean_is_the_normal_one(binary):
 def test_values_lie_within_and_equal_models_do_not_differ(binary, metric):
     labels, good, _ = binary
     found = overall(labels, good, good, [metric])[metric]
-    value = float(weigh(metric, labels, good, ())(np.ones((1, ROWS)))[0])
+    value = float(build_metric(metric, labels, good, ())(np.ones((1, ROWS)))[0])
     assert found["value"][0] < value < found["value"][1]
     assert found["change"] == [0.0, 0.0]
 
@@ -60,7 +61,7 @@ def test_classes_and_values():
     classes = ["a", "b", "c"]
 
     def value(name):
-        return float(weigh(name, labels, scores, classes)(once)[0])
+        return float(build_metric(name, labels, scores, classes)(once)[0])
 
     decided = scores.argmax(axis=1)
     assert value("macro_f1") == pytest.approx(sklearn.f1_score(labels, decided, average="macro"))
@@ -69,7 +70,7 @@ def test_classes_and_values():
     assert value("auc[a]") == pytest.approx(sklearn.roc_auc_score(labels == 0, scores[:, 0]))
     numbers = random.normal(5, 2, 900)
     said = (numbers + random.normal(0, 1, 900))[:, None]
-    r2 = float(weigh("r2", numbers, said, ())(once)[0])
+    r2 = float(build_metric("r2", numbers, said, ())(once)[0])
     assert r2 == pytest.approx(sklearn.r2_score(numbers, said))
 
 
@@ -78,14 +79,15 @@ def test_what_cannot_be_said_is_left_out(binary):
     few = np.zeros(ROWS, bool)
     few[:3] = True
     one_class = labels == 1
-    found = intervals.of_slices({"few": few, "one": one_class}, labels, good, even, ["auc", "top_9", "recall[x]"], ())
+    pair = ScorePair(labels.astype(float), good, even)
+    found = intervals.compute_slice_intervals({"few": few, "one": one_class}, pair, ["auc", "top_9", "recall[x]"])
     assert found["one"] == {"auc": {"few": "0 rows of class 0"}}
     assert "of class" in found["few"]["auc"]["few"] and set(found["few"]) == {"auc"}
 
 
 def test_the_models_are_asked_in_a_child(tmp_path):
     job = made_job(tmp_path)
-    found = scoring.scores(tmp_path / "run", job)
+    found = scoring.load_scores(tmp_path / "run", job)
     assert "error" not in found, found
     assert found["rows"] == 200
     limits = found["intervals"]["Evaluator"]
@@ -94,8 +96,11 @@ def test_the_models_are_asked_in_a_child(tmp_path):
     assert high == 1.0 and 0.97 < low < 0.99
     low, high = limits["overall"]["auc"]["change"]
     assert 0.47 < low < 0.49 and high == 0.5  # all pairs of rows are in order: no certainty either
+    assert found["threshold"] == 0.25 and 0.25 in [each["threshold"] for each in found["thresholds"]]
+    low, high = found["intervals"]["Turned"]["overall"]["recall"]["value"]  # 0.5 for every row, above its own 0.4
+    assert low > 0.9 and high == 1
     before = (tmp_path / "run" / scoring.SCORES_FILE).stat().st_mtime_ns
-    assert scoring.scores(tmp_path / "run", job) == found
+    assert scoring.load_scores(tmp_path / "run", job) == found
     assert (tmp_path / "run" / scoring.SCORES_FILE).stat().st_mtime_ns == before
     json.dumps(found, allow_nan=False)
 
@@ -106,16 +111,20 @@ def made_job(folder):
     with tf.io.TFRecordWriter(str(folder / "rows" / "rows")) as out:
         for row in range(200):
             out.write(example(row).SerializeToString())
-    for name, knows in (("good", 1.0), ("even", 0.0)):
+    for name, knows, threshold in (("good", 1.0, 0.25), ("even", 0.0, 0.4)):
         tf.saved_model.save(module := Model(knows), str(folder / name), signatures={"serving_default": module.serve})
+        write_decision_rule(DecisionRule(threshold=threshold), folder / name)
     pay, half = ("pay", "bytes_value", "Ü"), ("half", "float_value", 0.5)
-    return scoring.Job(
+    return scoring.ScoringJob(
         served=str(folder / "good"),
         examples=str(folder / "rows"),
         label="y",
         task="binary",
-        evaluators={"Evaluator": (str(folder / "good"), str(folder / "even"))},
-        metrics=("auc", "accuracy"),
+        evaluators={
+            "Evaluator": (str(folder / "good"), str(folder / "even")),
+            "Turned": (str(folder / "even"), str(folder / "good")),
+        },
+        metrics=("auc", "accuracy", "recall"),
         slices={
             "overall": (),
             "pay=Ü": (pay,),

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from pipeline.report import statistics
-from pipeline.report.build import _environment
-from pipeline.report.sections.data import _columns
+from taxiway.pipeline.report import statistics
+from taxiway.pipeline.report.build import make_environment
+from taxiway.pipeline.report.sections.data import ColumnRoles, _describe_columns
 
 INT, FLOAT, STRING = 0, 1, 2
 HUGE = 1.7976931348623157e308
@@ -51,8 +51,8 @@ def shown(*features):
     dataset.features.extend(features)
     for number, feature in enumerate(dataset.features):
         feature.name = f"x{number}"
-    split = statistics._split(content.SerializeToString())
-    return _columns({"train": split, "eval": split}, {"train": split})
+    split = statistics.parse_split(content.SerializeToString())
+    return _describe_columns({"train": split, "eval": split}, {"train": split}, ColumnRoles())["columns"]
 
 
 ODD = {
@@ -92,7 +92,7 @@ def test_what_no_code_foresaw_becomes_a_line(monkeypatch):
     def fail(column):
         raise ZeroDivisionError("float division by zero")
 
-    monkeypatch.setattr(statistics, "edges", fail)
+    monkeypatch.setattr(statistics, "compute_edges", fail)
     (column,) = shown(numeric(INT, range(5)))
     assert column["facts"] == "cannot be shown: ZeroDivisionError: float division by zero"
     assert "cannot be shown" in rendered([column])
@@ -119,9 +119,9 @@ def rendered(columns):
         "drift": [],
         "columns": columns,
     }
-    head = {"words": "", "model": "m", "run_id": "r", "state": "live", "figures": [], "started": "", "seconds": ""}
+    outcome = {"words": "", "model": "m", "run_id": "r", "state": "live", "figures": [], "started": "", "seconds": ""}
     return (
-        _environment()
+        make_environment()
         .get_template("report.html.j2")
-        .render(head=head, section={"data": section}, css="", js="", plotly="")
+        .render(outcome=outcome, section={"data": section}, css="", js="", plotly="")
     )

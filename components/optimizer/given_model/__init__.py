@@ -1,0 +1,1 @@
+"""A SavedModel that no pipeline of ours made: its signatures, and rows to try it with."""

@@ -1,0 +1,3 @@
+"""Container engines, in the order in which they are looked for."""
+
+ENGINES = ("podman", "docker")

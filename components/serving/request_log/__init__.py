@@ -1,0 +1,1 @@
+"""What requests leave: the access log and the request log, written behind the requests."""

@@ -1,0 +1,1 @@
+"""Pods: what the driver asks Kubernetes for, and three ways to run it on one machine."""

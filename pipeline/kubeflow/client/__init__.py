@@ -1,0 +1,1 @@
+"""Parts of the client of a Kubeflow Pipelines API server: sign-in, errors, uploads, logs."""

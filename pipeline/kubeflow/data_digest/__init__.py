@@ -1,0 +1,1 @@
+"""The step before ExampleGen: what the data holds now, for the backend's cache."""

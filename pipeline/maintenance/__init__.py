@@ -1,0 +1,1 @@
+"""Maintenance: what may be deleted (`gc`), what is wrong under a root or on a machine (`check_*`)."""

@@ -1,0 +1,1 @@
+"""How the nodes of a run are launched: the runners, the order, the processes."""

@@ -1,0 +1,1 @@
+"""`taxiway serve --manifest`: Kubernetes objects that serve the versions where the pipeline pushes them."""

@@ -1,0 +1,1 @@
+"""`taxiway ui`: pages about one root or several, served on this machine."""

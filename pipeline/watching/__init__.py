@@ -1,0 +1,1 @@
+"""`taxiway watch`: a new span, a schedule or a bad verdict starts a run, once each, one after the other."""

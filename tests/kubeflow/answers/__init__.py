@@ -1,0 +1,1 @@
+"""What the backends answered, and how it is masked."""

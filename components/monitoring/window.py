@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from taxiway.components.contract import EXAMPLES_INPUT
-from taxiway.components.errors import DataError
 from taxiway.components.saved_models.signature_inputs import SignatureInput
 from taxiway.components.tables.examples.column_files import wrap_in_lists
 from taxiway.components.tables.tfx_bsl_private import make_example_decoder
@@ -26,6 +25,12 @@ NO_INPUTS = ""
 """Stands for the inputs of a request whose columns are all left out of the log: its answer has rows all the same."""
 
 Tensors = dict[str, np.ndarray]
+_Batch = tuple[dict[str, pa.Array], int]
+"""Columns, and their number of rows."""
+
+
+class _NoExample(Exception):
+    """Texts that are to be examples cannot be decoded together."""
 
 
 class LoggedExchange(Protocol):
@@ -48,6 +53,7 @@ class RequestWindow:
         requests: Number of requests.
         unreadable: Reason by column that cannot be read.
         every: 1, or the number of requests of which one was taken, where there were more rows than `MOST_ROWS`.
+        damaged: Requests that were left out, because a text that they sent is no `tf.Example`.
     """
 
     columns: dict[str, pa.Array]
@@ -56,6 +62,7 @@ class RequestWindow:
     requests: int
     unreadable: dict[str, str] = field(default_factory=dict)
     every: int = 1
+    damaged: int = 0
 
     def read_numbers(self, column: str) -> np.ndarray:
         """float64: the finite values of a column of numbers, in order, missing ones left out."""
@@ -84,13 +91,15 @@ def collect_window(
         score_output: The output that holds the scores.
     """
     kept, every = _thin_out(map(_keep_rows, requests))
-    batches = [batch for group in _group_alike(kept) for batch in _read_group(group, inputs)]
+    parts = [part for group in _group_alike(kept) for part in _read_group(group, inputs)]
+    batches, read = [batch for batch, _ in parts], [request for _, group in parts for request in group]
     unreadable = _find_mixed(batches)
     names = sorted({name for columns, _ in batches for name in columns} - unreadable.keys() - {NO_INPUTS})
     joined = {name: _concat_column(name, batches) for name in names}
-    rows = [_count_rows(request.inputs) for request in kept]
-    answers = [_read_scores(r.outputs.get(score_output), count) for r, count in zip(kept, rows, strict=True)]
-    return RequestWindow(joined, _concat_scores(answers, rows), sum(rows), len(kept), unreadable, every)
+    rows = [_count_rows(request.inputs) for request in read]
+    answers = [_read_scores(r.outputs.get(score_output), count) for r, count in zip(read, rows, strict=True)]
+    scores, damaged = _concat_scores(answers, rows), len(kept) - len(read)
+    return RequestWindow(joined, scores, sum(rows), len(read), unreadable, every, damaged)
 
 
 @dataclass(frozen=True)
@@ -126,13 +135,12 @@ def _count_rows(sent: Mapping[str, np.ndarray]) -> int:
     return max((len(values) for values in sent.values() if np.ndim(values)), default=1)
 
 
-def _group_alike(requests: Iterable[LoggedExchange]) -> Iterator[list[Tensors]]:
-    """The inputs of neighbouring requests with the same tensors: most are one row, and an array costs more than
-    its values."""
-    for _, group in itertools.groupby(requests, lambda request: _describe_tensors(request.inputs)):
-        tensors = [_spread_values(request.inputs) for request in group]
-        for start in range(0, len(tensors), GROUP):
-            yield tensors[start : start + GROUP]
+def _group_alike(requests: Iterable[LoggedExchange]) -> Iterator[list[LoggedExchange]]:
+    """Neighbouring requests with the same tensors: most are one row, and an array costs more than its values."""
+    for _, alike in itertools.groupby(requests, lambda request: _describe_tensors(request.inputs)):
+        group = list(alike)
+        for start in range(0, len(group), GROUP):
+            yield group[start : start + GROUP]
 
 
 def _describe_tensors(sent: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
@@ -148,21 +156,31 @@ def _spread_values(sent: Mapping[str, np.ndarray]) -> Tensors:
     }
 
 
-def _read_group(group: list[Tensors], inputs: Mapping[str, SignatureInput]) -> list[tuple[dict[str, pa.Array], int]]:
-    """The columns and the rows of requests with the same tensors: together, or one by one where examples differ."""
-    merged = {alias: np.concatenate([tensors[alias] for tensors in group]) for alias in group[0]}
+def _read_group(
+    group: list[LoggedExchange], inputs: Mapping[str, SignatureInput]
+) -> Iterator[tuple[_Batch, list[LoggedExchange]]]:
+    """Batches and their requests, which have the same tensors: together, or one by one where examples differ.
+
+    A request of which a text is no example has none.
+    """
+    tensors = [_spread_values(request.inputs) for request in group]
+    merged = {alias: np.concatenate([each[alias] for each in tensors]) for alias in tensors[0]}
     try:
-        return [_read_columns(merged, inputs, sum(map(_count_rows, group)))]
-    except DataError:
-        if len(group) == 1:
-            raise
-        return [_read_columns(tensors, inputs, _count_rows(tensors)) for tensors in group]
+        batch = _read_columns(merged, inputs, sum(map(_count_rows, tensors)))
+    except _NoExample:
+        if len(group) > 1:
+            for request in group:
+                yield from _read_group([request], inputs)
+        return
+    yield batch, group
 
 
-def _read_columns(
-    sent: Mapping[str, np.ndarray], inputs: Mapping[str, SignatureInput], rows: int
-) -> tuple[dict[str, pa.Array], int]:
-    """The columns of tensors, and their number of rows."""
+def _read_columns(sent: Mapping[str, np.ndarray], inputs: Mapping[str, SignatureInput], rows: int) -> _Batch:
+    """The columns of tensors, and their number of rows.
+
+    Raises:
+        _NoExample: A text is none, or texts contradict one another.
+    """
     if EXAMPLES_INPUT in sent and EXAMPLES_INPUT not in inputs:
         batch = _decode_examples(np.asarray(sent[EXAMPLES_INPUT], object).ravel())
         columns = zip(batch.schema.names, batch.columns, strict=True)
@@ -178,10 +196,7 @@ def _decode_examples(texts: np.ndarray) -> pa.RecordBatch:
     try:
         return make_example_decoder()([bytes(text) for text in texts])
     except Exception as error:  # tfx_bsl's own type differs by its version
-        raise DataError(
-            f"A logged request to serving_default holds a text that is no tf.Example: {str(error)[:200]}",
-            "The log is damaged, or the signature takes something else. Name other files with --log.",
-        ) from error
+        raise _NoExample from error
 
 
 def _unify_lists(column: pa.Array) -> pa.Array:
@@ -237,7 +252,7 @@ def _concat_scores(scores: list[np.ndarray | None], rows: list[int]) -> np.ndarr
     return np.concatenate(whole)
 
 
-def _find_mixed(batches: list[tuple[dict[str, pa.Array], int]]) -> dict[str, str]:
+def _find_mixed(batches: list[_Batch]) -> dict[str, str]:
     kinds: dict[str, set[str]] = {}
     for columns, _ in batches:
         for name, column in columns.items():
@@ -245,6 +260,6 @@ def _find_mixed(batches: list[tuple[dict[str, pa.Array], int]]) -> dict[str, str
     return {name: MIXED for name, found in kinds.items() if len(found) > 1}
 
 
-def _concat_column(name: str, batches: list[tuple[dict[str, pa.Array], int]]) -> pa.Array:
+def _concat_column(name: str, batches: list[_Batch]) -> pa.Array:
     kind = next(columns[name].type for columns, _ in batches if name in columns)
     return pa.concat_arrays([columns.get(name, pa.nulls(rows, kind)) for columns, rows in batches])

@@ -200,6 +200,7 @@ def _read_window(monitored: MonitoredVersion, logs: Sequence[Path], start: float
 
     requests = note_requests(read_requests(files, monitored.model, monitored.version.number, start, end, read))
     window = collect_window(requests, monitored.inputs, _name_output(monitored))
+    read.move_to_damaged(window.damaged)
     read.check_anything_readable()
     return _LoggedWindow(window, read, rates, masks)
 

@@ -70,6 +70,11 @@ class ReadResult:
     older: int = 0
     whole: int = 0
 
+    def move_to_damaged(self, requests: int) -> None:
+        """Counts requests as damaged that were taken, and were found to be so when their values were read."""
+        self.records["taken"] -= requests
+        self.records["damaged"] += requests
+
     def check_anything_readable(self) -> None:
         """Raises `DataError` where every file of the window is damaged, and not one record could be read.
 

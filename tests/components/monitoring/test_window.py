@@ -87,6 +87,28 @@ def test_examples_whose_columns_differ_in_type_are_read_one_by_one() -> None:
     assert found.unreadable == {"seats": MIXED} and found.list_first_values("must") == [1, 1, 1]
 
 
+def test_a_request_whose_texts_are_no_examples_is_left_out_with_its_answer() -> None:
+    good = tf.train.Example()
+    good.features.feature["must"].int64_list.value.append(7)
+    other = tf.train.Example()
+    other.features.feature["must"].bytes_list.value.append(b"7")
+    texts = {
+        "good": [good.SerializeToString()],
+        "cut": [good.SerializeToString()[:-3]],
+        "json": [b'{"must": 7}'],
+        "contradict": [good.SerializeToString(), other.SerializeToString()],
+    }
+    scores = {"probabilities": np.array([[0.5]], np.float32)}
+    sent = [
+        Exchange({"examples": np.array(texts[name], object)}, scores) for name in ("good", "cut", "json", "contradict")
+    ]
+    found = collect(*sent, sent[0])
+    assert (found.rows, found.requests, found.damaged) == (2, 2, 3)
+    assert found.list_first_values("must") == [7, 7]
+    assert found.scores is not None and found.scores.tolist() == [[0.5], [0.5]]
+    assert collect(sent[1]).damaged == 1
+
+
 def test_of_too_many_rows_every_so_many_request_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window, "MOST_ROWS", 100)
     found = collect(*(Exchange({"must": np.full(10, number)}) for number in range(64)))

@@ -29,7 +29,7 @@ _Batch = tuple[dict[str, pa.Array], int]
 """Columns, and their number of rows."""
 
 
-class _NoExample(Exception):
+class _NoExampleError(Exception):
     """Texts that are to be examples cannot be decoded together."""
 
 
@@ -167,7 +167,7 @@ def _read_group(
     merged = {alias: np.concatenate([each[alias] for each in tensors]) for alias in tensors[0]}
     try:
         batch = _read_columns(merged, inputs, sum(map(_count_rows, tensors)))
-    except _NoExample:
+    except _NoExampleError:
         if len(group) > 1:
             for request in group:
                 yield from _read_group([request], inputs)
@@ -179,7 +179,7 @@ def _read_columns(sent: Mapping[str, np.ndarray], inputs: Mapping[str, Signature
     """The columns of tensors, and their number of rows.
 
     Raises:
-        _NoExample: A text is none, or texts contradict one another.
+        _NoExampleError: A text is none, or texts contradict one another.
     """
     if EXAMPLES_INPUT in sent and EXAMPLES_INPUT not in inputs:
         batch = _decode_examples(np.asarray(sent[EXAMPLES_INPUT], object).ravel())
@@ -196,7 +196,7 @@ def _decode_examples(texts: np.ndarray) -> pa.RecordBatch:
     try:
         return make_example_decoder()([bytes(text) for text in texts])
     except Exception as error:  # tfx_bsl's own type differs by its version
-        raise _NoExample from error
+        raise _NoExampleError from error
 
 
 def _unify_lists(column: pa.Array) -> pa.Array:

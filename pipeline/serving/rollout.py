@@ -50,7 +50,8 @@ class CandidateVerdict:
     """The monitor's word on a candidate.
 
     Attributes:
-        status: `right`, `wrong` or `too_few_rows`; `not_standing`: one that nothing acts on.
+        status: `right`, `wrong` or `too_few_rows`; `not_standing`: one that nothing acts on;
+            `live_too`: wrong, and the live version in the same way.
         window_start: When its window began; seconds since 1970.
         window_end: When it ended.
         reason: One sentence.
@@ -153,7 +154,7 @@ def decide_canary(candidate: Candidate, verdict: CandidateVerdict | None, now: f
     """
     if verdict is None:
         return "waits", f"no verdict on version {candidate.version}: taxiway monitor --version {candidate.version}"
-    if verdict.status == "not_standing":
+    if verdict.status in ("not_standing", "live_too"):
         return "waits", verdict.reason
     if verdict.status == "wrong":
         return "withdrawn", f"verdict: {verdict.reason}"

@@ -75,6 +75,31 @@ def test_late_labels_speak_of_a_candidate_before_newer_windows_without(tmp_path:
     assert judge(1.95e9, "right") == "right"
 
 
+def test_a_candidate_is_not_blamed_for_requests_that_changed_for_the_live_version_too(tmp_path: Path) -> None:
+    root = Root.at(tmp_path)
+    directory = ServingDirectory(root.serving / "taxi")
+    live = directory.push(fake_model(tmp_path / "live", b"live"), {}).version or 0
+    tried = directory.push(fake_model(tmp_path / "tried", b"tried"), {}, trial=Trial("canary", (0.5,))).version or 0
+    fare = FINDING.model_copy(update={"column": "fare"})
+
+    def judge(version: int, end: float, *findings: MonitoringFinding, **changes: object) -> str:
+        write_verdict(root, make_verdict(version, end, status="wrong", findings=findings, **changes))
+        read = read_candidate_verdict(tmp_path, "taxi")
+        return read.status if read else "none"
+
+    assert judge(live, 1e9, FINDING, fare) == "none"
+    assert judge(tried, 1e9 + 7200, FINDING) == "wrong", "the live version's window is an earlier one"
+    assert judge(live, 1e9 + 7000, FINDING, fare, standing=False, options=["--set x=1"]) == "wrong"
+    assert judge(live, 1e9 + 7100, FINDING, fare) == "live_too"
+    read = read_candidate_verdict(tmp_path, "taxi")
+    assert read and read.reason.startswith(f"{FINDING.text}; of the live version {live}, too")
+    assert judge(live, 1e9 + 7150, fare) == "wrong", "by a newer verdict the live version's miles are right"
+    for end, kind in enumerate(("scores", "calibration", "metric"), 8000):
+        own = FINDING.model_copy(update={"kind": kind})
+        judge(live, 1e9 + end, FINDING, own)
+        assert judge(tried, 1e9 + end, FINDING, own) == "wrong", "answers are its own"
+
+
 def test_the_reason_says_what_was_found() -> None:
     assert make_verdict(7, 1e9).reason == "500 rows are as in training"
     few = make_verdict(7, 1e9, rows=12, status="too_few_rows")

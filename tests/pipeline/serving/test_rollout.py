@@ -42,6 +42,7 @@ def make_word(status: str, start: float = 1001.0) -> CandidateVerdict:
         ((0.05,), make_word("wrong", 999.0), "withdrawn", "it is wrong"),
         ((0.05, 0.5), make_word("wrong"), "withdrawn", "it is wrong"),
         ((0.05,), make_word("not_standing"), "waits", "it is not_standing"),
+        ((0.05,), make_word("live_too", 999.0), "waits", "it is live_too"),
     ],
 )
 def test_what_a_verdict_asks_for(

@@ -70,16 +70,23 @@ CLASS_KINDS = ("precision", "recall", "f1", "auc")
 MOST_CLASSES = 30
 """With more classes only those are measured one by one that have a threshold."""
 
-_SLICE_BOUND = " (slices over "
+_SLICE_BOUND, _OVERALL_BOUND = " (slices over ", " (all rows)"
 
 
 def name_slice_bound(metric: str, columns: Sequence[str]) -> str:
-    """Under which name the Evaluator reports what a threshold in slices is asked of (`slice_bounds`)."""
-    return f"{metric}{_SLICE_BOUND}{', '.join(sorted(columns))})"
+    """Under which name the Evaluator reports what a threshold is asked of (`slice_bounds`).
+
+    Args:
+        metric: Name of the metric.
+        columns: Columns of the slices; without any the threshold is over all rows.
+    """
+    return f"{metric}{_SLICE_BOUND}{', '.join(sorted(columns))})" if columns else f"{metric}{_OVERALL_BOUND}"
 
 
 def strip_slice_bound(name: str) -> str | None:
     """The metric of such a name; None for the name of a metric."""
+    if name.endswith(_OVERALL_BOUND):
+        return name.removesuffix(_OVERALL_BOUND)
     metric, found, _ = name.partition(_SLICE_BOUND)
     return metric if found else None
 
@@ -154,7 +161,8 @@ class EvaluationConfig(Section):
     """The metric that is shown first and that the optimizer must keep; by default auc, accuracy or rmse by the task."""
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     """By metric, such as `auc`; with more than two classes also for one of them, `recall[virginica]`. The bar of the
-    first model is a value (`min`, `max`): against the naive model a tolerated change passes trivially."""
+    first model is a value (`min`, `max`): against the naive model a tolerated change passes trivially. On fewer than 10
+    rows of either class (of a regression: 20 rows) they decide nothing; `gates.min_rows_per_class` then blocks."""
     slices: tuple[tuple[str, ...], ...] = ()
     """Columns, or combinations of columns, whose values are evaluated apart."""
     slice_thresholds: dict[str, tuple[SliceThreshold, ...]] = Field(default_factory=dict)

@@ -21,7 +21,6 @@ from taxiway.components.evaluation.config import (
     ROW_COUNTS,
     SLICE_BOUND,
     EvaluationConfig,
-    SliceThreshold,
     Threshold,
     find_added_metric,
     list_class_metrics,
@@ -49,9 +48,10 @@ def build_eval_config(
     bounded = bool(config.thresholds or config.slice_thresholds)
     metrics = []
     for name, (class_name, arguments) in _select_metrics(config, task, classes).items():
-        metrics.append(_build_metric(name, class_name, arguments, _build_thresholds(config, name)))
+        metrics += _build_bounded_metric(name, class_name, arguments, config.thresholds.get(name))
         metrics += [
-            _build_slice_bound(name, class_name, arguments, bound) for bound in config.slice_thresholds.get(name, ())
+            _build_row_bound(name, class_name, arguments, bound, bound.columns)
+            for bound in config.slice_thresholds.get(name, ())
         ]
     rows = _build_row_counts(task, classes, min_rows_per_class if bounded else 0)
     return _assemble_config(config, label, task, [*rows, *metrics])
@@ -166,20 +166,26 @@ def _select_metrics(
     return {**METRICS[task], **single, **added}
 
 
-def _build_thresholds(config: EvaluationConfig, name: str) -> list[config_pb2.PerSliceMetricThreshold]:
-    # TFMA's plain `threshold` holds in every slice that is computed; ours is meant for all rows together.
-    bound = config.thresholds.get(name)
-    return [_build_slice_threshold(bound, ())] if bound else []
+def _build_bounded_metric(
+    name: str, class_name: str, arguments: Mapping[str, object], bound: Threshold | None
+) -> list[config_pb2.MetricConfig]:
+    """A metric, and what its threshold over all rows is asked of; a metric of others is asked itself."""
+    if bound is None:
+        return [_build_metric(name, class_name, arguments, [])]
+    if class_name not in BATCH_METRICS:
+        return [_build_metric(name, class_name, arguments, [_build_slice_threshold(bound, ())])]
+    return [_build_metric(name, class_name, arguments, []), _build_row_bound(name, class_name, arguments, bound, ())]
 
 
-def _build_slice_bound(
-    name: str, class_name: str, arguments: Mapping[str, object], bound: SliceThreshold
+def _build_row_bound(
+    name: str, class_name: str, arguments: Mapping[str, object], bound: Threshold, columns: tuple[str, ...]
 ) -> config_pb2.MetricConfig:
-    """What a threshold in slices is asked of; see `slice_bounds`."""
+    """What a threshold in slices, or without columns over all rows, is asked of; see `slice_bounds`."""
+    # TFMA's plain `threshold` holds in every slice that is computed; ours is meant for those of some columns.
     within = next((end for end in (bound.min, bound.max) if end is not None), 0.0)
     settings = {"metric": class_name, "arguments": dict(arguments), "otherwise": within}
-    threshold = _build_slice_threshold(bound, bound.columns)
-    return _build_metric(name_slice_bound(name, bound.columns), SLICE_BOUND, settings, [threshold])
+    threshold = _build_slice_threshold(bound, columns)
+    return _build_metric(name_slice_bound(name, columns), SLICE_BOUND, settings, [threshold])
 
 
 def _assemble_config(

@@ -1,8 +1,9 @@
-"""The threshold of a slice decides only where the slice has enough rows: a metric of its own, beside the shown one.
+"""A threshold decides only where there are enough rows: it is asked of a metric of its own, beside the shown one.
 
 TFMA knows no threshold that holds only for some slices of a column: `min_slice_size` drops the metrics of small ones,
-and a threshold without its metric fails. So what is bounded in slices is a second metric of the same sums. It has the
-value of the first where there are enough rows; where there are not, a value within the bounds, the same of both models.
+and a threshold without its metric fails. So what is bounded, in slices and over all rows, is a second metric of the
+same sums. It has the value of the first where there are enough rows; where there are not, a value within the bounds,
+the same of both models. That few rows bless no model is left to the bound on their number (`gates.min_rows_per_class`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from taxiway.components.metrics import FEWEST_CLASS_ROWS, FEWEST_ROWS
 
 
 class SliceBound(SumsMetric):
-    """A metric for a threshold in slices.
+    """A metric for a threshold, in slices or over all rows.
 
     Args:
         name: Name under which it is reported; see `config.name_slice_bound`.

@@ -285,13 +285,14 @@ def read_judged_metrics(uri: str) -> dict[str, str]:
             if limits and name == JUDGED_ROWS:
                 judged["rows of the rarest class"] = f"{overall.judged_rows} ({', '.join(limits)})"
             elif limits:
+                name = strip_slice_bound(name) or name
                 judged[name] = f"{_format_metric_value(_find_metric(overall, name))} ({', '.join(limits)})"
     return judged
 
 
 def read_undecided_slices(uri: str) -> list[str]:
-    """The slices of too few rows for a threshold that is asked of them, by name: their bounded metric is not the shown
-    one (`taxiway.components.evaluation.slice_bounds`)."""
+    """The slices, `overall` among them, of too few rows for a threshold that is asked of them, by name: their bounded
+    metric is not the shown one (`taxiway.components.evaluation.slice_bounds`)."""
     return sorted(format_slice(metrics.slice_key) for metrics in tfma_files.read_metrics(uri) if _is_undecided(metrics))
 
 
@@ -302,7 +303,7 @@ def _is_undecided(metrics: Any) -> bool:
         if not item.key.is_diff and item.key.model_name != BASELINE
     }
     columns = [part.column for part in metrics.slice_key.single_slice_keys]
-    bounds = {metric: name_slice_bound(metric, columns) for metric in values} if columns else {}
+    bounds = {metric: name_slice_bound(metric, columns) for metric in values}
     return any(name in values and values[name] != values[metric] for metric, name in bounds.items())
 
 

@@ -112,7 +112,9 @@ def test_tfma_accepts_the_configuration(task):
     assert [spec.is_baseline for spec in made.model_specs] == [False, True]
     assert len(made.slicing_specs) == 3
     bound, in_slices = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
-    assert (bound.class_name, in_slices.class_name) == (eval_metrics(task)[main], "SliceBound")
+    assert (bound.class_name, in_slices.class_name) == ("SliceBound", "SliceBound")
+    (shown,) = [m for m in made.metrics_specs[0].metrics if json.loads(m.config)["name"] == main]
+    assert shown.class_name == eval_metrics(task)[main] and json.loads(bound.config)["otherwise"] == 0.1
     assert not bound.HasField("threshold")  # it would hold in every slice
     (over_all,), (over_a,) = bound.per_slice_thresholds, in_slices.per_slice_thresholds
     assert list(over_all.slicing_specs[0].feature_keys) == [] and list(over_a.slicing_specs[0].feature_keys) == ["a"]

@@ -1,4 +1,4 @@
-"""Thresholds in slices, inside the real TFMA: small slices decide nothing, others do."""
+"""Thresholds inside the real TFMA: few rows decide nothing, in slices and over all rows; others do."""
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,28 @@ def test_a_slice_of_nine_rows_of_a_class_decides_nothing():
     assert passed == {"large": False, "small": True}
 
 
+@pytest.mark.parametrize(("positives", "passed"), [(9, True), (10, False)])
+def test_nine_rows_of_a_class_decide_nothing_over_all_rows_either(positives, passed):
+    """Where `gates.min_rows_per_class` is 0 or lifted, which leaves nothing else between few rows and a verdict."""
+    import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.evaluators import metrics_validator
+    from tensorflow_model_analysis.metrics.metric_types import MetricKey
+
+    from taxiway.components.evaluation.eval_config import build_eval_config
+
+    labels = np.r_[np.zeros(80), np.ones(positives)]
+    config = EvaluationConfig.model_validate({"thresholds": {"auc": {"min": 0.7}}})
+    made = build_eval_config(config, "y", "binary")
+    del made.model_specs[:]
+    made.model_specs.add(label_key="y", prediction_key="probabilities")
+    result = tfma.analyze_raw_data(pd.DataFrame({"y": labels, "probabilities": 0.4 + 0.0 * labels}), made)
+    [(key, outputs)] = result.slicing_metrics
+    values = {each: value["doubleValue"] for each, value in outputs[""][""].items() if "doubleValue" in value}
+    assert values["auc"] == 0.5  # what is shown stays what it is
+    judged = {MetricKey(name): value for name, value in values.items() if name.startswith("auc")}
+    assert metrics_validator.validate_metrics((key, judged), made).validation_ok == passed
+
+
 @pytest.mark.parametrize(
     ("sums", "labels", "classes", "enough"),
     [
@@ -61,4 +83,5 @@ def test_how_many_rows_are_enough(sums, labels, classes, enough):
 
 def test_names_come_back():
     assert strip_slice_bound(name_slice_bound("recall[a (b)]", ["x", "y)"])) == "recall[a (b)]"
-    assert strip_slice_bound("auc") is None
+    assert strip_slice_bound(name_slice_bound("recall[a (all rows)]", ())) == "recall[a (all rows)]"
+    assert strip_slice_bound("auc") is strip_slice_bound("recall[a (all rows)]") is None

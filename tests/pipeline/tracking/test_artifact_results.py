@@ -79,6 +79,8 @@ def test_slices_that_decided_nothing_are_named(evaluation, tmp_path):
     )
     assert overall.candidate == {"auc": 0.9}
     assert artifact_results.read_undecided_slices(str(tmp_path)) == ["pay=1, day=2"]
+    evaluation(metrics(**{"auc": 0.9, "auc (all rows)": 0.7}))
+    assert artifact_results.read_undecided_slices(str(tmp_path)) == ["overall"]
     assert (
         artifact_results._describe_failure(failure(named, 0.6, lower=0.7)) == "auc is 0.6000; asked for is at least 0.7"
     )

@@ -1,4 +1,4 @@
-"""TFX's Evaluator, which judges thousands of rows at a time, on those that nothing else has read."""
+"""TFX's Evaluator, which judges thousands of rows at a time, on those that nothing was trained or chosen by."""
 
 from __future__ import annotations
 

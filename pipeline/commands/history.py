@@ -53,14 +53,16 @@ def show(
 ) -> None:
     """Shows one run: its nodes with states and times, gates, metrics, variants, artifacts."""
     from taxiway.pipeline.console import printing, run_tables, summary
-    from taxiway.pipeline.tracking import history
+    from taxiway.pipeline.tracking import history, kept_scores
 
     place = Root.at(root)
     record = history.find_run(place, run)
     artifacts = history.list_artifacts(place, record)
+    intervals = kept_scores.read_main_intervals(place, record)
     if json:
-        printing.print_json({**record.model_dump(mode="json"), "artifacts": artifacts})
+        known = {"main_metric_intervals": intervals, "artifacts": artifacts}
+        printing.print_json({**record.model_dump(mode="json"), **known})
         return
-    printing.make_console().print(summary.render_run(record))
+    printing.make_console().print(summary.render_run(record, intervals))
     printing.print_renderable(run_tables.make_artifacts_table(artifacts, place))
     run_tables.print_unread([record])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -29,25 +30,32 @@ COLOURS = {
 }
 
 
-def render_run(run: RunRecord) -> RenderableType:
-    """A whole run: nodes, gates, metrics, variants, outcome, environment."""
+def render_run(run: RunRecord, intervals: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    """A whole run: nodes, gates, metrics, variants, outcome, environment.
+
+    Args:
+        run: The run.
+        intervals: Those of its main metric; see `kept_scores.read_main_intervals`.
+    """
     return _group_parts(
         make_nodes_table(run),
         make_gates_table(run),
         make_notes_text(run),
         *make_metrics_tables(run),
+        make_intervals_text(run, intervals),
         make_variants_table(run),
         make_outcome_text(run),
         make_environment_text(run),
     )
 
 
-def render_end(run: RunRecord) -> RenderableType:
-    """What a run prints last; its nodes were shown while they ran."""
+def render_end(run: RunRecord, intervals: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    """What a run prints last; its nodes were shown while they ran. Arguments as of `render_run`."""
     return _group_parts(
         make_gates_table(run),
         make_notes_text(run),
         *make_metrics_tables(run),
+        make_intervals_text(run, intervals),
         make_variants_table(run),
         make_outcome_text(run),
     )
@@ -128,6 +136,28 @@ def make_metrics_tables(run: RunRecord) -> list[Table]:
     return tables + [
         _make_classes_table(node, values[0]) for node, values in run.metrics.items() if values and values[0].classes
     ]
+
+
+def make_intervals_text(run: RunRecord, intervals: Mapping[str, Mapping[str, Any]]) -> Text | None:
+    """The main metric over all rows with its 95 % interval, a line an evaluator; None where it was not measured."""
+    measured = {node: run.find_overall(node) for node in run.metrics}
+    values = {node: overall.candidate.get(run.main_metric) for node, overall in measured.items() if overall}
+    lines = [
+        f"{node}: {run.main_metric} {value:.4f}, {describe_interval(intervals.get(node, {}))}"
+        for node, value in values.items()
+        if value is not None and intervals.get(node)
+    ]
+    if not lines and any(value is not None for value in values.values()):
+        lines = [f"The 95 % interval of {run.main_metric} is not computed (yet): taxiway report {run.run_id}"]
+    return Text("\n".join(escape_text(line) for line in lines)) if lines else None
+
+
+def describe_interval(entry: Mapping[str, Any]) -> str:
+    """An interval in words, or why there is none; `entry` as `scores.json` has it of a metric."""
+    if entry.get("value"):
+        low, high = entry["value"]
+        return f"95 % interval {low:.4f} to {high:.4f}"
+    return f"too few rows for an interval: {entry['few']}" if entry.get("few") else "no interval is known"
 
 
 def _make_classes_table(node: str, overall: MetricValues) -> Table:

@@ -1,12 +1,12 @@
 """Scores the compared models: curves of the model that would be served, and intervals around every metric.
 
 TFMA keeps neither. A child process, the only one that imports TensorFlow, scores the same evaluation rows with each
-model. The answer is kept as `scores.json` in the run's folder, for the next report of the run.
+model; of a larger split, rows that are drawn from all of it. The answer is kept as `scores.json` in the run's folder,
+for the next report of the run.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,11 +21,13 @@ from taxiway.components.metrics.intervals import ScorePair
 from taxiway.components.processes import subprocesses
 from taxiway.components.saved_models.decision_rule import read_threshold
 from taxiway.pipeline.report import curves, intervals
+from taxiway.pipeline.tracking.kept_scores import VERSION, read_scores
 from taxiway.pipeline.tracking.run_record import OVERALL
 from taxiway.pipeline.tracking.store.kept_results import SCORES_FILE
 
-VERSION = 6
 MOST_ROWS = 20_000
+SEED = 1
+"""Of the draw: every report of a run is of the same rows."""
 BATCH = 1024
 TIMEOUT_SECONDS = 240.0
 
@@ -40,7 +42,7 @@ class ScoringJob:
     Attributes:
         served: SavedModel folder of the model whose curves are drawn.
         evaluators: SavedModel folders of candidate and baseline, by the Evaluator's node.
-        examples: Folder of the raw examples' evaluation split.
+        examples: Folder of the raw examples' judging split.
         label: The label's column.
         task: `binary`, `multiclass` or `regression`.
         classes: Names of the classes in the order of the scores.
@@ -83,15 +85,6 @@ def load_scores(folder: Path, job: ScoringJob) -> dict[str, Any]:
     return answer
 
 
-def read_scores(folder: Path) -> dict[str, Any]:
-    """What a folder keeps of an earlier answer of this version; empty where there is none, or it is damaged."""
-    with contextlib.suppress(OSError, ValueError):
-        known = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))
-        if isinstance(known, dict) and known.get("made_from", {}).get("version") == VERSION:
-            return known
-    return {}
-
-
 def _run_child(job: dict[str, Any]) -> dict[str, Any]:
     outcome = subprocesses.run_module(
         "taxiway.pipeline.report.scoring",
@@ -112,8 +105,11 @@ def _run_job(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def score_models(job: ScoringJob) -> dict[str, Any]:
-    """Scores at most `MOST_ROWS` rows and draws the curves of the task."""
-    batches = list(_read_batches(job.examples))
+    """Scores at most `MOST_ROWS` rows, each label with its share, and draws the curves of the task."""
+    from taxiway.components.tables.examples.row_sample import sample_folder
+
+    sample = sample_folder(job.examples, job.label, MOST_ROWS, SEED)
+    batches = split_batches(sample.rows)
     labels = _read_labels(batches, job.label, job.task)
     folders = {job.served, *(folder for pair in job.evaluators.values() for folder in pair)}
     said = {folder: predict_scores(folder, batches, job.task) for folder in sorted(folders)}
@@ -122,14 +118,31 @@ def score_models(job: ScoringJob) -> dict[str, Any]:
     return {
         "task": job.task,
         "rows": len(labels),
+        "available": sample.available,
         "classes": list(job.classes),
         **curves.summarize_scores(job.task, labels, said[job.served], thresholds[job.served]),
         "intervals": {
-            evaluator: _compute_intervals(
-                job, masks, labels, (said[mine], said[other]), (thresholds[mine], thresholds[other])
+            evaluator: _mark_drawn(
+                _compute_intervals(
+                    job, masks, labels, (said[mine], said[other]), (thresholds[mine], thresholds[other])
+                ),
+                are_drawn=len(labels) < sample.available,
             )
             for evaluator, (mine, other) in job.evaluators.items()
         },
+    }
+
+
+def _mark_drawn(found: dict[str, dict[str, Any]], are_drawn: bool) -> dict[str, dict[str, Any]]:
+    """The intervals of all slices; where only some rows were drawn, `few` says that it counts those."""
+    if not are_drawn:
+        return found
+    return {
+        name: {
+            metric: {"few": f"{entry['few']} among those drawn"} if "few" in entry else entry
+            for metric, entry in entries.items()
+        }
+        for name, entries in found.items()
     }
 
 
@@ -139,7 +152,7 @@ def _compute_intervals(
     labels: np.ndarray,
     scores: tuple[np.ndarray, np.ndarray],
     thresholds: tuple[float, float],
-) -> Any:
+) -> dict[str, dict[str, Any]]:
     pair = ScorePair(labels.astype(np.float64), *scores, job.classes, thresholds=thresholds)
     found = intervals.compute_slice_intervals(masks, pair, job.metrics)
     more = intervals.compute_slice_intervals({OVERALL: np.ones(len(labels), bool)}, pair, job.whole_metrics)
@@ -181,14 +194,9 @@ def _match_value(records: Any, column: str, kind: str, value: Any) -> np.ndarray
     return found
 
 
-def _read_batches(folder: str) -> list[Any]:
-    """Serialized rows, bytes `[rows]` a batch."""
-    import tensorflow as tf
-
-    files = sorted(str(path) for path in Path(folder).iterdir() if path.is_file())
-    compression = "GZIP" if files and files[0].endswith(".gz") else ""
-    rows = tf.data.TFRecordDataset(files, compression_type=compression).take(MOST_ROWS)
-    return [batch.numpy() for batch in rows.batch(BATCH)]
+def split_batches(rows: np.ndarray) -> list[np.ndarray]:
+    """Serialized rows, bytes objects `[rows]`, as batches in their order."""
+    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from taxiway.pipeline.runs.on_disk import full_disk, run_folder, temporary_files
 from taxiway.pipeline.runs.on_disk.root_lock import hold_lock, prepare_root
 from taxiway.pipeline.runs.recorder import RunRecorder, describe_error
 from taxiway.pipeline.runs.request import RunRequest
-from taxiway.pipeline.tracking import recovery, run_record, unrecorded_pushes
+from taxiway.pipeline.tracking import kept_scores, recovery, run_record, unrecorded_pushes
 from taxiway.pipeline.tracking.run_record import RunRecord
 from taxiway.pipeline.tracking.store.metadata_store import RunStore
 from taxiway.pipeline.tracking.store.store_file import has_store_file
@@ -153,7 +153,7 @@ def _run_and_show(
             scores = early_scores.EarlyScores(root, run.run_id)
             run = _run_and_record(request, config, root, run, console, stop, scores)
             run = _write_report(root, run, scores.find_delay() if run.state == "live" else "")
-        console.print(summary.render_end(run))
+        console.print(summary.render_end(run, kept_scores.read_main_intervals(root, run)))
         if said := profile.describe_end():
             console.print(f"[dim]{printing.escape_markup(said)}[/]", soft_wrap=True)
     return run

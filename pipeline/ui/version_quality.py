@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from taxiway.components.serving.versions.directory import Version
-from taxiway.pipeline.report import charts, scoring
+from taxiway.pipeline.report import charts
 from taxiway.pipeline.report.words import name_key
 from taxiway.pipeline.root import Root
+from taxiway.pipeline.tracking.kept_scores import read_scores
 from taxiway.pipeline.tracking.run_record import OVERALL, RunRecord
 
 RECORDED = "recorded"
@@ -94,7 +95,7 @@ def _describe_state(version: Version | None) -> str:
 
 def _read_measurements(root: Root, record: RunRecord) -> dict[str, Measurement]:
     """By Evaluator, what it measured of the run's model."""
-    intervals = scoring.read_scores(root.run_folder(record.run_id)).get("intervals", {})
+    intervals = read_scores(root.run_folder(record.run_id)).get("intervals", {})
     measured = {}
     for node in SOURCES:
         overall = record.find_overall(node)

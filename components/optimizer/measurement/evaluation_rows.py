@@ -18,7 +18,7 @@ from taxiway.components.contract import EVAL_SPLIT
 from taxiway.components.files.tfrecord_files import read_records
 from taxiway.components.optimizer.job import OptimizerJob
 from taxiway.components.optimizer.measurement.label_values import find_labels
-from taxiway.components.optimizer.measurement.row_sample import sample_split
+from taxiway.components.tables.examples.row_sample import sample_split
 
 _ROWS_FILE, _COLUMNS_FILE = "rows.tfrecord", "columns.npz"
 _LABEL = "label"

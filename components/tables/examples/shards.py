@@ -47,7 +47,16 @@ def list_shards(examples: str, split: str) -> tuple[ExampleShard, ...]:
         examples: Folder of the `Examples` artifact, a path or a URL.
         split: Name of the split, such as `train`.
     """
-    folder = f"{examples.rstrip('/')}/{SPLIT_PREFIX}{split}"
+    return list_folder_shards(locate_split(examples, split))
+
+
+def locate_split(examples: str, split: str) -> str:
+    """The folder of a split's files; see `list_shards`."""
+    return f"{examples.rstrip('/')}/{SPLIT_PREFIX}{split}"
+
+
+def list_folder_shards(folder: str) -> tuple[ExampleShard, ...]:
+    """As `list_shards`, of the folder that holds the files of a split."""
     records = [f"{folder}/{name}" for name in _list_names(folder)]
     copies = [locate_column_file(path) for path in records]
     there = set(_list_names(copies[0].rpartition("/")[0])) if copies else set()

@@ -21,14 +21,19 @@ from taxiway.pipeline.report import charts, scoring
 from taxiway.pipeline.report.run_data import RunData
 from taxiway.pipeline.report.sections.common import MOST_SLICES, Section
 from taxiway.pipeline.report.words import name_key
-from taxiway.pipeline.tracking import artifact_results, run_record
+from taxiway.pipeline.tracking import artifact_results, kept_scores, run_record
 
 EVALUATORS = ("Evaluator", "OptimizedEvaluator")
 """In the order in which they run."""
 
+TUNER = "Tuner"
+JUDGED_ONLY = (
+    "Measured on {rows:,} rows of the split 'test', which nothing was trained or chosen by: only the Evaluators, "
+    "ModelExplainer and this report read them."
+)
 CHOSEN_AND_JUDGED = (
-    "Measured on rows of the split 'eval', which also stopped training and chose checkpoint and variant: these numbers "
-    "lean to the good side. data.split.test sets rows apart that nothing looks at before."
+    "Measured on rows of the split 'eval', which also {chose}: these numbers lean to the good side. data.split.test "
+    "sets rows apart that nothing is chosen by."
 )
 
 
@@ -53,6 +58,7 @@ def describe_evaluation(run_data: RunData) -> Section:
         "figures": _draw_curves(scored),
         "decided": _explain_decisions(scored),
         "scored": scored,
+        "scored_rows": _describe_scored_rows(scored),
         "auc": scored.get("auc"),
     }
 
@@ -61,8 +67,26 @@ def _explain_judging_rows(run_data: RunData) -> str:
     """Which rows the numbers are of, and whether these rows chose too; empty where nobody knows any more."""
     rows = run_data.read_json(INGEST_NOTES, "ExampleGen", "examples", "ingest.json").get("rows", {})
     if TEST_SPLIT in rows:
-        return f"Measured on {rows[TEST_SPLIT]:,} rows of the split {TEST_SPLIT!r}, which nothing else has read."
-    return CHOSEN_AND_JUDGED if rows else ""
+        return JUDGED_ONLY.format(rows=rows[TEST_SPLIT])
+    return CHOSEN_AND_JUDGED.format(chose=_list_choices(run_data.run)) if rows else ""
+
+
+def _list_choices(run: run_record.RunRecord) -> str:
+    """What the split `eval` has chosen in a run."""
+    tuned = any(node.node == TUNER and node.state in ("done", "cached") for node in run.nodes)
+    settings = ", the settings (Tuner)" if tuned else ""
+    return f"stopped training and chose the checkpoint, the threshold{settings} and the variant"
+
+
+def _describe_scored_rows(scored: Mapping[str, Any]) -> str:
+    """How many rows the curves and intervals are of, and how they were taken from a larger split."""
+    rows, available = scored.get("rows", 0), scored.get("available")
+    if available is None:  # an older Taxiway did not count them
+        first = "the first " if rows == scoring.MOST_ROWS else ""
+        return f"{first}{rows:,} evaluation rows"
+    if rows == available:
+        return f"all {rows:,} evaluation rows"
+    return f"{rows:,} rows drawn at random from the {available:,} evaluation rows, each label with its share"
 
 
 def _explain_decisions(scored: Mapping[str, Any]) -> str:
@@ -221,7 +245,7 @@ def _read_kept_scores(run_data: RunData) -> dict[str, Any]:
     scored: dict[str, Any] = {}
     for node in EVALUATORS:
         folder = run_data.find_kept_folder(node, "evaluation")
-        said = scoring.read_scores(folder) if folder else {}
+        said = kept_scores.read_scores(folder) if folder else {}
         intervals = {**scored.get("intervals", {}), **said.get("intervals", {})}
         scored = {**said, "intervals": intervals} if said else scored
     return scored

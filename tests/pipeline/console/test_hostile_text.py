@@ -65,7 +65,7 @@ def record():
 
 @pytest.mark.parametrize("console", [Console, printing.SafeConsole])
 def test_the_summary(console):
-    check_terminal(printed(summary.render_run(record()), console))
+    check_terminal(printed(summary.render_run(record(), {}), console))
 
 
 def test_the_list_of_runs():

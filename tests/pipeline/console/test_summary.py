@@ -162,10 +162,11 @@ def test_the_last_line_of_a_shown_run_says_what_it_was_made_with():
     made_with = RunEnvironment(python="3.11.7", platform="Linux x86_64", packages={"tfx": "1.16.0"})
     record = RunRecord(run_id="r", state="done", started=0.0, environment=made_with)
     assert (
-        printed(summary.render_run(record)).splitlines()[-1] == "stack tf216, Python 3.11.7, TFX 1.16.0, Linux x86_64"
+        printed(summary.render_run(record, {})).splitlines()[-1]
+        == "stack tf216, Python 3.11.7, TFX 1.16.0, Linux x86_64"
     )
-    assert "Python" not in printed(summary.render_run(record.model_copy(update={"environment": None})))
-    assert "Python" not in printed(summary.render_end(record)), "a run does not tell its own versions"
+    assert "Python" not in printed(summary.render_run(record.model_copy(update={"environment": None}), {}))
+    assert "Python" not in printed(summary.render_end(record, {})), "a run does not tell its own versions"
 
 
 @pytest.mark.parametrize(
@@ -178,3 +179,19 @@ def test_details_of_an_evaluation_are_named_and_left_to_the_report(main, shown, 
     text = printed(summary.make_metrics_tables(record)[0])
     assert [word for word in text.split() if word.startswith("0.")] == sorted(shown)
     assert " ".join(text.split()).endswith(f"{left}, taxiway show --json")
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"value": [0.88, 0.92]}, "Evaluator: auc 0.9000, 95 % interval 0.8800 to 0.9200"),
+        ({"few": "3 rows of class 1"}, "Evaluator: auc 0.9000, too few rows for an interval: 3 rows of class 1"),
+        ({}, "The 95 % interval of auc is not computed (yet): taxiway report r"),
+    ],
+)
+def test_the_main_metric_does_not_stand_without_its_interval(entry, words):
+    values = MetricValues(slice="overall", rows=100, candidate={"auc": 0.9})
+    record = RunRecord(run_id="r", state="live", started=0.0, main_metric="auc", metrics={"Evaluator": (values,)})
+    for rendered in (summary.render_run, summary.render_end):
+        assert words in printed(rendered(record, {"Evaluator": entry})).splitlines()
+    assert summary.make_intervals_text(record.model_copy(update={"metrics": {}}), {}) is None

@@ -7,7 +7,7 @@ import numpy as np
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from taxiway.pipeline.report import curves, scoring
-from taxiway.pipeline.tracking import run_record
+from taxiway.pipeline.tracking import kept_scores, run_record
 from taxiway.pipeline.tracking.run_record import (
     GateRecord,
     MetricValues,
@@ -47,8 +47,9 @@ def write(root, run):
     if run.state == "live":
         labels = np.random.default_rng(0).integers(0, 2, 500)
         values = np.clip(labels * 0.4 + np.random.default_rng(1).uniform(0, 0.6, 500), 0, 1)
-        made_from = {"version": scoring.VERSION, **asdict(job(root.path / "artifacts"))}
-        drawn = {"made_from": made_from, "task": "binary", "rows": 500, **curves.summarize_binary(labels, values)}
+        made_from = {"version": kept_scores.VERSION, **asdict(job(root.path / "artifacts"))}
+        drawn = {"made_from": made_from, "task": "binary", "rows": 500, "available": 500}
+        drawn |= curves.summarize_binary(labels, values)
         drawn["intervals"] = {"Evaluator": {"overall": {"auc": {"value": [0.9, 0.92], "change": [0.35, 0.47]}}}}
         drawn |= {"confusion": [[5, 1, 0], [0, 4, 0], [2, 0, 3]], "classes": ["a", "b", "c"]}
         (folder / "scores.json").write_text(json.dumps(drawn))

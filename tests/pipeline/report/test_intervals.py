@@ -105,6 +105,21 @@ def test_the_models_are_asked_in_a_child(tmp_path):
     json.dumps(found, allow_nan=False)
 
 
+def test_rows_of_a_larger_split_come_from_all_of_it(tmp_path, monkeypatch):
+    job = made_job(tmp_path)
+    with tf.io.TFRecordWriter(str(tmp_path / "rows" / "rows")) as out:  # sorted by class, the rare one last
+        for row in [*range(0, 320, 2), *range(1, 81, 2)]:
+            out.write(example(row).SerializeToString())
+    monkeypatch.setattr(scoring, "MOST_ROWS", 60)
+    found = scoring.score_models(job)
+    assert (found["rows"], found["available"]) == (60, 200)
+    assert found["confusion"] == [[48, 0], [0, 12]] and found["positive_share"] == 0.2  # that of all 200 rows
+    limits = found["intervals"]["Evaluator"]
+    assert limits["overall"]["auc"]["value"][1] == 1.0  # the area over all rows lies in the interval
+    assert limits["pay=Ü, half=0.5"]["auc"]["few"].endswith(" among those drawn")
+    assert scoring.score_models(job) == found  # every report draws the same rows
+
+
 def made_job(folder):
     """200 rows, a model that knows the label, one that does not."""
     (folder / "rows").mkdir()

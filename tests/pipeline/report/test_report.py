@@ -393,12 +393,12 @@ def test_the_section_bar_can_be_used_on_a_phone(page, pages):
     assert left >= 0 and right <= 400  # the bar has followed
 
 
-def test_intervals_are_shown_on_demand(page, pages):
+def test_intervals_are_shown_until_they_are_switched_off(page, pages):
     page.open(pages["run-live"])
     shown = "getComputedStyle(document.querySelector('#evaluation small.ci')).display"
-    assert page.run(shown) == "none"
-    page.click("document.querySelector('#intervals')")
     assert page.run(shown) == "block"
+    page.click("document.querySelector('#intervals')")
+    assert page.run(shown) == "none"
 
 
 def test_the_lineage_graph_opens_at_its_beginning(page, pages):

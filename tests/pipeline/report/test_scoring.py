@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from taxiway.components.contract import PROBABILITIES
+from taxiway.components.tables.examples.row_sample import sample_folder
 from taxiway.pipeline.bench.children.model_quality import measure_auc
 from taxiway.pipeline.report import scoring
 from tests.components.serving import models
@@ -19,7 +20,8 @@ def model(tmp_path_factory):
 def test_scores_of_all_rows_in_their_order(model, tmp_path, rows):
     made = models.rows(rows)
     models.write_examples(tmp_path / "examples" / "data.gz", made)
-    scores = scoring.predict_scores(model, scoring._read_batches(str(tmp_path / "examples")), "binary")
+    sample = sample_folder(str(tmp_path / "examples"), "tip", 2 * rows, 0)
+    scores = scoring.predict_scores(model, scoring.split_batches(sample.rows), "binary")
     np.testing.assert_allclose(scores, [[models.probability(row)] for row in made], rtol=1e-5)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from taxiway.components.optimizer.candidate import TechniqueContext
 from taxiway.components.optimizer.given_model.rows import load_rows
 from taxiway.components.optimizer.measurement.batches import Features, Rows, draw_batches
-from taxiway.components.optimizer.measurement.row_sample import sample_calibration_rows
+from taxiway.components.tables.examples.row_sample import sample_calibration_rows
 
 
 def draw_raw_batches(context: TechniqueContext) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taxiway.components.errors import DataError
-from taxiway.components.optimizer.measurement.row_sample import (
+from taxiway.components.tables.examples.row_sample import (
     MOST_STRATA,
     Reservoir,
     StratifiedReservoir,

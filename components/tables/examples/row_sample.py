@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from taxiway.components.errors import DataError
 from taxiway.components.files.tfrecord_files import read_records
 from taxiway.components.tables.examples.judged_rows import choose_batch_rows, read_judged_rows
-from taxiway.components.tables.examples.shards import ExampleShard, list_shards
+from taxiway.components.tables.examples.shards import ExampleShard, list_folder_shards, list_shards, locate_split
 
 MOST_STRATA = 20
 """With more distinct labels the rows are drawn without regard to them: a regression's labels are no classes, and each
@@ -154,11 +154,16 @@ def sample_split(examples: str, split: str, label: str | None, limit: int, seed:
     Raises:
         DataError: the split has no rows, or a file is damaged.
     """
+    return sample_folder(locate_split(examples, split), label, limit, seed)
+
+
+def sample_folder(folder: str, label: str | None, limit: int, seed: int) -> RowSample:
+    """As `sample_split`, of the folder that holds the files of a split."""
     reservoir = StratifiedReservoir(limit, seed)
-    for shard in list_shards(examples, split):
+    for shard in list_folder_shards(folder):
         for records, labels in _read_labelled_rows(shard, label):
             reservoir.add_rows(labels, records)
-    return _check_rows(reservoir.draw_sample(), examples, split)
+    return _check_rows(reservoir.draw_sample(), folder)
 
 
 def _read_labelled_rows(shard: ExampleShard, label: str | None) -> Iterator[tuple[Sequence[bytes], list[Any]]]:
@@ -188,13 +193,10 @@ def sample_calibration_rows(examples: str, split: str, limit: int, seed: int) ->
         path = shards[number].records
         for records in read_records(path, choose_batch_rows(path)):
             reservoir.add_rows([None] * len(records), records)
-    return _check_rows(reservoir.draw_sample(), examples, split).rows
+    return _check_rows(reservoir.draw_sample(), locate_split(examples, split)).rows
 
 
-def _check_rows(sample: RowSample, examples: str, split: str) -> RowSample:
+def _check_rows(sample: RowSample, folder: str) -> RowSample:
     if not len(sample.rows):
-        raise DataError(
-            f"There are no examples under {examples.rstrip('/')}/Split-{split}.",
-            "The optimizer needs the examples of the splits train and eval.",
-        )
+        raise DataError(f"There are no examples under {folder}.", "Run the component that wrote the examples again.")
     return sample

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from taxiway.components.errors import DataError, TaxiwayError, UsageError
@@ -210,6 +210,7 @@ VALUES = st.one_of(
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(columns={"two numbers": [0, 1, *[None] * 10]}, odd=0)
 @given(
     columns=st.dictionaries(NAMES.filter(bool), VALUES, min_size=1, max_size=4), odd=st.sampled_from([0, 1, "a", None])
 )
@@ -579,6 +580,23 @@ def test_names_beyond_a_vocabulary_are_hashed_and_free_text_is_read_by_its_words
     assert features.text == ("comment",)
     assert set(features.leave_out) == {"token"}
     assert proposal.comments["features.hashed"]
+
+
+def test_words_of_one_row_are_masked_where_there_are_many(tmp_path):
+    rng = random.Random(7)
+    rows = 600
+    table = {
+        "shop": [f"shop {min(i, 30)}" for i in range(rows)],  # 30 words once
+        "kind": [rng.choice("abc") for _ in range(rows)],
+        "x": [rng.random() for _ in range(rows)],
+    }
+    label = [int(x > 0.5) ^ (rng.random() < 0.2) for x in table["x"]]
+    _, proposal = propose(tmp_path, table, label)
+    assert proposal.settings["preprocessing.vocabulary_min_frequency"] == 2
+    assert "shop: 30 of 31 words stand in one row only" in proposal.comments["preprocessing.vocabulary_min_frequency"]
+    table["shop"] = [f"shop {min(i % 300, 30)}" for i in range(rows)]
+    (tmp_path / "c.yaml").unlink()
+    assert "preprocessing.vocabulary_min_frequency" not in propose(tmp_path, table, label)[1].settings
 
 
 def test_identifiers_are_told_by_values_not_by_their_columns_names(tmp_path):

@@ -106,8 +106,7 @@ def describe_spread(whole: pa.Array) -> tuple[float, float]:
     places = greatest - least + 1
     held = places * -np.expm1(-len(middle) / places)  # of so many places, when rows fall into them at random
     digits = np.bincount((np.unique(values) % 10).astype(np.int64), minlength=10)
-    density = len(np.unique(middle)) / held if len(middle) else 1.0  # of two numbers none need be in the middle
-    return density, float(np.sort(digits)[-2:].sum() / digits.sum())
+    return len(np.unique(middle)) / held, float(np.sort(digits)[-2:].sum() / digits.sum())
 
 
 def _compare_errors(places: np.ndarray, y: np.ndarray, fit: slice, other: slice) -> np.ndarray:

@@ -218,7 +218,6 @@ def test_the_spread_of_any_whole_numbers_is_a_number(values):
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@example(columns={"two numbers": [0, 1, *[None] * 10]}, odd=0)
 @given(
     columns=st.dictionaries(NAMES.filter(bool), VALUES, min_size=1, max_size=4), odd=st.sampled_from([0, 1, "a", None])
 )

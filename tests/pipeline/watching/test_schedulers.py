@@ -137,7 +137,10 @@ def test_a_cron_job_without_an_image_is_refused_with_the_command_that_names_one(
 
 def test_a_cron_job_with_an_image_of_another_stack_is_refused(place, capsys):
     other = next(stack for stack in stacks.STACKS if stack is not stacks.find_installed_stack())
-    place.config.write_text(place.config.read_text() + KUBEFLOW.replace("taxiway:1", f"taxiway:1-{other.name}"))
+    text = (
+        KUBEFLOW.replace("taxiway:1", f"taxiway:1-{other.name}").replace("ROOT", "/root").replace("FOLDER", "/config")
+    )
+    place.config.write_text(place.config.read_text() + text)
     assert cli.run(["watch", str(place.config), "--write", "cronjob"]) == 2
     assert f"is of the stack {other.name}" in " ".join(capsys.readouterr().err.split())
 

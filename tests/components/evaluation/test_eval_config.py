@@ -37,7 +37,7 @@ def test_many_classes_are_measured_where_a_threshold_asks():
     config = EvaluationConfig.model_validate({"thresholds": {"recall[7]": {"min": 0.5}}})
     made = build_eval_config(config, "y", "multiclass", names)
     single = [m for m in made.metrics_specs[0].metrics if "[" in m.config]
-    assert ['"recall[7]"' in m.config for m in single] == [True]
+    assert [json.loads(m.config)["name"] for m in single] == ["recall[7]", "recall[7] (all rows)"]
 
 
 def test_the_optimized_model_may_lose_a_share_of_an_error():

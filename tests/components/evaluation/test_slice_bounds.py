@@ -1,5 +1,7 @@
 """Thresholds inside the real TFMA: few rows decide nothing, in slices and over all rows; others do."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,23 +44,23 @@ def test_a_slice_of_nine_rows_of_a_class_decides_nothing():
 @pytest.mark.parametrize(("positives", "passed"), [(9, True), (10, False)])
 def test_nine_rows_of_a_class_decide_nothing_over_all_rows_either(positives, passed):
     """Where `gates.min_rows_per_class` is 0 or lifted, which leaves nothing else between few rows and a verdict."""
-    import tensorflow_model_analysis as tfma
     from tensorflow_model_analysis.evaluators import metrics_validator
     from tensorflow_model_analysis.metrics.metric_types import MetricKey
 
     from taxiway.components.evaluation.eval_config import build_eval_config
+    from taxiway.components.evaluation.slice_bounds import SliceBound
 
-    labels = np.r_[np.zeros(80), np.ones(positives)]
     config = EvaluationConfig.model_validate({"thresholds": {"auc": {"min": 0.7}}})
     made = build_eval_config(config, "y", "binary")
     del made.model_specs[:]
     made.model_specs.add(label_key="y", prediction_key="probabilities")
-    result = tfma.analyze_raw_data(pd.DataFrame({"y": labels, "probabilities": 0.4 + 0.0 * labels}), made)
-    [(key, outputs)] = result.slicing_metrics
-    values = {each: value["doubleValue"] for each, value in outputs[""][""].items() if "doubleValue" in value}
-    assert values["auc"] == 0.5  # what is shown stays what it is
-    judged = {MetricKey(name): value for name, value in values.items() if name.startswith("auc")}
-    assert metrics_validator.validate_metrics((key, judged), made).validation_ok == passed
+    (bound,) = [metric for metric in made.metrics_specs[0].metrics if metric.per_slice_thresholds]
+    labels, sums = np.r_[np.zeros(80), np.ones(positives)], BinarySums()
+    sums.add_rows(labels, np.full((len(labels), 1), 0.4))  # an area of 0.5
+    asked = SliceBound(**json.loads(bound.config))
+    judged = {MetricKey(asked.name): asked.compute(sums.fold_pending())}
+    assert asked.name == name_slice_bound("auc", ())
+    assert metrics_validator.validate_metrics(((), judged), made).validation_ok == passed
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -18,6 +19,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Our processes do not look for modules in the current folder; those that the tests start lie in this checkout.
 _PATHS = [str(Path(__file__).parents[1]), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
 os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(_PATHS))
+
+# An example that takes long on a busy machine is no failure; a test's own time limit is pytest's.
+hypothesis.settings.register_profile("taxiway", deadline=None)
+hypothesis.settings.load_profile("taxiway")
 
 
 GROUPED = ("tests/components", "tests/pipeline")

@@ -77,6 +77,9 @@ def quality(
         Path | None,
         typer.Option("--results", help="Keeps each result in this folder, and goes on from those that are there."),
     ] = None,
+    former: Annotated[
+        bool, typer.Option("--former", help="Also wide_and_deep, trained as where no kind is configured.")
+    ] = False,
     overrides: options.Overrides = None,
 ) -> int:
     """The built-in model against boosted trees and a linear model on public tables (needs the extra `bench`)."""
@@ -87,6 +90,7 @@ def quality(
         seeds=seeds,
         cache=cache,
         results=results,
+        former=former,
         overrides=tuple(overrides or ()),
     )
 

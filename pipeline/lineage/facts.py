@@ -37,6 +37,7 @@ def collect_facts(
     for artifact in outputs:
         describe = FACTS.get(artifact.type)
         facts |= describe(artifact, execution) if describe else {}
+    facts |= _describe_search(graph, execution, facts.get("hyper-parameters", {}))
     facts |= _list_input_files(graph, execution) | _describe_parameters(execution)
     facts |= _describe_code(execution) | _describe_evaluation(execution.name, run)
     return {name: value for name, value in facts.items() if value not in (None, "", {}, [])}
@@ -161,6 +162,14 @@ FACTS: Mapping[str, Callable[[Node, Node], Facts]] = {
 
 def _list_input_files(graph: NodeGraph, execution: Node) -> Facts:
     return {"files": [node.uri for node in graph.parents(execution.key) if node.type == "rows"]}
+
+
+def _describe_search(graph: NodeGraph, execution: Node, configured: Facts) -> Facts:
+    """Settings that a Tuner handed to an execution: they won over the configured values, which are no facts then."""
+    handed = [node for node in graph.parents(execution.key) if node.type == "HyperParameters"]
+    settings = ", ".join(str(node.properties.get("settings", "")) for node in handed)
+    kept = {name: value for name, value in configured.items() if f"training.{name} " not in settings}
+    return {"tuned": settings, "hyper-parameters": kept} if handed else {}
 
 
 def _describe_parameters(execution: Node) -> Facts:

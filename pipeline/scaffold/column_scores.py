@@ -100,7 +100,8 @@ def describe_spread(whole: pa.Array) -> tuple[float, float]:
         whole: Whole numbers, none missing, at least one.
     """
     values = whole.to_numpy(zero_copy_only=False).astype(np.float64)
-    least, greatest = np.quantile(values, [0.05, 0.95])
+    # Quantiles that are values: between two of them there may be no value.
+    least, greatest = np.quantile(values, [0.05, 0.95], method="inverted_cdf")
     middle = values[(values >= least) & (values <= greatest)]
     places = greatest - least + 1
     held = places * -np.expm1(-len(middle) / places)  # of so many places, when rows fall into them at random

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ class Machine:
         self._folder = folder
         folder.mkdir()
         self.describe("Linux", "x86_64", "2.36")
+        self._put("sha256sum", "exit 127")  # as on an older macOS
 
     def describe(self, system: str, processor: str, glibc: str) -> None:
         """Puts programs on the PATH that answer so; an empty `glibc` is a getconf that knows no such name."""
@@ -128,6 +130,7 @@ chmod +x .venv/bin/python
 """
     )
     uv.chmod(0o755)
+    (uv.parent / "python").symlink_to(sys.executable)
     return home
 
 

@@ -11,9 +11,9 @@ from tests.flink.cluster import TASK_MANAGERS, FlinkCluster, UnusableClusterErro
 from tests.flink.packages import MissingPackagesError
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
-    """A running cluster; skips where none can be had or Beam's own pipeline does not run on it."""
+    """A running cluster, until these tests end; skips where none can be had or Beam's own pipeline fails on it."""
     with ExitStack() as stack:
         try:
             started = stack.enter_context(run_cluster(tmp_path_factory.mktemp("flink")))
@@ -22,7 +22,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engine(cluster: FlinkCluster) -> str:
     """The setting `resources.beam` of the cluster."""
     addresses = f"job_endpoint: '{cluster.job_endpoint}', worker_pool: '{cluster.worker_pool}'"

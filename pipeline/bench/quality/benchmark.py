@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def main(
     seeds: int = 3,
     cache: Path = DEFAULT_CACHE,
     results: Path | None = None,
+    former: bool = False,
     overrides: Sequence[str] = (),
 ) -> int:
     """Runs the benchmark and prints it.
@@ -39,7 +41,8 @@ def main(
         seeds: Seeds of the splits and the models.
         cache: Folder of the downloaded packages.
         results: Folder where each result is kept, and taken from where it was measured in the same state.
-        overrides: Settings of ours, as `--set` takes them.
+        former: Measure `wide_and_deep` too, trained as by a configuration that names no kind, and judge ours by it.
+        overrides: Settings of ours, as `--set` takes them; the former model has none of them.
 
     Returns:
         0 where the targets were met on all tables, or only some were run; else 1.
@@ -54,7 +57,7 @@ def main(
     kept = KeptResults(results)
     # Seed by seed: an interrupted benchmark has all tables first.
     measured = [
-        _measure_table(name, table, packages[table.package], seed, overrides, kept)
+        _measure_table(name, table, packages[table.package], seed, overrides, kept, former)
         for seed in range(seeds)
         for name, table in chosen.items()
     ]
@@ -78,18 +81,33 @@ def check_peers() -> None:
 
 
 def _measure_table(
-    name: str, table: Table, package: str, seed: int, overrides: Sequence[str], kept: KeptResults
+    name: str, table: Table, package: str, seed: int, overrides: Sequence[str], kept: KeptResults, former: bool
 ) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="taxiway-bench-") as folder:
-        split = _Split(table, package, seed, folder)
+    def measure_taxiway(side: str, settings: Sequence[str]) -> dict[str, Any]:
+        with _make_split(table, package, seed) as split:
+            state = describe_our_state(table, settings)
+            return kept.measure_once(f"{name}-{seed}-{side}", state, lambda: split.measure_taxiway(settings))
+
+    with _make_split(table, package, seed) as split:
         peers = kept.measure_once(f"{name}-{seed}-peers", describe_peers_state(table), split.measure_peers)
-        ours = kept.measure_once(
-            f"{name}-{seed}-ours", describe_our_state(table, overrides), lambda: split.measure_taxiway(overrides)
-        )
-    models = {figures.OURS: ours, **peers["models"]}
+    models = {figures.OURS: measure_taxiway("ours", overrides), **peers["models"]}
+    if former:
+        models[figures.FORMER] = measure_taxiway("former", list_former_settings(seed))
     shown = ", ".join(f"{model} {found['error']:.4f}" for model, found in models.items())
     print(f"{name}, seed {seed}: {shown}", file=sys.stderr, flush=True)
     return {"table": name, "task": table.task, "seed": seed, **peers["size"], "models": models}
+
+
+def list_former_settings(seed: int) -> tuple[str, ...]:
+    """Both sections as a configuration has them that says nothing in them: `wide_and_deep`, six epochs."""
+    return "model={}", f"training={{seed: {seed + 1}}}"
+
+
+@contextlib.contextmanager
+def _make_split(table: Table, package: str, seed: int) -> Iterator[_Split]:
+    """A split in a folder of its own, which goes in the end."""
+    with tempfile.TemporaryDirectory(prefix="taxiway-bench-") as folder:
+        yield _Split(table, package, seed, folder)
 
 
 @dataclass(frozen=True)

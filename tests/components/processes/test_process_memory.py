@@ -1,5 +1,6 @@
 """Memory of processes, one limit for a group of them, and which processes there are."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from taxiway.components.optimizer.building import fork
 from taxiway.components.processes import process_memory
 from taxiway.components.processes.process_memory import (
     GroupMemory,
@@ -24,21 +26,30 @@ def start_holder(megabytes):
     return child
 
 
-def test_one_limit_holds_for_a_process_and_its_children_together():
-    """Each of two children is below a limit that both together pass; the larger is named, and its end is seen."""
+def hold_two_below_a_limit():
+    """Two children that pass a limit together, of which the larger ends: what the group says of them."""
     alone = measure_proportional_bytes(process_memory.list_processes())
     children = [start_holder(120), start_holder(160)]
     try:
         memory = GroupMemory(alone + 220e6)
-        assert memory.is_exceeded()
-        assert memory.find_largest_child() == children[1].pid
-        assert not GroupMemory(alone + 700e6).is_exceeded()
+        said = [
+            memory.is_exceeded(),
+            memory.find_largest_child() == children[1].pid,
+            GroupMemory(alone + 700e6).is_exceeded(),
+        ]
         children[1].communicate(b"\n", timeout=60)
-        assert not memory.is_exceeded()
+        return [*said, memory.is_exceeded()]
     finally:
         for child in children:
             child.kill()
             child.wait()
+
+
+def test_one_limit_holds_for_a_process_and_its_children_together():
+    """Each of two children is below a limit that both together pass; the larger is named, and its end is seen."""
+    # In a process of its own: this one may have children of other tests, of which one is the largest.
+    held = asyncio.run(fork.run_fork(hold_two_below_a_limit, 250))
+    assert held.ok and held.value == [True, True, False, False], held
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the kernel knows no proportional sizes")

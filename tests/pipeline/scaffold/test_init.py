@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from taxiway.components.errors import DataError, TaxiwayError, UsageError
 from taxiway.pipeline import config as configuration
-from taxiway.pipeline.scaffold import csv_dialect
+from taxiway.pipeline.scaffold import column_scores, csv_dialect
 from taxiway.pipeline.scaffold import init as initialization
 from tests.components.example_gen.rows import write
 
@@ -207,6 +207,14 @@ VALUES = st.one_of(
     st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32) | st.none(), min_size=12, max_size=12),
     st.lists(st.text(alphabet="aä,;\"' \n", max_size=4) | st.none(), min_size=12, max_size=12),
 )
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 300), min_size=1, max_size=60))
+@example([0, 6_666_786])
+@example([-(2**63), 2**63 - 1])
+def test_the_spread_of_any_whole_numbers_is_a_number(values):
+    density, digit_share = column_scores.describe_spread(pa.array(values, pa.int64()))
+    assert np.isfinite(density) and density >= 0 and 0 < digit_share <= 1
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -579,6 +587,23 @@ def test_names_beyond_a_vocabulary_are_hashed_and_free_text_is_read_by_its_words
     assert features.text == ("comment",)
     assert set(features.leave_out) == {"token"}
     assert proposal.comments["features.hashed"]
+
+
+def test_words_of_one_row_are_masked_where_there_are_many(tmp_path):
+    rng = random.Random(7)
+    rows = 600
+    table = {
+        "shop": [f"shop {min(i, 30)}" for i in range(rows)],  # 30 words once
+        "kind": [rng.choice("abc") for _ in range(rows)],
+        "x": [rng.random() for _ in range(rows)],
+    }
+    label = [int(x > 0.5) ^ (rng.random() < 0.2) for x in table["x"]]
+    _, proposal = propose(tmp_path, table, label)
+    assert proposal.settings["preprocessing.vocabulary_min_frequency"] == 2
+    assert "shop: 30 of 31 words stand in one row only" in proposal.comments["preprocessing.vocabulary_min_frequency"]
+    table["shop"] = [f"shop {min(i % 300, 30)}" for i in range(rows)]
+    (tmp_path / "c.yaml").unlink()
+    assert "preprocessing.vocabulary_min_frequency" not in propose(tmp_path, table, label)[1].settings
 
 
 def test_identifiers_are_told_by_values_not_by_their_columns_names(tmp_path):

@@ -28,7 +28,7 @@ def name_stack() -> Stack:
 
 
 def name_lock() -> str:
-    """The file of the checkout that pins the installed stack, for messages."""
+    """The file of the checkout that pins the installed stack, for messages. One lock is left when `tf216` goes."""
     return f"requirements-{name_stack()}.lock"
 
 
@@ -113,9 +113,10 @@ def find_serving_image() -> str:
 
 
 def find_tensorrt_obstacle() -> str:
-    """Why TensorFlow cannot make TF-TRT models; empty where it can.
+    """Why TensorFlow can neither make nor run TF-TRT models; empty where it can.
 
-    TensorFlow 2.18 has dropped TF-TRT (tensorflow#87911): `tf.experimental.tensorrt` is still there, and fails.
+    TensorFlow 2.18 has dropped TF-TRT (tensorflow#87911): `tf.experimental.tensorrt` is still there, and fails. With
+    TensorFlow 2.16 (`tf216`) go this function and the techniques that ask it.
     """
     if name_stack() == "tf216":
         return ""

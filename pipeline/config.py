@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from taxiway.components.component_arguments import format_validation_error
 from taxiway.components.config_section import Section
@@ -23,6 +23,7 @@ from taxiway.components.schema.location import locate_schema
 from taxiway.components.serving.config import ServingConfig
 from taxiway.components.tables.config import PASSWORD_REMEDY, SPAN_PLACEHOLDER
 from taxiway.components.training.config import ModelConfig, TrainingConfig
+from taxiway.components.training.kind_defaults import fill_in_training
 from taxiway.components.transform.config import FeaturesConfig, PreprocessingConfig
 from taxiway.components.tuner.config import TuningConfig
 from taxiway.pipeline.assignments import parse_assignment
@@ -69,6 +70,16 @@ class PipelineConfig(Section):
     resources: ResourcesConfig = ResourcesConfig()
 
     _source: Path | None = PrivateAttr(None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_training(cls, values: Any) -> Any:
+        """The settings of `training` that suit the model's kind, where none are given."""
+        if not isinstance(values, Mapping):
+            return values
+        given = values.get("training", {})
+        filled = fill_in_training(values.get("model", {}), given)
+        return values if filled is given else {**values, "training": filled}
 
     @property
     def source(self) -> Path | None:

@@ -33,6 +33,7 @@ from taxiway.components.transform.component import Transform
 from taxiway.components.tuner.component import Tuner
 from taxiway.pipeline.code_fingerprint import fingerprint_pipeline
 from taxiway.pipeline.config import PipelineConfig
+from taxiway.pipeline.images import resolve_images
 from taxiway.pipeline.node_set import NodeFactory, NodeSet
 from taxiway.pipeline.resources.beam_args import make_beam_args
 from taxiway.pipeline.resources.cluster_pod import make_cluster_pod
@@ -91,7 +92,7 @@ def create_pipeline(
         components=list(made.nodes.values()),
         enable_cache=cache,
         metadata_connection_config=sqlite_metadata_connection_config(str(root.metadata)),
-        beam_pipeline_args=make_beam_args(config.resources.beam, config.resources.beam_args),
+        beam_pipeline_args=make_beam_args(resolve_images(config.resources.beam), config.resources.beam_args),
     )
 
 
@@ -220,7 +221,7 @@ def _create_training_nodes(
             model=config.model,
             training=config.training,
             checkpoint_root=str(root.checkpoints),
-            cluster_pod=make_cluster_pod(config.training, config.resources.kubeflow),
+            cluster_pod=_make_cluster_pod(config),
             base_model=baseline.outputs["model"] if config.training.warm_start == "live" else None,
             hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
         ),
@@ -235,6 +236,13 @@ def _create_training_nodes(
         ),
     )
     return TrainingNodes(transform, baseline, tuner, trainer, evaluator)
+
+
+def _make_cluster_pod(config: PipelineConfig) -> str:
+    """The pod of a training cluster. Where none is made, images are not looked at: they may be another stack's."""
+    kubeflow = config.resources.kubeflow
+    has_pods = config.training.cluster.where == "kubernetes"
+    return make_cluster_pod(config.training, resolve_images(kubeflow) if has_pods else kubeflow)
 
 
 def _create_tuner(config: PipelineConfig, root: Root, data: DataNodes, transform: BaseNode) -> Tuner | None:

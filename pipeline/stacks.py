@@ -17,7 +17,7 @@ from taxiway.components.errors import ConfigError
 NAMING_PACKAGE = "tfx"
 """The package whose series of versions names the stack."""
 IMAGE_PLACE = "{stack}"
-"""What stands for the compiling stack's name in the name of an image."""
+"""What stands for the installed stack's name in the name of an image."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ TF216 = Stack(
     "1.16",
     datetime.date(2027, 10, 31),
     (
-        Ability("TF-TRT", True, "models are made and served on a GPU with TensorRT 8.6"),
+        Ability(
+            "TF-TRT", True, "models are made on a GPU with TensorRT 8.6, served if serving.allowed_ops names their ops"
+        ),
         Ability("filter_query", True, "ML Metadata 1.16 has it, for queries of your own"),
     ),
 )
@@ -93,7 +95,7 @@ def find_installed_stack() -> Stack | None:
 
 
 def resolve_image(image: str) -> str:
-    """The name of an image for what the installed stack compiles, with the stack's name in its place.
+    """The name of an image for what the installed stack makes or compiles, with the stack's name in its place.
 
     Raises:
         ConfigError: The image is of another stack: its TFX would read what the installed one has written.
@@ -103,8 +105,8 @@ def resolve_image(image: str) -> str:
         return image
     named = find_image_stack(image)
     if named and named is not own:
-        problem = f"The image {image!r} is of the stack {named.name}, and {own.name} compiles this pipeline."
-        remedy = f"`make image STACK={own.name}` and push it; {IMAGE_PLACE} in its name stands for the compiling stack."
+        problem = f"The image {image!r} is of the stack {named.name}, and {own.name} is installed here."
+        remedy = f"`make image STACK={own.name}` and push it; {IMAGE_PLACE} in its name stands for the stack."
         raise ConfigError(problem, remedy)
     return image.replace(IMAGE_PLACE, own.name)
 

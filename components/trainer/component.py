@@ -10,12 +10,12 @@ from tfx import types
 from tfx.components import Trainer as TfxTrainer
 from tfx.dsl.components.base import executor_spec
 
-from taxiway.components.component_arguments import check_task, make_absolute, parse_section
+from taxiway.components.component_arguments import check_task, make_absolute
 from taxiway.components.contract import Task
 from taxiway.components.errors import ConfigError
 from taxiway.components.trainer.executor import Executor
 from taxiway.components.training import ModelConfig, TrainingConfig
-from taxiway.components.training.tfx_arguments import build_custom_config
+from taxiway.components.training.tfx_arguments import build_custom_config, parse_sections
 
 RUN_FN = "taxiway.components.trainer.run_fn.run_fn"
 
@@ -51,7 +51,7 @@ class Trainer(TfxTrainer):
         classes: Names of the classes in the order of their indices, where the schema has none.
         left_out: Raw columns that are no features.
         model: Kind and size of the model, or a function of yours.
-        training: Settings of its training.
+        training: Settings of its training; for `kind: tabular`, those left out are what suits it.
         checkpoint_root: Folder of all runs' checkpoints; empty: after a kill training starts from the beginning.
         cluster_pod: The pod of a task as JSON, for `training.cluster.where: kubernetes`.
         base_model: The model now live, for `training.warm_start: live`.
@@ -60,13 +60,12 @@ class Trainer(TfxTrainer):
         Raises:
             ConfigError: a key or a value is wrong, or `warm_start: live` stands without a `base_model`.
         """
-        settings = parse_section(TrainingConfig, training, "training")
+        built, settings = parse_sections(model, training)
         if settings.warm_start == "live" and base_model is None:
             raise ConfigError(
                 "training.warm_start is 'live', and the pipeline hands no live model to the trainer.",
                 "Set training.warm_start: none, or name a model with training.warm_start_from.",
             )
-        built = parse_section(ModelConfig, model, "model")
         custom_config = build_custom_config(label, check_task(task), classes, left_out, built, settings)
         if settings.cluster.where == "kubernetes":
             custom_config["cluster_pod"] = cluster_pod

@@ -17,7 +17,8 @@ class ModelConfig(Section):
     """The built-in model's kind and size, or the user's own function."""
 
     kind: Literal["tabular", "wide_and_deep", "mlp", "linear"] = "wide_and_deep"
-    """`tabular`: three views of each number and an ensemble of dense layers; `taxiway init` proposes it.
+    """`tabular`: three views of each number and an ensemble of dense layers; `taxiway init` proposes it, and keys of
+    `training` that are left out have the values that suit it.
     `wide_and_deep`: dense layers with a linear part beside them; `mlp`: dense layers alone; `linear`: the linear part
     alone, one weight for each category and number."""
     function: str = ""

@@ -8,11 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from taxiway.components import schema_file
+from taxiway.components.component_arguments import parse_section
 from taxiway.components.contract import Task, training_dir
 from taxiway.components.files import patterns
 from taxiway.components.training.config import ModelConfig, TrainingConfig
 from taxiway.components.training.hyperparameters import apply_values
 from taxiway.components.training.job import TrainingJob
+from taxiway.components.training.kind_defaults import fill_in_training
+
+
+def parse_sections(
+    model: ModelConfig | Mapping[str, Any] | None, training: TrainingConfig | Mapping[str, Any] | None
+) -> tuple[ModelConfig, TrainingConfig]:
+    """The sections that a component is given, the settings of `training` that suit the model's kind filled in.
+
+    Raises:
+        ConfigError: A key or a value is wrong.
+    """
+    filled = fill_in_training({} if model is None else model, {} if training is None else training)
+    return parse_section(ModelConfig, model, "model"), parse_section(TrainingConfig, filled, "training")
 
 
 def build_custom_config(

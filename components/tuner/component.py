@@ -14,7 +14,7 @@ from tfx.types import component_spec, standard_artifacts
 from taxiway.components.component_arguments import check_task, make_absolute, parse_section
 from taxiway.components.contract import Task
 from taxiway.components.training import ModelConfig, TrainingConfig
-from taxiway.components.training.tfx_arguments import build_custom_config
+from taxiway.components.training.tfx_arguments import build_custom_config, parse_sections
 from taxiway.components.tuner.config import TuningConfig
 from taxiway.components.tuner.executor import Executor
 
@@ -80,7 +80,7 @@ class Tuner(base_component.BaseComponent):
             ConfigError: a key or a value is wrong, or the space names what is no setting.
         """
         settings = parse_section(TuningConfig, tuning, "tuning")
-        built, trained = parse_section(ModelConfig, model, "model"), parse_section(TrainingConfig, training, "training")
+        built, trained = parse_sections(model, training)
         settings.check_space(built, trained)
         custom_config = build_custom_config(label, check_task(task), classes, left_out, built, trained)
         super().__init__(

@@ -21,9 +21,9 @@ from taxiway.components.errors import ConfigError
 from taxiway.components.files.patterns import quote_name
 from taxiway.components.serving.component import RUN_ID_PLACEHOLDER
 from taxiway.components.tables.config import PACKAGE_PREFIX
-from taxiway.pipeline import stacks
 from taxiway.pipeline.config import PipelineConfig
 from taxiway.pipeline.dag import NEVER_CACHED
+from taxiway.pipeline.images import resolve_images
 from taxiway.pipeline.kubeflow import platform
 from taxiway.pipeline.kubeflow.data_digest import task as data_digest
 from taxiway.pipeline.kubeflow.entrypoint import DECLARED_OUTPUTS, PAGE_FACTS
@@ -62,7 +62,7 @@ class CompiledPipeline:
     """A compiled pipeline that `taxiway.pipeline.kubeflow.checks` has not checked yet.
 
     Attributes:
-        config: Configuration that it was compiled from, with the paths of the image.
+        config: Configuration that it was compiled from, with the paths of the image, and images of the stack.
         target: Backend that it is to run on.
         spec: Specification of the pipeline, as JSON values, with all tasks in its root. The last step becomes an exit
             handler when the file is submitted (`taxiway.pipeline.kubeflow.client.package.make_submitted`).
@@ -92,10 +92,10 @@ def compile_for_target(config: PipelineConfig, target: Target = "kfp") -> Compil
         target: Backend: `kfp`, open-source Kubeflow Pipelines; or `vertex`, Vertex AI Pipelines.
 
     Raises:
-        ConfigError: TFX cannot compile it, or a node is named that there is not. What compiles may still be refused by
-            the target: see `taxiway.pipeline.kubeflow.checks`.
+        ConfigError: TFX cannot compile it, an image is of another stack, or a node is named that there is not. What
+            compiles may still be refused by the target: see `taxiway.pipeline.kubeflow.checks`.
     """
-    config = move_paths_to_image(config)
+    config = _name_images(move_paths_to_image(config))
     pipeline = build_pipeline(config, Root(Path(ROOT_TOKEN)))
     spec = _compile_specification(pipeline, config)
     for task in spec["root"]["dag"]["tasks"].values():
@@ -104,7 +104,7 @@ def compile_for_target(config: PipelineConfig, target: Target = "kfp") -> Compil
     has_digest = data_digest.add_task(spec, RUN_ID_PLACEHOLDER)
     shows_page = target == "kfp" and config.resources.kubeflow.page
     if shows_page:
-        own = stacks.resolve_image(config.resources.kubeflow.resolve_resources(specification.FINAL_NODE).image)
+        own = config.resources.kubeflow.resolve_resources(specification.FINAL_NODE).image
         specification.add_final_step(spec, own or _find_default_image(config))
     _add_parameters(spec, config)
     if has_digest:
@@ -138,9 +138,16 @@ def move_paths_to_image(config: PipelineConfig) -> PipelineConfig:
     return moved
 
 
+def _name_images(config: PipelineConfig) -> PipelineConfig:
+    """The configuration with the compiling stack's images."""
+    resources = config.resources
+    named = resources.model_copy(update={"kubeflow": resolve_images(resources.kubeflow)})
+    return config.model_copy(update={"resources": named})
+
+
 def _compile_specification(pipeline: tfx_pipeline.Pipeline, config: PipelineConfig) -> dict[str, Any]:
     kubeflow = config.resources.kubeflow
-    named = {node: stacks.resolve_image(r.image) for node, r in kubeflow.components.items() if r.image}
+    named = {node: resources.image for node, resources in kubeflow.components.items() if resources.image}
     default = _find_default_image(config)
     runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
         kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
@@ -162,7 +169,7 @@ def _compile_specification(pipeline: tfx_pipeline.Pipeline, config: PipelineConf
 
 def _find_default_image(config: PipelineConfig) -> str:
     kubeflow = config.resources.kubeflow
-    return stacks.resolve_image(kubeflow.default.image or kubeflow.image) or "image-not-set"
+    return kubeflow.default.image or kubeflow.image or "image-not-set"
 
 
 def _make_page_facts(config: PipelineConfig) -> PageFacts:

@@ -46,6 +46,7 @@ class ColumnProfile:
     Attributes:
         name, kind: Name, and kind as ExampleGen reads it.
         rows, missing, distinct: Counts of rows, of missing and of distinct values.
+        once: Number of distinct values that only one row holds.
         least, greatest: Range of numbers and times.
         text_length: Mean number of bytes of a text.
         time_formats: Formats in which all values are times: some of `TIME_FORMATS`, or `DATE_NUMBERS` for numbers.
@@ -65,6 +66,7 @@ class ColumnProfile:
     rows: int
     missing: int
     distinct: int
+    once: int = 0
     least: float | None = None
     greatest: float | None = None
     text_length: float = 0.0
@@ -222,7 +224,7 @@ def _read_sample(
 
 def _profile_column(name: str, kind: str, array: pa.Array, target: np.ndarray, task: Task) -> ColumnProfile:
     there = array.drop_null()
-    unique = pc.unique(there)
+    unique, counts = there.value_counts().flatten()
     numeric = not is_text(array.type) and not pa.types.is_boolean(array.type) and len(there)
     bounds = pc.min_max(there).as_py() if numeric else {"min": None, "max": None}
     formats = _find_time_formats(there) if kind == "string" and len(there) else ()
@@ -237,6 +239,7 @@ def _profile_column(name: str, kind: str, array: pa.Array, target: np.ndarray, t
         rows=len(array),
         missing=array.null_count,
         distinct=len(unique),
+        once=pc.sum(pc.equal(counts, 1)).as_py() or 0,
         least=bounds["min"],
         greatest=bounds["max"],
         text_length=float(pc.mean(pc.binary_length(there)).as_py() or 0) if is_text(array.type) else 0.0,

@@ -30,6 +30,8 @@ HASHED_VALUES = 5_000
 FREE_TEXT_LENGTH = 40
 """Bytes of a text, on average, from which on it is read by its words, where most of the texts differ."""
 HALF = 0.5
+RARE_WORDS, RARE_SHARE = 10, 0.25
+"""So many words of a column, and such a share of them, stand in one row only where rare ones are masked."""
 Overrides = dict[str, Any]
 
 
@@ -71,6 +73,7 @@ def propose_settings(profile: TableProfile) -> Proposal:
     used = {name: c for name, c in used.items() if name not in times}
     _propose_categorical(profile, used, proposal)
     _propose_texts(used, proposal)
+    _propose_rare_words(used, proposal)
     _warn_suspicious(profile, used, proposal)
     _propose_thresholds(profile, used, proposal)
     _propose_slices(used, proposal)
@@ -312,6 +315,19 @@ def _propose_texts(used: Mapping[str, ColumnProfile], proposal: Proposal) -> Non
     if hashed:
         counts = [f"{name}: {used[name].distinct:,} different texts" for name in hashed]
         proposal.set_value("features.hashed", hashed, "more values than a vocabulary is for", *counts)
+
+
+def _propose_rare_words(used: Mapping[str, ColumnProfile], proposal: Proposal) -> None:
+    """Proposes to mask words of one row where a vocabulary holds many of them: what is learned of one is chance."""
+    settings = proposal.settings
+    other = {*settings.get("features.hashed", ()), *settings.get("features.text", ())}
+    named = settings.get("features.categorical", ())
+    words = (c for c in used.values() if (c.kind == "string" and c.name not in other) or c.name in named)
+    rare = [c for c in words if c.once >= max(RARE_WORDS, RARE_SHARE * c.distinct)]
+    if rare:
+        counts = [f"{c.name}: {c.once:,} of {c.distinct:,} words stand in one row only" for c in rare]
+        reason = "one row teaches nothing of a word; such words, of all columns, are treated as one never seen"
+        proposal.set_value("preprocessing.vocabulary_min_frequency", 2, reason, *counts)
 
 
 def _is_free_text(column: ColumnProfile) -> bool:

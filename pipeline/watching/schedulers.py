@@ -12,6 +12,7 @@ from taxiway.components.files.durable_files import replace_file
 from taxiway.components.serving.versions.kubernetes_manifest import dump_documents, make_dns_name, make_object
 from taxiway.pipeline.config import PipelineConfig
 from taxiway.pipeline.cron import CronSchedule
+from taxiway.pipeline.images import resolve_images
 from taxiway.pipeline.resources.pod_template import CONTAINER, make_pod_template
 
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
@@ -146,9 +147,9 @@ def make_cron_job(
         namespace: Namespace; empty: that of whoever applies it.
 
     Raises:
-        ConfigError: The configuration names no image or no volume.
+        ConfigError: The configuration names no image, one of another stack, or no volume.
     """
-    kubeflow = config.resources.kubeflow
+    kubeflow = resolve_images(config.resources.kubeflow)
     if not kubeflow.image or not kubeflow.default.volumes:
         raise ConfigError(
             "resources.kubeflow names no image and no volume claim for the root: a CronJob has nothing to run.",

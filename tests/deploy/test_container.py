@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 
 from taxiway.components.processes.container_engines import ENGINES
+from taxiway.pipeline import stacks
 from taxiway.pipeline.emulator.pods.containers import ContainerRuntime
 from taxiway.pipeline.emulator.run import EmulationSettings, emulate_run
 from tests.pipeline.emulator.sample import text, two_tasks
@@ -43,6 +45,16 @@ def in_image(image: tuple[str, str], *arguments: str) -> str:
 def test_it_is_not_root_and_knows_its_keras(image):
     assert in_image(image, "id", "-u").strip() == "1000"
     assert in_image(image, "printenv", "TF_USE_LEGACY_KERAS").strip() == "1"
+
+
+def test_packages_label_and_tag_are_of_one_stack(image):
+    engine, name = image
+    program = "from importlib.metadata import version; print(version('tfx'))"
+    installed = stacks.find_stack({"tfx": in_image(image, "python", "-c", program).strip()})
+    command = [engine, "image", "inspect", name]
+    [described] = json.loads(subprocess.run(command, capture_output=True, timeout=60, check=True).stdout)
+    assert installed and described["Config"]["Labels"]["taxiway.stack"] == installed.name
+    assert stacks.find_image_stack(name) in (None, installed), "a tag of your own may name no stack"
 
 
 def test_the_command_works(image):

@@ -6,6 +6,7 @@ The operator's own resource is judged where it holds Kubernetes' objects; no ope
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import yaml
 from taxiway.pipeline.resources import BeamConfig
 from tests.deploy.kubernetes_objects import find_mistakes
 
-FOLDER = Path(__file__).parents[2] / "deploy" / "flink"
+HOME = Path(__file__).parents[2]
+FOLDER = HOME / "deploy" / "flink"
 
 
 def _read(name: str) -> list[dict[str, Any]]:
@@ -65,3 +67,20 @@ def test_each_task_manager_of_the_laptop_has_its_workers() -> None:
         s["network_mode"].removeprefix("service:") for n, s in compose["services"].items() if n.startswith("workers")
     }
     assert beside == {name for name in compose["services"] if name.startswith("taskmanager")}
+
+
+def test_the_job_server_is_of_the_beam_of_the_stacks_lock() -> None:
+    page = (HOME / "docs" / "flink.md").read_text()
+    locked = {stack: _read_locked_beam(stack) for stack in ("current", "tf216")}
+    assert dict(re.findall(r"(\d+\.\d+\.\d+) on `(\w+)`", page)) == {beam: stack for stack, beam in locked.items()}
+    [asked] = re.findall(r"sed 's#BEAM#(.*)#' deploy/flink/job-server.yaml", page)
+    [container] = _read("job-server.yaml")[0]["spec"]["template"]["spec"]["containers"]
+    [compose] = _read("compose.yaml")
+    default = f"${{BEAM:-{locked['current']}}}"
+    assert (asked, container["image"].partition(":")[2]) == (locked["current"], "BEAM")
+    assert compose["services"]["job-server"]["image"] == container["image"].replace("BEAM", default)
+
+
+def _read_locked_beam(stack: str) -> str:
+    [version] = re.findall(r"^apache-beam==(\S+)", (HOME / f"requirements-{stack}.lock").read_text(), re.MULTILINE)
+    return str(version)

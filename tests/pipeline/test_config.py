@@ -42,6 +42,18 @@ def test_overrides_are_yaml(write):
     assert loaded.label.task == "multiclass"
 
 
+def test_a_kind_by_hand_trains_as_it_is_meant_to_and_the_configuration_shows_how(write):
+    before = config.load_config().training
+    assert (before.epochs, before.ema_decay, before.optimizer.name) == (6, 0, "adam")
+    taxi = config.load_config(None, ["model.kind=tabular"]).training
+    assert (taxi.epochs, taxi.ema_decay, taxi.optimizer.name) == (6, 0.99, "adamw"), "its file gives the epochs"
+    loaded = config.load_config(write(GOOD), ["model.kind=tabular", "training.ema_decay=0"])
+    assert (loaded.training.epochs, loaded.training.ema_decay) == (100, 0)
+    assert config.PipelineConfig.model_validate(loaded.model_dump()).training == loaded.training, "as a run records it"
+    written = GOOD | {"model": loaded.model.model_dump(), "training": before.model_dump()}
+    assert config.load_config(write(written)).training == before, "a file with all keys, such as init writes"
+
+
 def test_a_configuration_is_frozen(write):
     with pytest.raises(ValueError, match="frozen"):
         config.load_config(write(GOOD)).name = "other"

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from taxiway.components.errors import ConfigError
+from taxiway.pipeline import stacks
 from taxiway.pipeline.config import load_config
 from taxiway.pipeline.root import Root
 
@@ -63,3 +65,36 @@ def test_the_push_does_not_wait_for_the_explanation_which_can_be_switched_off(tm
     assert made["ModelExplainer"] not in made["Pusher"].upstream_nodes
     without = create_pipeline(load_config(overrides=("explanation.enabled=false",)), Root.at(tmp_path))
     assert {node.id for node in without.components} == made.keys() - {"ModelExplainer"}
+
+
+KUBERNETES = (
+    "training.strategy=parameter_server",
+    "training.cluster.where=kubernetes",
+    "resources.kubeflow.default.volumes=[{claim: taxiway, mount_path: /taxiway}]",
+)
+FLINK = "resources.beam={{runner: flink, job_endpoint: 'jobs:8099', environment: docker, image: '{}'}}"
+
+
+def test_pods_and_workers_get_the_image_of_the_stack(tmp_path, monkeypatch):
+    from taxiway.pipeline.dag import create_pipeline
+
+    monkeypatch.setattr(stacks, "find_installed_stack", lambda: stacks.CURRENT)
+    images = ("resources.kubeflow.image=trainer:1-{stack}", FLINK.format("workers:1-{stack}"))
+    made = create_pipeline(load_config(overrides=[*KUBERNETES, *images]), Root.at(tmp_path))
+    [trainer] = [node for node in made.components if node.id == "Trainer"]
+    pod = json.loads(json.loads(trainer.exec_properties["custom_config"])["cluster_pod"])
+    assert pod["spec"]["containers"][0]["image"] == "trainer:1-current"
+    assert "--sdk_container_image=workers:1-current" in made.beam_pipeline_args
+    assert "--environment_config=workers:1-current" in made.beam_pipeline_args
+
+
+@pytest.mark.parametrize(
+    "settings", [(*KUBERNETES, "resources.kubeflow.image=taxiway:1-tf216"), (FLINK.format("taxiway:1-tf216"),)]
+)
+def test_an_image_of_another_stack_is_refused_where_it_would_run_a_step(tmp_path, monkeypatch, settings):
+    from taxiway.pipeline.dag import create_pipeline
+
+    monkeypatch.setattr(stacks, "find_installed_stack", lambda: stacks.CURRENT)
+    with pytest.raises(ConfigError, match="is of the stack tf216"):
+        create_pipeline(load_config(overrides=settings), Root.at(tmp_path))
+    create_pipeline(load_config(overrides=["resources.kubeflow.image=taxiway:1-tf216"]), Root.at(tmp_path))

@@ -85,7 +85,7 @@ def test_an_images_tag_names_its_stack(image_name, stack):
     assert stacks.find_image_stack(image_name) is stack
 
 
-def test_the_compiling_stack_is_named_in_its_place(monkeypatch):
+def test_the_installed_stack_is_named_in_its_place(monkeypatch):
     monkeypatch.setattr(stacks, "find_installed_stack", lambda: stacks.CURRENT)
     assert stacks.resolve_image("taxiway:1-{stack}-gpu") == "taxiway:1-current-gpu"
     assert stacks.resolve_image("taxiway:1-current") == "taxiway:1-current"
@@ -96,7 +96,7 @@ def test_the_compiling_stack_is_named_in_its_place(monkeypatch):
 @pytest.mark.parametrize(("own", "other"), [(stacks.TF216, stacks.CURRENT), (stacks.CURRENT, stacks.TF216)])
 def test_an_image_of_another_stack_is_refused(monkeypatch, own, other):
     monkeypatch.setattr(stacks, "find_installed_stack", lambda: own)
-    with pytest.raises(ConfigError, match=f"is of the stack {other.name}, and {own.name} compiles") as raised:
+    with pytest.raises(ConfigError, match=f"is of the stack {other.name}, and {own.name} is installed here") as raised:
         stacks.resolve_image(f"registry.example/taxiway:1-{other.name}-gpu")
     assert f"make image STACK={own.name}" in raised.value.remedy
     monkeypatch.setattr(stacks, "find_installed_stack", lambda: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from taxiway.pipeline.images import resolve_images
 from taxiway.pipeline.kubeflow.api_client import KubeflowServer
 from taxiway.pipeline.kubeflow.client.server_errors import KubeflowServerError
 from taxiway.pipeline.kubeflow.examination import server as servers
@@ -20,10 +21,14 @@ def examine_server(host: str, namespace: str, config: KubeflowConfig) -> list[Se
         config: Section `resources.kubeflow` of the configuration.
 
     Raises:
+        ConfigError: An image is of another stack.
         UsageError: The host is no URL.
     """
+    config = resolve_images(config)
     findings = _examine_api(host, namespace)
-    images = sorted({config.image, *(each.image for each in config.components.values() if each.image)})
+    images = sorted(
+        {config.default.image or config.image, *(each.image for each in config.components.values() if each.image)}
+    )
     images = images if len(images) == 1 else [image for image in images if image]
     findings += [check_image(image, config.default.image_pull_secrets) for image in images]
     return [*findings, check_pipeline_root(config.pipeline_root, namespace)]

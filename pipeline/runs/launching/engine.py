@@ -5,6 +5,7 @@ from __future__ import annotations
 from taxiway.components.beam.options import uses_engine
 from taxiway.components.beam.preflight import check_workers
 from taxiway.pipeline.config import PipelineConfig
+from taxiway.pipeline.images import resolve_images
 from taxiway.pipeline.resources.beam_args import make_beam_args
 from taxiway.pipeline.root import Root
 
@@ -27,5 +28,5 @@ def check_engine(config: PipelineConfig, root: Root) -> None:
     root.artifacts.mkdir(parents=True, exist_ok=True)
     function = config.preprocessing.function
     modules = [function.rpartition(".")[0]] if function else []
-    options = make_beam_args(resources.beam, resources.beam_args)
+    options = make_beam_args(resolve_images(resources.beam), resources.beam_args)
     check_workers(options, str(root.artifacts), resources.beam.preflight_seconds, modules)

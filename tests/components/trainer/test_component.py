@@ -15,7 +15,7 @@ from taxiway.components.trainer.executor import Executor, set_result_properties
 from tests.components.trainer.test_run_fn import RESULT
 
 
-def trainer(training: dict[str, Any] | None = None, task: Any = "binary") -> Trainer:
+def trainer(training: dict[str, Any] | None = None, task: Any = "binary", **more: Any) -> Trainer:
     return Trainer(
         examples=types.Channel(type=standard_artifacts.Examples),
         transform_graph=types.Channel(type=standard_artifacts.TransformGraph),
@@ -25,6 +25,7 @@ def trainer(training: dict[str, Any] | None = None, task: Any = "binary") -> Tra
         left_out=["tips"],
         training=training,
         checkpoint_root="/checkpoints",
+        **more,
     )
 
 
@@ -35,6 +36,12 @@ def test_the_configuration_is_an_execution_property() -> None:
     custom = json.loads(made.exec_properties["custom_config"])
     assert (custom["label"], custom["task"], custom["left_out"]) == ("y", "binary", ["tips"])
     assert custom["training"]["epochs"] == 2
+
+
+def test_a_kind_brings_the_settings_that_suit_it() -> None:
+    made = trainer({"epochs": 2}, model={"kind": "tabular"})
+    training = json.loads(made.exec_properties["custom_config"])["training"]
+    assert (training["epochs"], training["ema_decay"], training["optimizer"]["name"]) == (2, 0.99, "adamw")
 
 
 def test_a_warm_start_from_nothing_is_refused_when_the_pipeline_is_built() -> None:

@@ -21,10 +21,10 @@ LISTED = [(entry.package, advisory) for entry in ENTRIES for advisory in entry.a
 LOCKS = ("requirements-tf216.lock", "requirements-current.lock")
 
 
-def read_pins(package):
+def read_pins(package, locks=LOCKS):
     """The versions of a package that the locks have."""
-    locks = "".join((REPOSITORY / lock).read_text() for lock in LOCKS)
-    return re.findall(rf"^{re.escape(package)}==([^ ]+)", locks, re.MULTILINE)
+    text = "".join((REPOSITORY / lock).read_text() for lock in locks)
+    return re.findall(rf"^{re.escape(package)}==([^ ]+)", text, re.MULTILINE)
 
 
 def find_uses(pattern):
@@ -42,6 +42,12 @@ def test_a_pinned_version_has_every_advisory_that_is_listed(package, advisory):
     stale = f"{package} {' and '.join(pinned)} do not have {advisory.id}: the entry is stale, remove it"
     assert affected or advisory.beside_locks, stale
     assert not (affected and advisory.beside_locks), f"a lock pins {package} {affected}, which has {advisory.id}"
+
+
+def test_current_pins_nothing_with_a_listed_advisory_but_what_the_page_on_security_tells():
+    pins = {package: read_pins(package, ("requirements-current.lock",)) for package, _ in LISTED}
+    affected = {package for package, each in LISTED if any(map(each.affects, pins[package]))}
+    assert affected == {"jsonpickle"}
 
 
 def test_what_pip_installs_beside_the_lock_is_named_with_the_remedy(monkeypatch):

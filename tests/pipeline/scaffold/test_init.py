@@ -589,6 +589,23 @@ def test_names_beyond_a_vocabulary_are_hashed_and_free_text_is_read_by_its_words
     assert proposal.comments["features.hashed"]
 
 
+def test_words_of_one_row_are_masked_where_there_are_many(tmp_path):
+    rng = random.Random(7)
+    rows = 600
+    table = {
+        "shop": [f"shop {min(i, 30)}" for i in range(rows)],  # 30 words once
+        "kind": [rng.choice("abc") for _ in range(rows)],
+        "x": [rng.random() for _ in range(rows)],
+    }
+    label = [int(x > 0.5) ^ (rng.random() < 0.2) for x in table["x"]]
+    _, proposal = propose(tmp_path, table, label)
+    assert proposal.settings["preprocessing.vocabulary_min_frequency"] == 2
+    assert "shop: 30 of 31 words stand in one row only" in proposal.comments["preprocessing.vocabulary_min_frequency"]
+    table["shop"] = [f"shop {min(i % 300, 30)}" for i in range(rows)]
+    (tmp_path / "c.yaml").unlink()
+    assert "preprocessing.vocabulary_min_frequency" not in propose(tmp_path, table, label)[1].settings
+
+
 def test_identifiers_are_told_by_values_not_by_their_columns_names(tmp_path):
     rng = random.Random(7)
     rows, stamps = 3000, iter(range(10**6))

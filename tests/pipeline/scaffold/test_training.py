@@ -6,14 +6,15 @@ import pytest
 
 from taxiway.components.example_gen.config import LabelConfig
 from taxiway.components.training import ModelConfig, TrainingConfig
+from taxiway.components.training.kind_defaults import fill_in_training
 from taxiway.pipeline.scaffold.label_profile import LabelProfile
 from taxiway.pipeline.scaffold.proposal import Proposal
 from taxiway.pipeline.scaffold.training import propose_training
 
 
-def propose(rows):
+def propose(rows, **label):
     proposal = Proposal()
-    label = LabelProfile(LabelConfig(column="y"), missing=0)
+    label = LabelProfile(LabelConfig(column="y", task=label.pop("task", "binary")), missing=0, **label)
     propose_training(SimpleNamespace(rows=rows, label=label), proposal)
     return proposal
 
@@ -49,4 +50,12 @@ def test_the_settings_are_valid_and_have_reasons():
     assert (model.kind, model.hidden_units, model.activation) == ("tabular", (128, 128), "mish")
     assert (training.optimizer.name, training.schedule.name, training.ema_decay) == ("adamw", "constant", 0.99)
     assert training.early_stop.patience == 12
-    assert {"model.kind", "training.global_batch_size", "training.ema_decay"} <= set(proposal.comments)
+    filled = TrainingConfig.model_validate(fill_in_training({"kind": "tabular"}, {}))
+    by_rows = {"global_batch_size": 0, "max_steps": 0, "evaluate_every_steps": 0}
+    assert filled.model_copy(update=by_rows) == training.model_copy(update=by_rows), "as where the kind alone is given"
+
+
+def test_every_proposed_setting_has_its_reason():
+    proposal = propose(10_000, task="regression", kurtosis=100.0)
+    assert {"training.regression_loss", "evaluation.main_metric"} < set(proposal.settings)
+    assert [key for key in proposal.settings if not any(proposal.comments.get(key, ()))] == []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from taxiway.pipeline import cli
+from taxiway.pipeline import cli, stacks
 from taxiway.pipeline.cron import parse_schedule
 from taxiway.pipeline.watching.schedulers import to_calendars
 from tests.deploy.kubernetes_objects import find_mistakes
@@ -64,7 +64,7 @@ def test_systemd_reads_the_same_next_moment(text):
 def test_kubernetes_takes_the_cron_job(place):
     place.config.write_text(
         place.config.read_text()
-        + "resources: {kubeflow: {image: 'registry/taxiway:1', default: {memory_gb: 4, "
+        + "resources: {kubeflow: {image: 'registry/taxiway:1-{stack}', default: {memory_gb: 4, "
         + "volumes: [{claim: taxiway, mount_path: /taxiway}]}}}\n"
     )
     [file] = write(
@@ -81,6 +81,7 @@ def test_kubernetes_takes_the_cron_job(place):
     pod = spec["jobTemplate"]["spec"]["template"]["spec"]
     [container] = pod["containers"]
     assert container["args"][:5] == ["watch", "/opt/taxiway/config/trips.yaml", "--once", "--root", "/taxiway"]
+    assert container["image"] == f"registry/taxiway:1-{stacks.find_installed_stack().name}"
     assert pod["restartPolicy"] == "Never" and container["volumeMounts"][0]["mountPath"] == "/taxiway"
     [file] = write(place, "cronjob").values()
     assert yaml.safe_load(file.read_text())["spec"]["schedule"] == "*/1 * * * *", "spans and verdicts are looked for"
@@ -132,6 +133,16 @@ def test_writing_says_when_the_first_look_is_and_makes_none(place, capsys):
 def test_a_cron_job_without_an_image_is_refused_with_the_command_that_names_one(place, capsys):
     assert cli.run(["watch", str(place.config), "--write", "cronjob"]) == 2
     assert "taxiway compile CONFIG --write-resources" in capsys.readouterr().err
+
+
+def test_a_cron_job_with_an_image_of_another_stack_is_refused(place, capsys):
+    other = next(stack for stack in stacks.STACKS if stack is not stacks.find_installed_stack())
+    text = (
+        KUBEFLOW.replace("taxiway:1", f"taxiway:1-{other.name}").replace("ROOT", "/root").replace("FOLDER", "/config")
+    )
+    place.config.write_text(place.config.read_text() + text)
+    assert cli.run(["watch", str(place.config), "--write", "cronjob"]) == 2
+    assert f"is of the stack {other.name}" in " ".join(capsys.readouterr().err.split())
 
 
 def test_kubeflow_wants_a_schedule(place, capsys):

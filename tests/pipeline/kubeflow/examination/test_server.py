@@ -7,10 +7,12 @@ import socket
 
 import pytest
 
-from taxiway.pipeline import cli
+from taxiway.components.errors import ConfigError
+from taxiway.pipeline import cli, stacks
 from taxiway.pipeline.config import load_config
 from taxiway.pipeline.kubeflow import commands
 from taxiway.pipeline.kubeflow.client import credentials
+from taxiway.pipeline.kubeflow.examination import examine as examination
 from taxiway.pipeline.kubeflow.examination.examine import examine_server
 from taxiway.pipeline.resources import KubeflowConfig
 
@@ -83,6 +85,22 @@ def test_who_may_not_list_is_told_what_and_which_role(backend):
 def test_a_server_without_recurring_runs_of_this_api(backend):
     backend.refuse["GET /apis/v2beta1/recurringruns"] = (404, "Not Found")
     assert examine(backend)["recurring runs"].state == "failed"
+
+
+def test_the_registry_is_asked_for_the_images_of_this_stack(backend, monkeypatch):
+    asked = []
+    monkeypatch.setattr(examination, "check_image", lambda image, _: asked.append(image))
+    monkeypatch.setattr(stacks, "find_installed_stack", lambda: stacks.CURRENT)
+    trainer = {"image": "taxiway:1-{stack}-gpu"}
+    examine_server(backend.url, "", read_kubeflow(image="taxiway:1-{stack}", components={"Trainer": trainer}))
+    examine_server(backend.url, "", read_kubeflow(image="never-pulled:1", default={"image": "taxiway:2-{stack}"}))
+    assert asked == ["taxiway:1-current", "taxiway:1-current-gpu", "taxiway:2-current"]
+    with pytest.raises(ConfigError, match="is of the stack tf216"):
+        examine_server(backend.url, "", read_kubeflow(image="taxiway:1-tf216"))
+
+
+def read_kubeflow(**settings):
+    return KubeflowConfig.model_validate(settings)
 
 
 def test_who_is_not_signed_in(backend):

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from taxiway.pipeline import cli
+from taxiway.components.beam.options import find_option
+from taxiway.pipeline import cli, stacks
 from taxiway.pipeline.config import load_config
+from taxiway.pipeline.root import Root
+from taxiway.pipeline.runs.launching import engine
 from taxiway.pipeline.runs.launching.engine import needs_check
 
 
@@ -25,6 +28,17 @@ from taxiway.pipeline.runs.launching.engine import needs_check
 )
 def test_workers_are_asked_where_there_are_some(settings: list[str], asked: bool) -> None:
     assert needs_check(load_config(overrides=settings)) == asked
+
+
+def test_the_first_element_goes_to_workers_of_the_stacks_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(engine, "check_workers", lambda options, *_: asked.extend(options))
+    monkeypatch.setattr(stacks, "find_installed_stack", lambda: stacks.CURRENT)
+    setting = (
+        "resources.beam={runner: flink, job_endpoint: 'flink:8099', environment: docker, image: 'workers:1-{stack}'}"
+    )
+    engine.check_engine(load_config(overrides=[setting]), Root.at(tmp_path))
+    assert find_option(asked, "sdk_container_image") == find_option(asked, "environment_config") == "workers:1-current"
 
 
 def test_doctor_says_that_no_job_server_answers(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ LOWER_IS_BETTER = frozenset(
     {"log_loss", "brier", "ece", "mae", "mse", "rmse", "median_absolute_error", "p90_absolute_error"}
 )
 """Calibration is in neither: it is best at 1."""
+DROP_SUFFIX = " (how much worse)"
+"""Ends the names under which an evaluation holds no metric, but how much worse one may be than the baseline's."""
 DETAIL_METRICS = frozenset({"brier", "ece", "precision", "recall", "f1", "median_absolute_error", "p90_absolute_error"})
 """Metrics that the tables on a terminal, which has no room, leave to the report and to `--json`."""
 

@@ -113,7 +113,7 @@ def find_serving_image() -> str:
 
 
 def find_tensorrt_obstacle() -> str:
-    """Why TensorFlow cannot make TF-TRT models; empty where it can.
+    """Why TensorFlow can neither make nor run TF-TRT models; empty where it can.
 
     TensorFlow 2.18 has dropped TF-TRT (tensorflow#87911): `tf.experimental.tensorrt` is still there, and fails. With
     TensorFlow 2.16 (`tf216`) go this function and the techniques that ask it.

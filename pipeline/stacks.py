@@ -68,7 +68,9 @@ TF216 = Stack(
     "1.16",
     datetime.date(2027, 10, 31),
     (
-        Ability("TF-TRT", True, "models are made and served on a GPU with TensorRT 8.6"),
+        Ability(
+            "TF-TRT", True, "models are made on a GPU with TensorRT 8.6, served if serving.allowed_ops names their ops"
+        ),
         Ability("filter_query", True, "ML Metadata 1.16 has it, for queries of your own"),
     ),
 )

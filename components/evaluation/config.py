@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from pydantic import Field, model_validator
 
 from taxiway.components.config_section import Section
-from taxiway.components.contract import MAIN_METRIC, Task
+from taxiway.components.contract import DROP_SUFFIX, MAIN_METRIC, Task
 from taxiway.components.errors import ConfigError, suggest_matches
 from taxiway.components.extensions import list_extensions, load_extension
 
 OWN = "taxiway.components.evaluation.metrics"
 SLICE_BOUND = "taxiway.components.evaluation.slice_bounds.SliceBound"
+DROP_BOUND = "taxiway.components.evaluation.drop_bounds.DropBound"
 BINARY = "taxiway.components.evaluation.binary.BinaryMetric"
 BATCH_METRICS = frozenset(
-    {BINARY, *(f"{OWN}.{name}" for name in ("ClassMetric", "ModelMetric", "RegressionMetric", "RowCount"))}
+    {BINARY, DROP_BOUND, *(f"{OWN}.{name}" for name in ("ClassMetric", "ModelMetric", "RegressionMetric", "RowCount"))}
 )
 """Classes of metrics that take thousands of rows at a time."""
 METRICS: dict[Task, dict[str, tuple[str, dict[str, object]]]] = {
@@ -89,6 +90,16 @@ def strip_slice_bound(name: str) -> str | None:
         return name.removesuffix(_OVERALL_BOUND)
     metric, found, _ = name.partition(_SLICE_BOUND)
     return metric if found else None
+
+
+def name_drop_bound(metric: str) -> str:
+    """Under which name the second Evaluator reports how much worse a metric may be (`drop_bounds`)."""
+    return metric + DROP_SUFFIX
+
+
+def strip_drop_bound(name: str) -> str | None:
+    """The metric of such a name; None for the name of a metric."""
+    return name.removesuffix(DROP_SUFFIX) if name.endswith(DROP_SUFFIX) else None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from taxiway.components.contract import HIGHER_IS_BETTER, SERVING_DEFAULT, Task,
 from taxiway.components.evaluation.config import (
     BATCH_METRICS,
     BINARY,
+    DROP_BOUND,
     JUDGED_ROWS,
     METRICS,
     MOST_CLASSES,
@@ -24,6 +25,7 @@ from taxiway.components.evaluation.config import (
     Threshold,
     find_added_metric,
     list_class_metrics,
+    name_drop_bound,
     name_slice_bound,
 )
 
@@ -66,6 +68,8 @@ def build_optimized_eval_config(
 ) -> config_pb2.EvalConfig:
     """The second Evaluator's: how much worse than the trained model the optimized one may be.
 
+    Judged as measured, and at the bad end of the paired difference's interval.
+
     Args:
         config: Slices.
         label: The label's column.
@@ -78,7 +82,8 @@ def build_optimized_eval_config(
         _build_metric(name, class_name, arguments, _build_drop_thresholds(name, allowed_drops))
         for name, (class_name, arguments) in METRICS[task].items()
     ]
-    return _assemble_config(config, label, task, [*_build_row_counts(task, (), min_rows_per_class), *metrics])
+    bounds = [_build_drop_bound(name, task, allowed) for name, allowed in allowed_drops.items()]
+    return _assemble_config(config, label, task, [*_build_row_counts(task, (), min_rows_per_class), *metrics, *bounds])
 
 
 def add_decision_thresholds(eval_config: config_pb2.EvalConfig, thresholds: Mapping[str, float]) -> None:
@@ -90,7 +95,7 @@ def add_decision_thresholds(eval_config: config_pb2.EvalConfig, thresholds: Mapp
     """
     for metric in (metric for spec in eval_config.metrics_specs for metric in spec.metrics):
         path, settings = f"{metric.module}.{metric.class_name}", json.loads(metric.config or "{}")
-        if path == BINARY:
+        if path in (BINARY, DROP_BOUND):
             settings["thresholds"] = dict(thresholds)
         elif path == SLICE_BOUND and settings["metric"] == BINARY:
             settings["arguments"]["thresholds"] = dict(thresholds)
@@ -128,6 +133,11 @@ def _build_drop_thresholds(name: str, allowed_drops: Mapping[str, float]) -> lis
         return []
     threshold = config_pb2.MetricThreshold(change_threshold=_build_drop_threshold(name, allowed_drops[name]))
     return [config_pb2.PerSliceMetricThreshold(slicing_specs=[config_pb2.SlicingSpec()], threshold=threshold)]
+
+
+def _build_drop_bound(name: str, task: Task, allowed: float) -> config_pb2.MetricConfig:
+    threshold = _build_slice_threshold(Threshold(max=allowed), ())
+    return _build_metric(name_drop_bound(name), DROP_BOUND, {"metric": name, "task": task}, [threshold])
 
 
 def _build_row_counts(task: Task, classes: Sequence[str], fewest: int) -> list[config_pb2.MetricConfig]:

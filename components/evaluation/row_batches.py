@@ -28,8 +28,8 @@ RowBatch = dict[str, tuple[Floats, Floats]]
 class RowBatches(metric_types.Preprocessor):
     """From extracts to a `RowBatch`: ours hold the rows of a batch that are in one slice, TFMA's hold one row."""
 
-    def __init__(self, eval_config: Any) -> None:
-        super().__init__(name="taxiway_row_batches")
+    def __init__(self, eval_config: Any, name: str = "taxiway_row_batches") -> None:
+        super().__init__(name=name)  # by which TFMA tells the computations of the same sums from others
         self._outputs = name_outputs(eval_config)
 
     def process(self, extracts: Mapping[str, Any]) -> Iterator[RowBatch]:
@@ -124,6 +124,7 @@ class SumsMetric(metric_types.Metric):
         name: Name under which it is reported.
         make_sums: Class of the sums: metrics with the same one share them.
         made_with: By model, the argument of its sums; without an entry they have none.
+        batches: Class of what hands the rows to the sums.
         compute: From a slice's sums to the value; NaN where it is not defined.
         arguments: What TFMA writes of the metric into its configuration, beside the name.
     """
@@ -134,6 +135,7 @@ class SumsMetric(metric_types.Metric):
         make_sums: type[RowSums],
         compute: Callable[[Any], float],
         made_with: Mapping[str, float] | None = None,
+        batches: type[RowBatches] = RowBatches,
         **arguments: Any,
     ) -> None:
         def build_computations(
@@ -149,7 +151,7 @@ class SumsMetric(metric_types.Metric):
             combiner = _SumsCombiner(sums, make)
             key = metric_types.MetricKey(name=name, model_name=model_name, output_name=output_name)
             return [
-                metric_types.MetricComputation(keys=[sums], preprocessors=[RowBatches(eval_config)], combiner=combiner),
+                metric_types.MetricComputation(keys=[sums], preprocessors=[batches(eval_config)], combiner=combiner),
                 metric_types.DerivedMetricComputation(
                     keys=[key], result=lambda metrics: {key: float(compute(metrics[sums]))}
                 ),

@@ -13,9 +13,9 @@ from tfx.types import component_spec, standard_artifacts
 from taxiway.components import artifacts
 from taxiway.components.component_arguments import check_task, parse_section
 from taxiway.components.contract import MAIN_METRIC, Task
+from taxiway.components.metrics.quality_change import check_metric
 from taxiway.components.optimizer.config import OptimizationConfig
 from taxiway.components.optimizer.executor import Executor
-from taxiway.components.optimizer.measurement.quality_change import check_metric
 
 
 class ModelOptimizerSpec(component_spec.ComponentSpec):

@@ -14,9 +14,6 @@ Objective = Literal["latency", "size", "throughput"]
 
 LOSS: dict[Task, str] = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
 """The loss that must be kept beside the main metric: ranks and decisions may stay while every probability moves."""
-SAME_OUTPUTS = 1e-5
-"""Two models whose scores differ by at most this (of a regression: as a share of the largest score) give the same
-answers: another order of float32 sums makes such differences."""
 
 
 class Constraints(Section):
@@ -30,9 +27,10 @@ class Constraints(Section):
     """How far the log loss, of a regression the RMSE, may rise, as a share of the reference's, judged in the same way.
     A rank such as auc does not see that every probability has moved; this does."""
     eval_share: float = Field(0.5, gt=0, le=1)
-    """Share of the two limits above that a variant may use up on the rows of the search. `OptimizedEvaluator` repeats
-    them in full on `test`, rows by which nobody chose: one chosen at a limit may fail there, and then nothing
-    is pushed. 1: no such margin."""
+    """Share of the two limits above that a variant may use up on the rows of the search. `OptimizedEvaluator` judges
+    the chosen one by all of them on `test`, rows by which nobody chose, at the bad end of the interval too: one chosen
+    at a limit may fail there, and then nothing is pushed. 1: no such margin. Where `test` has far fewer rows than
+    `eval`, a smaller share chooses variants that few rows can prove."""
     min_quality_rows: int = Field(200, ge=0)
     """A variant whose answers differ from the reference's is not chosen on fewer evaluation rows: they prove too
     little."""

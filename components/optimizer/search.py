@@ -14,6 +14,7 @@ from typing import Any
 
 from taxiway.components.contract import serving_model_dir
 from taxiway.components.errors import OptimizationError, UsageError, rebuild_error
+from taxiway.components.metrics import quality_change
 from taxiway.components.metrics.intervals import Interval
 from taxiway.components.optimizer import outputs, plot, report
 from taxiway.components.optimizer.building import fork, tasks
@@ -31,7 +32,7 @@ from taxiway.components.optimizer.combinations import (
 from taxiway.components.optimizer.decision import choose_variant, list_rejections
 from taxiway.components.optimizer.graphs import unused_variables
 from taxiway.components.optimizer.job import OptimizerJob
-from taxiway.components.optimizer.measurement import quality_change, size, time_breakdown
+from taxiway.components.optimizer.measurement import size, time_breakdown
 from taxiway.components.optimizer.measurement.quality import build_estimate
 from taxiway.components.optimizer.report import Latency, OptimizerReport, Variant
 from taxiway.components.optimizer.techniques import REFERENCE, TECHNIQUES, split_techniques

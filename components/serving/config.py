@@ -104,7 +104,8 @@ class ServingConfig(Section):
     """The validating process is ended after this time, which is a verdict against the candidate."""
     allowed_ops: tuple[str, ...] = ()
     """TensorFlow ops allowed beside those that Keras, TensorFlow Transform and the optimizer emit: those of your own
-    layers. Ops that touch files or run Python are refused whatever stands here."""
+    layers, or of TF-TRT models, which run native code. Ops that touch files or run Python are refused whatever stands
+    here."""
     versions_kept: int = Field(5, ge=1)
     """Newest versions kept; older ones go, but never the live one nor one that a label names."""
     versions_served: int = Field(1, ge=1)

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from taxiway.components.contract import Task, serving_model_dir
 from taxiway.components.errors import UsageError
+from taxiway.components.metrics.quality_change import check_metric
 from taxiway.components.metrics.rate_intervals import count_rows_for_share
 from taxiway.components.optimizer.config import Constraints, MeasuringConfig, Objective, OptimizationConfig
 from taxiway.components.optimizer.decision import SHARES
@@ -19,7 +20,6 @@ from taxiway.components.optimizer.given_model.signatures import SignatureSpec
 from taxiway.components.optimizer.job import GivenModel, OptimizerJob, RowOrigin
 from taxiway.components.optimizer.measurement.agreement import DISAGREEMENT
 from taxiway.components.optimizer.measurement.given_scores import choose_score_output
-from taxiway.components.optimizer.measurement.quality_change import check_metric
 from taxiway.components.optimizer.techniques import Hardware, Runtime
 from taxiway.components.processes import memory_limits
 

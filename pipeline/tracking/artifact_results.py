@@ -13,7 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from taxiway.components.evaluation.config import JUDGED_ROWS, POSITIVES, name_slice_bound, strip_slice_bound
+from taxiway.components.contract import LOWER_IS_BETTER
+from taxiway.components.evaluation.config import (
+    JUDGED_ROWS,
+    POSITIVES,
+    name_slice_bound,
+    strip_drop_bound,
+    strip_slice_bound,
+)
 from taxiway.components.files.versioned_report import PUSH_REPORT, SERVING_REPORT, ReportFormat
 from taxiway.components.gates.verdict import VerdictRecord
 from taxiway.components.optimizer.report import OptimizerReport, Variant, read_report
@@ -163,7 +170,7 @@ def _read_slice(metrics: Any) -> MetricValues:
     values: dict[str, dict[str, float | None]] = {"candidate": {}, "baseline": {}}
     classes: dict[str, dict[str, float | None]] = {}
     for item in metrics.metric_keys_and_values:
-        if item.key.is_diff or item.key.HasField("sub_key") or strip_slice_bound(item.key.name):
+        if item.key.is_diff or item.key.HasField("sub_key") or _is_bound(item.key.name):
             continue
         whose = BASELINE if item.key.model_name == BASELINE else "candidate"
         single = _SINGLE_CLASS.fullmatch(item.key.name)
@@ -176,6 +183,11 @@ def _read_slice(metrics: Any) -> MetricValues:
         values["baseline"].pop(name, None)
     row_counts = {field: int(count) for field, count in counts.items() if count is not None}
     return MetricValues(slice=format_slice(metrics.slice_key), **row_counts, **values, classes=classes)
+
+
+def _is_bound(name: str) -> bool:
+    """Whether something is no metric, but what a threshold is asked of."""
+    return bool(strip_slice_bound(name) or strip_drop_bound(name))
 
 
 def read_slices(uri: str) -> dict[str, tuple[tuple[str, str, Any], ...]]:
@@ -276,7 +288,7 @@ def _name_rarest_class(overall: MetricValues, uri: str) -> str:
 def read_judged_metrics(uri: str) -> dict[str, str]:
     """The metrics that have a threshold over all rows: the candidate's value, the baseline's, and what was asked."""
     overall = next((values for values in read_evaluation(uri) if values.slice == OVERALL), MetricValues(slice=OVERALL))
-    judged = {}
+    judged, drops = {}, _read_drops(uri)
     for spec in tfma_files.read_eval_config(uri).get("metricsSpecs", ()):
         for metric in spec.get("metrics", ()):
             name = json.loads(metric.get("config") or "{}").get("name", metric.get("className"))
@@ -284,10 +296,32 @@ def read_judged_metrics(uri: str) -> dict[str, str]:
             limits = [word for bound in bounds for word in _describe_bounds(bound)]
             if limits and name == JUDGED_ROWS:
                 judged["rows of the rarest class"] = f"{overall.judged_rows} ({', '.join(limits)})"
+            elif limits and (dropped := strip_drop_bound(name)):
+                share = _name_share(dropped)
+                judged[f"{dropped} worse by up to"] = f"{_format_drop(drops.get(name))}{share} ({', '.join(limits)})"
             elif limits:
                 name = strip_slice_bound(name) or name
                 judged[name] = f"{_format_metric_value(_find_metric(overall, name))} ({', '.join(limits)})"
     return judged
+
+
+def _read_drops(uri: str) -> dict[str, float | None]:
+    """By the bound's name: how much worse the candidate may be over all rows (`evaluation.drop_bounds`)."""
+    return {
+        item.key.name: _read_metric_value(item.value)
+        for metrics in tfma_files.read_metrics(uri)
+        if format_slice(metrics.slice_key) == OVERALL
+        for item in metrics.metric_keys_and_values
+        if strip_drop_bound(item.key.name) and not item.key.is_diff and item.key.model_name != BASELINE
+    }
+
+
+def _name_share(metric: str) -> str:
+    return " of the baseline's" if metric in LOWER_IS_BETTER else ""
+
+
+def _format_drop(value: float | None) -> str:
+    return "an unknown amount" if value is None else f"{value:.5f}"
 
 
 def read_undecided_slices(uri: str) -> list[str]:
@@ -342,6 +376,12 @@ def _format_metric_value(value: float | None) -> str:
 def _describe_failure(failure: Any) -> str:
     name, value = failure.metric_key.name, _read_metric_value(failure.metric_value)
     metric = strip_slice_bound(name) or name
+    if dropped := strip_drop_bound(name):
+        allowed = failure.metric_threshold.value_threshold.upper_bound.value
+        return (
+            f"{dropped} may be worse by {_format_drop(value)}{_name_share(dropped)}, at the bad end of the 95 % "
+            f"interval of the paired difference; allowed is {allowed:g}"
+        )
     if value is None:
         return f"{metric} could not be computed{': ' + failure.message if failure.message else ''}"
     threshold = failure.metric_threshold

@@ -106,17 +106,22 @@ def test_what_cannot_work_is_refused_with_words(machine, system, processor, glib
 
 @pytest.fixture()
 def checkout(tmp_path):
-    """The files that set-up reads, beside a uv that writes down how it is called and makes what it is asked for."""
+    """The files that set-up reads, beside a uv that writes down how it is called and makes what it is asked for.
+
+    It finds the versions of Python that the file `pythons` lists.
+    """
     home = tmp_path / "checkout"
     shutil.copytree(CI, home / ".ci")
     for name in ("pyproject.toml", "requirements-tf216.lock", "requirements-current.lock"):
         shutil.copy2(CI.parent / name, home / name)
+    (home / "pythons").write_text("3.12\n3.13\n")
     version = next(line for line in (CI / "setup").read_text().splitlines() if line.startswith("UV_VERSION="))
     uv = home / ".tools" / "bin" / "uv"
     uv.parent.mkdir(parents=True)
     uv.write_text(
         f"""#!/bin/bash
 [ "$1" = --version ] && {{ echo "uv {version.removeprefix("UV_VERSION=")}"; exit; }}
+[ "$1 $2" = "python find" ] && {{ [ $UV_PYTHON_DOWNLOADS = never ] && grep -qx "${{@: -1}}" "{home}/pythons"; exit; }}
 echo "$@" >> "{home}/calls"
 [ "$1" = venv ] || exit 0
 mkdir -p .venv/bin
@@ -154,6 +159,34 @@ def test_set_up_says_the_stack_each_time_and_switches_the_environment(machine, c
     assert switched.stdout.startswith("setup: stack tf216 on Python 3.11 (TAXIWAY_STACK asks for it)\n")
     made, synced, _ = read_calls(checkout)
     assert made == "venv --quiet --python 3.11 .venv" and synced.endswith(" requirements-tf216.lock")
+
+
+@pytest.mark.parametrize(
+    ("pythons", "stack", "taken"),
+    [
+        ("3.11\n3.13\n", "current", "3.13"),  # Debian 13
+        ("3.11\n", "current", "3.12"),  # uv downloads it
+        ("3.13\n", "tf216", "3.11"),  # whose lock is for one version
+    ],
+)
+def test_an_installed_python_that_the_lock_takes_spares_the_download(machine, checkout, pythons, stack, taken):
+    """And one that comes later does not have the environment made again."""
+    machine.describe("Linux", "x86_64", "2.41")
+    (checkout / "pythons").write_text(pythons)
+    done = machine.run(checkout / ".ci" / "setup", stack)
+    assert done.returncode == 0 and f"stack {stack} on Python {taken} (" in done.stdout
+    assert read_calls(checkout)[0] == f"venv --quiet --python {taken} .venv"
+    (checkout / "pythons").write_text("3.11\n3.12\n3.13\n")
+    assert machine.run(checkout / ".ci" / "setup", stack).returncode == 0 and read_calls(checkout) == []
+
+
+def test_without_any_python_set_up_names_all_that_would_do(machine, checkout):
+    machine.describe("Linux", "x86_64", "2.41")
+    (checkout / "pythons").write_text("")
+    uv = checkout / ".tools" / "bin" / "uv"
+    uv.write_text(uv.read_text().replace('[ "$1" = venv ] || exit 0', '[ "$1" != venv ]; exit'))
+    done = machine.run(checkout / ".ci" / "setup")
+    assert done.returncode == 1 and "install Python 3.12 or 3.13 ('apt-get install python3.12' or" in done.stderr
 
 
 def test_set_up_without_a_stack_leaves_the_environment_alone(machine, checkout):

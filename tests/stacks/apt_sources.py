@@ -13,6 +13,8 @@ RELEASES = {
     "ubuntu": {"current": "noble", "tf216": "jammy"},
 }
 """The release by distribution and stack: glibc 2.39 and newer for `current`, older for `tf216`."""
+PYTHONS = {"trixie": "3.13", "bookworm": "3.11", "noble": "3.12", "jammy": "3.10"}
+"""Each release's own Python."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Makes a root file system that holds the stack that does not run on this machine, and runs commands in it.
 
-The system comes from the machine's own package archive by mmdebstrap, Python from this machine (or the archive), the
-packages from the stack's lock. It is kept between runs in the user's cache, under the stamp of what it was made from.
+The system comes from the machine's own package archive by mmdebstrap, Python from this machine (or the archive, or
+uv's downloads), the packages from the stack's lock. It is kept between runs in the user's cache, under the stamp of
+what it was made from.
 
 Whatever is mounted is mounted in a mount namespace of the command's own, and is gone with it: outside of the command
 there is no mount through which a removal could reach.
@@ -24,7 +25,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tests.stacks import root_cache
-from tests.stacks.apt_sources import write_source_line
+from tests.stacks.apt_sources import PYTHONS, write_source_line
 from tests.stacks.root_cache import CannotMakeRootError
 
 HOME = Path(__file__).parents[2]
@@ -38,6 +39,7 @@ OTHER = {"current": "tf216", "tf216": "current"}
 OTHER_PYTHON = {"current": "3.13"}
 """A version that the stack's lock is for too, and the archive may have."""
 BUILD_TIMEOUT_SECONDS = 1500
+DOWNLOAD_TIMEOUT_SECONDS = 300
 SETTINGS = ("PIP_", "UV_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 """Of the environment: where packages come from, and whom to trust for it."""
 SETTINGS_FILES = ("/etc/pip.conf", "~/.config/pip/pip.conf", "~/.config/uv/uv.toml", "/etc/resolv.conf", "/etc/hosts")
@@ -193,8 +195,9 @@ def _build_root(stack: str, root: Path, packages_cache: Path) -> None:
     if partial.exists():
         root_cache.remove_root(partial)
     print(f"\nstacks: making the root file system of stack {stack} (some minutes)", file=sys.stderr, flush=True)
+    prefix = find_python_prefix(stack, packages_cache.with_name("python"))
     _make_system(stack, partial)
-    python = _bring_python(stack, partial)
+    python = _bring_python(stack, partial, prefix)
     _bring_settings(partial)
     shutil.copy2(HOME / f"requirements-{stack}.lock", partial / "opt" / "requirements.lock")
     packages_cache.mkdir(parents=True, exist_ok=True)
@@ -216,32 +219,66 @@ def _make_system(stack: str, partial: Path) -> None:
         raise CannotMakeRootError(f"mmdebstrap could not make {suite}: {' / '.join(last)}")
 
 
-def _bring_python(stack: str, partial: Path) -> str:
-    """Python inside: the archive's own where it is the stack's version, else a copy of this machine's."""
+def find_python_prefix(stack: str, downloads: Path) -> Path | None:
+    """The installation of Python to copy: this machine's, else one that uv downloads; None where the archive's will do.
+
+    Asked before the system is made, which takes minutes.
+
+    Args:
+        stack: Its name.
+        downloads: Folder in which uv keeps what it downloads.
+
+    Raises:
+        CannotMakeRootError: There is none, and uv could not download one.
+    """
     version = find_python_version(stack)
-    prefix = _find_prefix(version)
-    if _is_in_archive(partial, version):
-        return f"/usr/bin/python{version}"
-    if prefix is not None and prefix not in (Path("/usr"), Path("/usr/local")):
-        shutil.copytree(prefix, partial / prefix.relative_to("/"), symlinks=True)
-        return str(prefix / "bin" / f"python{version}")
-    if _is_in_archive(partial, OTHER_PYTHON.get(stack, version)):
-        return f"/usr/bin/python{OTHER_PYTHON[stack]}"
-    raise CannotMakeRootError(f"no Python {version} is here that can be copied (pyenv's or uv's), nor in the archive")
+    archive = PYTHONS[str(write_source_line(stack)).split()[2]]
+    if archive == version:
+        return None
+    prefix = _find_prefix(version) or _find_prefix(version, downloads)
+    if prefix is not None or archive == OTHER_PYTHON.get(stack):
+        return prefix
+    return _download_python(version, downloads)
 
 
-def _is_in_archive(partial: Path, version: str) -> bool:
-    return (partial / "usr" / "bin" / f"python{version}").exists()
+def _download_python(version: str, downloads: Path) -> Path:
+    install = [UV, "python", "install", "--no-bin", "--install-dir", downloads, version]
+    try:
+        done = subprocess.run(install, capture_output=True, text=True, timeout=DOWNLOAD_TIMEOUT_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise CannotMakeRootError(f"uv downloaded no Python {version} in {DOWNLOAD_TIMEOUT_SECONDS} s") from error
+    prefix = _find_prefix(version, downloads) if done.returncode == 0 else None
+    if prefix is None:
+        said = " / ".join(done.stderr.strip().splitlines()[-3:])
+        raise CannotMakeRootError(f"no Python {version} is here that can be copied, and uv downloaded none: {said}")
+    return prefix
 
 
-def _find_prefix(version: str) -> Path | None:
+def _bring_python(stack: str, partial: Path, prefix: Path | None) -> str:
+    """Python inside: a copy of the given installation, else the archive's own."""
+    version = find_python_version(stack)
+    if prefix is not None:
+        # /tmp inside is another folder; uv's Pythons, which alone may lie there, can be moved.
+        inside = Path("/opt/python") if prefix.is_relative_to("/tmp") else prefix
+        shutil.copytree(prefix, partial / inside.relative_to("/"), symlinks=True)
+        return str(inside / "bin" / f"python{version}")
+    for each in (version, OTHER_PYTHON.get(stack, version)):
+        if (partial / "usr" / "bin" / f"python{each}").exists():
+            return f"/usr/bin/python{each}"
+    raise CannotMakeRootError(f"the archive's system has no Python {version}")
+
+
+def _find_prefix(version: str, installed: Path | None = None) -> Path | None:
+    """An installation that can be copied: pyenv's or uv's, in its own folder or the given one; no distribution's."""
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "PYENV_VERSION": version}
+    environment |= {} if installed is None else {"UV_PYTHON_INSTALL_DIR": str(installed)}
     uv = [UV, "python", "find", "--no-project", "--system", version]
     found = subprocess.run(uv, cwd="/", env=environment, capture_output=True, text=True, check=False)
     if found.returncode != 0:
         return None
     ask = [found.stdout.strip(), "-c", "import sys; print(sys.base_prefix)"]
-    return Path(subprocess.run(ask, env=environment, capture_output=True, text=True, check=True).stdout.strip())
+    prefix = Path(subprocess.run(ask, env=environment, capture_output=True, text=True, check=True).stdout.strip())
+    return None if prefix in (Path("/usr"), Path("/usr/local")) else prefix
 
 
 def _bring_settings(partial: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stacks.apt_sources import Source, read_sources, write_source_line
+from tests.stacks.apt_sources import PYTHONS, RELEASES, Source, read_sources, write_source_line
 
 DEBIAN = {"ID": "debian", "VERSION_CODENAME": "bookworm"}
 STANZAS = """Types: deb
@@ -50,6 +50,10 @@ def apt(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("stack", "release"), [("current", "trixie"), ("tf216", "bookworm")])
 def test_the_release_comes_from_the_machine_s_own_archive(apt: Path, stack: str, release: str) -> None:
     assert write_source_line(stack, apt, DEBIAN) == f"deb http://mirror.example/debian {release} main contrib"
+
+
+def test_the_python_of_every_release_is_known() -> None:
+    assert {name for releases in RELEASES.values() for name in releases.values()} == set(PYTHONS)
 
 
 @pytest.mark.parametrize(

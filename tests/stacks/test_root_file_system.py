@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     monkeypatch.setattr(harness.shutil, "which", lambda program: f"/usr/bin/{program}")
     monkeypatch.setattr(harness, "write_source_line", lambda stack: "deb http://mirror.example/debian trixie main")
     monkeypatch.setattr(harness, "UV", Path(__file__))
+    monkeypatch.setattr(harness, "find_python_prefix", lambda stack, downloads: None)
     monkeypatch.setattr(root_cache, "FREE_BYTES", 1)
     return monkeypatch
 
@@ -84,6 +86,58 @@ def test_an_archive_that_does_not_answer_is_said(fit: pytest.MonkeyPatch, tmp_pa
     with pytest.raises(root_cache.CannotMakeRootError, match="made no trixie in 1 s"):
         harness.make_root("current")
     wait_until_gone("^sleep 47114")
+
+
+PREFIX_ASKED = """#!/bin/sh
+case "$1 $2" in
+  "python find") [ -e "$UV_PYTHON_INSTALL_DIR/made" ] && echo "$UV_PYTHON_INSTALL_DIR/python" ;;
+  "python install") {install} ;;
+esac
+"""
+DOWNLOADED = (
+    """mkdir -p "$5" && touch "$5/made" && printf '#!/bin/sh\\necho /opt/some' > "$5/python" && chmod +x "$5/python" """
+)
+
+
+@pytest.fixture
+def put_uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, str], None]:
+    """Puts a uv that finds nothing but what it has downloaded, on a machine whose archive has a release."""
+
+    def put(release: str, install: str) -> None:
+        uv = tmp_path / "uv"
+        uv.write_text(PREFIX_ASKED.replace("{install}", install))
+        uv.chmod(0o755)
+        monkeypatch.setattr(harness, "UV", uv)
+        monkeypatch.setattr(harness, "write_source_line", lambda stack: f"deb http://mirror.example {release} main")
+
+    monkeypatch.delenv("UV_PYTHON_INSTALL_DIR", raising=False)
+    return put
+
+
+@pytest.mark.parametrize(("stack", "release"), [("tf216", "bookworm"), ("current", "noble"), ("current", "trixie")])
+def test_the_archive_s_python_needs_no_download(
+    put_uv: Callable[[str, str], None], tmp_path: Path, stack: str, release: str
+) -> None:
+    put_uv(release, "exit 3")
+    assert harness.find_python_prefix(stack, tmp_path / "python") is None
+
+
+def test_a_python_that_neither_archive_nor_machine_has_is_downloaded_once(
+    put_uv: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    put_uv("jammy", DOWNLOADED)
+    assert harness.find_python_prefix("tf216", tmp_path / "python") == Path("/opt/some")
+    put_uv("jammy", "exit 3")
+    assert harness.find_python_prefix("tf216", tmp_path / "python") == Path("/opt/some")
+
+
+def test_a_download_that_fails_is_said_before_a_system_is_made(
+    put_uv: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    put_uv("jammy", "echo 'error: no route to host' >&2; exit 2")
+    monkeypatch.setattr(harness, "_make_system", lambda *_: pytest.fail("a system was made"))
+    with pytest.raises(root_cache.CannotMakeRootError, match=r"no Python 3\.11 is here .*: error: no route to host"):
+        harness._build_root("tf216", tmp_path / "root", tmp_path / "cache" / "uv")
 
 
 def test_a_root_that_is_there_needs_no_room(fit: pytest.MonkeyPatch, tmp_path: Path) -> None:

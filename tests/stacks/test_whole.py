@@ -29,7 +29,8 @@ def test_it_emulates_what_it_compiles(sides: Sides) -> None:
 
 
 def test_the_unit_tests_of_the_components_pass(other: StackRoot) -> None:
-    tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/components"]
+    parallel = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
+    tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *parallel, "tests/components"]
     done = other.run_python(*tests, timeout=LIMIT_SECONDS)
     print(done.stdout[-3000:])
     assert done.returncode == 0, done.stdout[-8000:]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from taxiway.components.metrics.quality_change import SAME_OUTPUTS
 from taxiway.components.metrics.rate_intervals import compute_wilson_interval
-from taxiway.components.optimizer.config import SAME_OUTPUTS
 from taxiway.components.optimizer.report import Estimate, OutputAgreement, OutputError, Quality
 
 DISAGREEMENT = "disagreement"

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from taxiway.components.contract import Task
 from taxiway.components.metrics.curve_areas import Floats
 from taxiway.components.metrics.intervals import Interval
+from taxiway.components.metrics.quality_change import QualityChange, compare_quality, give_same_answers
 from taxiway.components.metrics.weighted import EVEN, decide_classes
-from taxiway.components.optimizer.config import SAME_OUTPUTS, OptimizationConfig
-from taxiway.components.optimizer.measurement.quality_change import QualityChange, compare_quality
+from taxiway.components.optimizer.config import OptimizationConfig
 from taxiway.components.optimizer.report import Estimate, MetricQuality, OutputError, Quality, SliceQuality
 
 MAX_SLICE_RESAMPLES = 400
@@ -114,7 +114,6 @@ def iterate_slices(
 def measure_output_error(task: Task, scores: Floats, reference: Floats, threshold: float = EVEN) -> OutputError:
     """How far the scores are from the reference's. A binary model decides at the threshold."""
     difference = np.abs(scores - reference)
-    scale = max(float(np.abs(reference).max()), 1e-30) if task == "regression" else 1.0
     decided = [decide_classes(each, threshold) for each in (scores, reference)]
     flipped = None if task == "regression" else int((decided[0] != decided[1]).sum())
     return OutputError(
@@ -123,7 +122,7 @@ def measure_output_error(task: Task, scores: Floats, reference: Floats, threshol
         p99=float(np.percentile(difference, 99)),
         decisions_flipped=flipped,
         rows=len(scores),
-        same=float(difference.max()) <= SAME_OUTPUTS * scale,
+        same=give_same_answers(task, scores, reference),
     )
 
 

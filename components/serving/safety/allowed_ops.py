@@ -14,7 +14,7 @@ from typing import Any
 
 from taxiway.components.errors import ServingError
 from taxiway.components.files import durable_files
-from taxiway.components.serving.safety import graph_functions, saver_nodes
+from taxiway.components.serving.safety import graph_functions, saver_nodes, tensorrt_ops
 from taxiway.components.serving.safety.saver_nodes import get_source_name
 
 _REFUSED = """
@@ -24,7 +24,7 @@ _REFUSED = """
   SqlDataset SaveDataset SaveDatasetV2 LoadDataset DebugIdentity DebugIdentityV2 DebugNumericSummary DebugNanCount
   Save SaveSlices Restore RestoreSlice AudioSummary ImageSummary CreateSummaryFileWriter WriteSummary
   WriteGraphSummary CreateSummaryDbWriter GenerateVocabRemapping LoadAndRemapMatrix InitializeTableFromTextFile Send
-  Recv _Send _Recv RemoteCall RpcCall RpcServer RpcClient TryRpc DecodeProtoV2 EncodeProto Abort
+  Recv _Send _Recv RemoteCall RpcCall RpcServer RpcClient TryRpc DecodeProtoV2 EncodeProto Abort SerializeTRTResource
 """
 REFUSED = frozenset(_REFUSED.split())
 """Refused by name, whatever the configuration allows: files, Python, other machines, the end of the process."""
@@ -35,8 +35,8 @@ TOP_NAMES = frozenset(
 )  # fmt: skip
 """What may lie at the top of a servable. Other names may be other forms of a model that a newer runtime prefers."""
 _MOST_BYTES = 2 << 30
-TEXT_FILE_TABLE = "InitializeTableFromTextFileV2"
-"""Allowed where its file is an asset of the model."""
+_FILE_READERS = frozenset(("InitializeTableFromTextFileV2", tensorrt_ops.ENGINE_FILE))
+"""Allowed, the second by name alone, where their file, the second input, is an asset of the model."""
 
 _LISTS = """
 control: Const Placeholder PlaceholderWithDefault Identity IdentityN NoOp StopGradient PreventGradient Assert
@@ -156,9 +156,9 @@ def check_saved_model(folder: str | Path, also_allowed: Iterable[str] = ()) -> l
 def _check_graph(meta_graph: Any, folder: Path, allowed: Iterable[str]) -> Iterator[str]:
     yield from _check_assets(meta_graph, folder)
     yield from saver_nodes.check_saver(meta_graph)
-    names = {*allowed, *saver_nodes.OPS, TEXT_FILE_TABLE}
-    yield from graph_functions.check_functions(meta_graph.graph_def, names, {*saver_nodes.OPS, TEXT_FILE_TABLE})
-    yield from _check_tables(meta_graph)
+    files = saver_nodes.OPS | _FILE_READERS
+    yield from graph_functions.check_functions(meta_graph.graph_def, {*allowed, *files}, files)
+    yield from _check_file_readers(meta_graph)
     bound = _AssetArguments(meta_graph)
     yield from _check_nodes("the graph", meta_graph.graph_def.node, allowed, bound.constants)
     for function in meta_graph.graph_def.library.function:
@@ -166,13 +166,13 @@ def _check_graph(meta_graph: Any, folder: Path, allowed: Iterable[str]) -> Itera
         yield from _check_nodes(where, function.node_def, allowed, bound.find_arguments(function))
 
 
-def _check_tables(meta_graph: Any) -> Iterator[str]:
+def _check_file_readers(meta_graph: Any) -> Iterator[str]:
     """Loaders say where an asset lies only while initializers run; else its constant's own path, any path, is read."""
     nodes, called = saver_nodes.find_nodes_without_assets(meta_graph)
     graph = meta_graph.graph_def
     inside = [node for f in graph.library.function if f.signature.name in called for node in f.node_def]
     for node in [*(node for node in graph.node if node.name in nodes), *inside]:
-        if node.op == TEXT_FILE_TABLE:
+        if node.op in _FILE_READERS:
             yield f"{node.op} ({node.name}) reads a file elsewhere than in an initializer"
 
 
@@ -189,7 +189,10 @@ def _find_problem(node: Any, allowed: Iterable[str], assets: set[str]) -> str:
         return ""  # `saver_nodes.check_saver` has looked at it
     if node.op in REFUSED:
         return "is refused: it touches files, Python or other machines"
-    if node.op == TEXT_FILE_TABLE:
+    problem = tensorrt_ops.find_problem(node.op in allowed) if node.op in tensorrt_ops.OPS else ""
+    if problem:
+        return problem
+    if node.op in _FILE_READERS:
         bound = len(node.input) > 1 and get_source_name(node.input[1]) in assets
         return "" if bound else "reads a file that is no asset of the model"
     return "" if node.op in allowed else "is not on the list of allowed ops (serving.allowed_ops adds to it)"
@@ -206,7 +209,7 @@ class _AssetArguments:
 
     def find_arguments(self, function: Any) -> set[str]:
         """The function's arguments that are assets at every call; none where it reads no file of an asset."""
-        if all(node.op != TEXT_FILE_TABLE for node in function.node_def):
+        if all(node.op not in _FILE_READERS for node in function.node_def):
             return set()
         names = [argument.name for argument in function.signature.input_arg]
         return {name for index, name in enumerate(names) if self._is_asset(function.signature.name, index)}

@@ -21,11 +21,16 @@ from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as keys
 
 from taxiway.components.beam.options import BEAM_OPTIONS
-from taxiway.components.contract import SERVING_DEFAULT
+from taxiway.components.contract import DROP_SUFFIX, SERVING_DEFAULT
 from taxiway.components.errors import DataError
 from taxiway.components.evaluation import analysis
 from taxiway.components.evaluation.analysis import find_slices, read_labels
-from taxiway.components.evaluation.config import EvaluationConfig, SliceThreshold, Threshold
+from taxiway.components.evaluation.config import (
+    EvaluationConfig,
+    SliceThreshold,
+    Threshold,
+    name_drop_bound,
+)
 from taxiway.components.evaluation.eval_config import (
     add_decision_thresholds,
     build_eval_config,
@@ -33,6 +38,7 @@ from taxiway.components.evaluation.eval_config import (
     find_batch_obstacle,
 )
 from taxiway.components.evaluation.executor import Executor
+from taxiway.components.metrics.quality_change import compare_quality
 from taxiway.components.saved_models.decision_rule import DecisionRule, write_decision_rule
 from taxiway.components.tables.examples import judged_rows
 
@@ -92,6 +98,8 @@ def sides(tmp_path_factory):
     write_rows(rows)
     config = EvaluationConfig(thresholds={"auc": Threshold(min=0.5)}, slices=SLICES)
     made = build_eval_config(config, "y", "binary", (), 20)
+    bounds = build_optimized_eval_config(EvaluationConfig(), "y", "binary", {"auc": 0.5, "log_loss": 0.5})
+    made.metrics_specs[0].metrics.extend(m for m in bounds.metrics_specs[0].metrics if m.class_name == "DropBound")
     models = [make_artifact(standard_artifacts.Model, folder / name, i) for i, name in enumerate(("one", "two"), 1)]
     for model, factor in zip(models, (1.0, 0.9), strict=True):
         write_model(Path(model.uri, "Format-Serving"), factor)
@@ -133,11 +141,31 @@ def test_every_slice_has_tfmas_metrics(sides, model):
     assert set(ours) == set(theirs) and len(ours) == 1 + 2 + 3 + 3 + 6 + 2
     for key, metrics in ours.items():
         stock = {name: value["doubleValue"] for name, value in theirs[key].items()}
-        found = {name: value["doubleValue"] for name, value in metrics.items()}
+        found = {name: value["doubleValue"] for name, value in metrics.items() if DROP_SUFFIX not in name}
         assert found == pytest.approx({name: stock[name] for name in found}, abs=1e-12, nan_ok=True), key
         assert found["example_count"] == stock["stock_ExampleCount"]
         assert found["accuracy"] == pytest.approx(stock[f"stock_accuracy_{model}"], abs=1e-6)
         assert found["log_loss"] == pytest.approx(stock["stock_BinaryCrossentropy"], abs=1e-5)
+
+
+def test_how_much_worse_is_the_optimizers_paired_interval(sides):
+    """Over all rows only, with our executor and with TFMA's."""
+    files = sorted(str(path) for path in Path(sides[0]).parent.glob("examples/Split-eval/*.gz"))
+    rows = [tf.train.Example.FromString(row.numpy()) for row in tf.data.TFRecordDataset(files, "GZIP")]
+    labels = np.array([row.features.feature["y"].int64_list.value[0] for row in rows], float)
+    scores = np.array([row.features.feature["score"].float_list.value[0] for row in rows], np.float32)[:, None]
+    models = [(scores * np.float32(factor)).astype(float) for factor in (1.0, 0.9)]  # as TensorFlow rounds
+    expected = compare_quality(["auc", "log_loss"], labels, *models, 1000, 1, 0.25)
+    for side in sides[:2]:
+        slices = tfma.load_eval_result(side, model_name=tfma.CANDIDATE_KEY).get_metrics_for_all_slices()
+        baseline = tfma.load_eval_result(side, model_name=tfma.BASELINE_KEY).get_metrics_for_all_slices()[()]
+        for name, change in expected.items():
+            found = slices[()][name_drop_bound(name)]["doubleValue"]
+            half = change.drop.high - change.drop.value
+            assert half > 1e-5 and found == pytest.approx(change.drop.high, abs=0.2 * half)  # other draws
+            assert baseline[name_drop_bound(name)]["doubleValue"] == 0
+    ours = tfma.load_eval_result(sides[0], model_name=tfma.CANDIDATE_KEY).get_metrics_for_all_slices()
+    assert all(np.isnan(float(each[name_drop_bound("auc")]["doubleValue"])) for key, each in ours.items() if key)
 
 
 def test_tfmas_pages_show_them(sides):
@@ -204,7 +232,7 @@ def test_all_of_ours_is_computed_from_batches(task):
     bounds = {metric: (SliceThreshold(columns=("word",), min=0.0),)}
     for made in (
         build_eval_config(EvaluationConfig(slices=SLICES, slice_thresholds=bounds), "y", task, ("a", "b", "c"), 20),
-        build_optimized_eval_config(EvaluationConfig(slices=SLICES), "y", task, {}, 20),
+        build_optimized_eval_config(EvaluationConfig(slices=SLICES), "y", task, {metric: 0.1}, 20),
     ):
         add_decision_thresholds(made, THRESHOLDS)
         assert find_batch_obstacle(made) == ""

@@ -44,7 +44,8 @@ def test_the_optimized_model_may_lose_a_share_of_an_error():
     from taxiway.components.evaluation.eval_config import build_optimized_eval_config
 
     made = build_optimized_eval_config(EvaluationConfig(), "y", "regression", {"rmse": 0.002})
-    (rmse,) = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
+    rmse, bad_end = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
+    assert bad_end.per_slice_thresholds[0].threshold.value_threshold.upper_bound.value == pytest.approx(0.002)
     change = rmse.per_slice_thresholds[0].threshold.change_threshold
     assert change.relative.value == pytest.approx(0.002)
     assert not change.HasField("absolute")
@@ -83,7 +84,7 @@ def test_the_optimized_model_is_bound_in_loss_too():
     allowed = Constraints().list_allowed_drops("binary", "auc")
     made = build_optimized_eval_config(EvaluationConfig(), "y", "binary", allowed)
     bounded = {json.loads(m.config)["name"] for m in made.metrics_specs[0].metrics if m.per_slice_thresholds}
-    assert bounded == {"auc", "log_loss"}
+    assert bounded == {"auc", "log_loss", "auc (how much worse)", "log_loss (how much worse)"}
     assert list(Constraints().list_allowed_drops("regression", "rmse")) == ["rmse"]
 
 
@@ -132,5 +133,6 @@ def test_an_equal_model_passes_a_tolerance_of_zero():
     from taxiway.components.evaluation.eval_config import build_optimized_eval_config
 
     made = build_optimized_eval_config(EvaluationConfig(), "y", "binary", {"auc": 0.0})
-    (auc,) = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
+    auc, bad_end = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
+    assert bad_end.per_slice_thresholds[0].threshold.value_threshold.upper_bound.value == 0
     assert auc.per_slice_thresholds[0].threshold.change_threshold.absolute.value < 0

@@ -257,3 +257,27 @@ def test_what_was_asked_stands_beside_what_was_found(evaluation, tmp_path):
         "auc": "0.9100 (at least 0.7, at worst -0.01 against the baseline)",
         "calibration": "1.0500 (at least 0.8, at most 1.2)",
     }
+
+
+def test_how_much_worse_the_optimized_model_may_be_is_told_with_its_limit(evaluation, tmp_path):
+    from taxiway.components.evaluation.config import EvaluationConfig, name_drop_bound
+    from taxiway.components.evaluation.eval_config import build_optimized_eval_config
+
+    made = build_optimized_eval_config(EvaluationConfig(), "y", "binary", {"auc": 0.002, "log_loss": 0.02})
+    content = {"evalConfig": json_format.MessageToDict(made)}
+    (tmp_path / "eval_config.json").write_text(json.dumps(content))
+    auc, loss = (name_drop_bound(name) for name in ("auc", "log_loss"))
+    values = {"auc": 0.91, "log_loss": 0.3, auc: 0.0031, loss: 0.004, f"baseline__{auc}": 0.0, f"diff__{auc}": 0.0031}
+    [overall, _] = evaluation(metrics(**values), metrics([("day", 1)], **{"auc": 0.2, auc: float("nan")}))
+    assert overall.candidate == {"auc": 0.91, "log_loss": 0.3} and overall.baseline == {}
+    judged = artifact_results.read_judged_metrics(str(tmp_path))
+    assert judged["auc worse by up to"] == "0.00310 (at most 0.002)"
+    assert judged["log_loss worse by up to"] == "0.00400 of the baseline's (at most 0.02)"
+    assert judged["auc"] == "0.9100 (at worst -0.002 against the baseline)"
+    result = validation_result_pb2.ValidationResult()
+    result.validation_details.slicing_details.add(num_matching_slices=1)
+    result.metric_validations_per_slice.add().failures.append(failure(auc, 0.0031, upper=0.002))
+    write_records(tmp_path / "validations.tfrecord", result)
+    assert artifact_results.describe_threshold_failures(str(tmp_path)) == [
+        "auc may be worse by 0.00310, at the bad end of the 95 % interval of the paired difference; allowed is 0.002"
+    ]

@@ -15,7 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from taxiway.components.errors import ServingError
 from taxiway.components.saved_models.signature_inputs import read_signature_inputs
 from taxiway.components.serving.requests import local_predict
-from taxiway.components.serving.safety import allowed_ops, load_check
+from taxiway.components.serving.safety import allowed_ops, load_check, tensorrt_ops
 from taxiway.components.serving.versions import staging
 from taxiway.components.tables import reading_rules
 
@@ -125,6 +125,58 @@ def test_a_vocabulary_elsewhere_is_refused(taxi_model: Path, tmp_path: Path) -> 
 
     problems = allowed_ops.check_saved_model(edited(taxi_model, tmp_path / "m", redirect))
     assert any("reads a file that is no asset" in problem for problem in problems)
+
+
+def hold_engine(graph: Any) -> None:
+    """What TF-TRT writes: an engine in an asset, read by an initializer in the way that vocabularies are."""
+    graph.graph_def.node.add(name="handle", op="CreateTRTResourceHandle")
+    graph.graph_def.node.add(name="engine", op="TRTEngineOp")
+    readers = [
+        n for f in graph.graph_def.library.function for n in f.node_def if n.op == "InitializeTableFromTextFileV2"
+    ]
+    assert readers
+    for node in readers:
+        node.op = "InitializeTRTResource"
+
+
+def test_an_engine_needs_its_ops_named(monkeypatch: pytest.MonkeyPatch, taxi_model: Path, tmp_path: Path) -> None:
+    monkeypatch.setattr(tensorrt_ops, "find_tensorrt_obstacle", lambda: "")
+    folder = edited(taxi_model, tmp_path / "m", hold_engine)
+    problems = allowed_ops.check_saved_model(folder)
+    assert {problem.split(" ")[0] for problem in problems} == set(tensorrt_ops.OPS)
+    remedy = problems[0].partition("serving.allowed_ops (--allow-op) takes ")[2]
+    assert allowed_ops.check_saved_model(folder, remedy.split(", ")) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("asset", "reads a file that is no asset"), ("signature", "reads a file elsewhere than in an initializer")],
+)
+def test_an_engine_elsewhere_is_refused_though_its_ops_are_named(
+    monkeypatch: pytest.MonkeyPatch, taxi_model: Path, tmp_path: Path, place: str, reason: str
+) -> None:
+    def redirect(graph: Any) -> None:
+        hold_engine(graph)
+        if place == "asset":
+            graph.asset_file_def[0].tensor_info.name = "another:0"
+        else:
+            output = next(iter(graph.signature_def["serving_default"].outputs.values()))
+            needed = next(n for n in graph.graph_def.node if n.name == output.name.split(":")[0])
+            graph.graph_def.node.add(name="late", op="InitializeTRTResource", input=["handle", "handle"])
+            needed.input.append("^late")
+
+    monkeypatch.setattr(tensorrt_ops, "find_tensorrt_obstacle", lambda: "")
+    problems = allowed_ops.check_saved_model(edited(taxi_model, tmp_path / "m", redirect), tensorrt_ops.OPS)
+    assert any(problem.startswith("InitializeTRTResource") and reason in problem for problem in problems), problems
+
+
+def test_an_engine_is_refused_with_the_stack_s_reason(
+    monkeypatch: pytest.MonkeyPatch, taxi_model: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tensorrt_ops, "find_tensorrt_obstacle", lambda: "use the stack tf216")
+    folder = edited(taxi_model, tmp_path / "m", hold_engine)
+    problems = allowed_ops.check_saved_model(folder, tensorrt_ops.OPS)
+    assert problems and all(problem.endswith(" cannot run here: use the stack tf216") for problem in problems)
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "missing"])

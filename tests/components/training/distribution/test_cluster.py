@@ -35,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "optimizer": {"name": "sgd", "learning_rate": 0.05},
 }
 TASKS = ("worker-0", "worker-1")
+TABULAR: dict[str, Any] = {"kind": "tabular", "members": 3}
 LONG = SETTINGS | {"epochs": 60, "evaluate_every_steps": 100, "steps_per_loop": 10, "accumulate": 1}
 
 
@@ -79,10 +80,11 @@ def undisturbed(one_file_data: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_two_workers_train_the_weights_of_one_device(one_file_data: Path, tmp_path: Path) -> None:
-    run(make_job(one_file_data, tmp_path / "one", training=SETTINGS), tmp_path / "one")
-    settings = SETTINGS | cluster("multi_worker_mirrored", workers=2)
-    job = make_job(one_file_data, tmp_path / "two", training=settings, export_dir=str(tmp_path / "two" / "export"))
-    result = run(job, tmp_path / "two")
+    averaged = SETTINGS | {"ema_decay": 0.9}
+    run(make_job(one_file_data, tmp_path / "one", training=averaged, model=TABULAR), tmp_path / "one")
+    settings = averaged | cluster("multi_worker_mirrored", workers=2)
+    job = make_job(one_file_data, tmp_path / "two", training=settings, model=TABULAR)
+    result = run(job.model_copy(update={"export_dir": str(tmp_path / "two" / "export")}), tmp_path / "two")
     assert (result.replicas, result.restarts) == (2, 0)
     assert (tmp_path / "two" / "export" / "saved_model.pb").exists()
     logs = {name: (tmp_path / "two" / "checkpoints" / "cluster" / f"{name}.log").read_text() for name in TASKS}

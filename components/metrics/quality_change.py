@@ -1,9 +1,14 @@
-"""How much worse a variant is than the reference on the same rows, with intervals. Plain numpy."""
+"""How much worse a variant is than the reference on the same rows, with intervals. Plain numpy.
+
+The optimizer chooses by it on `eval`, and the second Evaluator judges by it on `test`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
 
 from taxiway.components.contract import HIGHER_IS_BETTER, Task
 from taxiway.components.errors import ConfigError, suggest_matches
@@ -19,6 +24,10 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "regression": ("mae", "mse", "rmse"),
 }
 """The metrics that the optimizer can keep, by task."""
+
+SAME_OUTPUTS = 1e-5
+"""Two models whose scores differ by at most this (of a regression: as a share of the largest score) give the same
+answers: another order of float32 sums makes such differences."""
 
 
 def check_metric(metric: str, task: Task | None = None) -> None:
@@ -70,6 +79,12 @@ def compare_quality(
         )
         for name, comparison in intervals.compare_metrics(metrics, pair, resamples, seed).items()
     }
+
+
+def give_same_answers(task: Task, scores: Floats, reference: Floats) -> bool:
+    """Whether two models' scores of the same rows, of the same shape, differ by no more than `SAME_OUTPUTS`."""
+    scale = max(float(np.abs(reference).max()), 1e-30) if task == "regression" else 1.0
+    return float(np.abs(scores - reference).max()) <= SAME_OUTPUTS * scale
 
 
 def _convert_to_drop(metric: str, change: Interval) -> Interval:

@@ -5,9 +5,10 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from taxiway.components.errors import ConfigError
+from taxiway.components.metrics import quality_change
 from taxiway.components.metrics.weighted import build_metric, decide_classes
 from taxiway.components.optimizer.config import OptimizationConfig
-from taxiway.components.optimizer.measurement import quality, quality_change
+from taxiway.components.optimizer.measurement import quality
 from taxiway.components.refusal import Refusal
 
 

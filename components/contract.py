@@ -23,8 +23,9 @@ LOWER_IS_BETTER = frozenset(
     {"log_loss", "brier", "ece", "mae", "mse", "rmse", "median_absolute_error", "p90_absolute_error"}
 )
 """Calibration is in neither: it is best at 1."""
-DROP_SUFFIX = " (how much worse)"
-"""Ends the names under which an evaluation holds no metric, but how much worse one may be than the baseline's."""
+SLICES_MARK, OVERALL_SUFFIX, DROP_SUFFIX = " (slices over ", " (all rows)", " (how much worse)"
+"""In the names under which an evaluation holds no metric, but what a threshold is asked of: in slices, over all rows,
+and how much worse a metric may be than the baseline's."""
 DETAIL_METRICS = frozenset({"brier", "ece", "precision", "recall", "f1", "median_absolute_error", "p90_absolute_error"})
 """Metrics that the tables on a terminal, which has no room, leave to the report and to `--json`."""
 
@@ -74,6 +75,11 @@ LINEAGE_FILE = "assets.extra/lineage.json"
 """In a pushed version: the lineage that it carries, as `taxiway lineage --format json` prints it."""
 LINEAGE_VARIABLE = "TAXIWAY_LINEAGE_FILE"
 """Environment variable by which the pipeline names that file to the Pusher; not set: the version carries none."""
+
+
+def is_bound(name: str) -> bool:
+    """Whether an evaluation holds under this name what a threshold is asked of, and no metric to be shown."""
+    return SLICES_MARK in name or name.endswith((OVERALL_SUFFIX, DROP_SUFFIX))
 
 
 def score_output(task: Task) -> str:

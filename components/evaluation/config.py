@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import Field, model_validator
 
 from taxiway.components.config_section import Section
-from taxiway.components.contract import DROP_SUFFIX, MAIN_METRIC, Task
+from taxiway.components.contract import DROP_SUFFIX, MAIN_METRIC, OVERALL_SUFFIX, SLICES_MARK, Task
 from taxiway.components.errors import ConfigError, suggest_matches
 from taxiway.components.extensions import list_extensions, load_extension
 
@@ -71,8 +71,6 @@ CLASS_KINDS = ("precision", "recall", "f1", "auc")
 MOST_CLASSES = 30
 """With more classes only those are measured one by one that have a threshold."""
 
-_SLICE_BOUND, _OVERALL_BOUND = " (slices over ", " (all rows)"
-
 
 def name_slice_bound(metric: str, columns: Sequence[str]) -> str:
     """Under which name the Evaluator reports what a threshold is asked of (`slice_bounds`).
@@ -81,14 +79,14 @@ def name_slice_bound(metric: str, columns: Sequence[str]) -> str:
         metric: Name of the metric.
         columns: Columns of the slices; without any the threshold is over all rows.
     """
-    return f"{metric}{_SLICE_BOUND}{', '.join(sorted(columns))})" if columns else f"{metric}{_OVERALL_BOUND}"
+    return f"{metric}{SLICES_MARK}{', '.join(sorted(columns))})" if columns else f"{metric}{OVERALL_SUFFIX}"
 
 
 def strip_slice_bound(name: str) -> str | None:
     """The metric of such a name; None for the name of a metric."""
-    if name.endswith(_OVERALL_BOUND):
-        return name.removesuffix(_OVERALL_BOUND)
-    metric, found, _ = name.partition(_SLICE_BOUND)
+    if name.endswith(OVERALL_SUFFIX):
+        return name.removesuffix(OVERALL_SUFFIX)
+    metric, found, _ = name.partition(SLICES_MARK)
     return metric if found else None
 
 
@@ -159,7 +157,7 @@ class Threshold(Section):
 class SliceThreshold(Threshold):
     """Bounds of one metric in every slice over the named columns."""
 
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] = Field(min_length=1)
 
 
 class EvaluationConfig(Section):

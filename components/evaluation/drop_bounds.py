@@ -6,6 +6,7 @@ a metric of its own beside the shown one, and has a plain upper bound.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,7 +30,8 @@ class DropBound(SumsMetric):
     """How much worse a metric of the candidate may be than the baseline's, at the bad end of the 95 % interval.
 
     A difference where more is better, a share of the baseline's value for losses and errors. As measured where both
-    models give the same answers, and where no interval is known. 0 for the baseline itself; NaN in slices.
+    models give the same answers. Minus infinity, within any bound, where no interval is known: the threshold of the
+    difference over all rows decides alone. 0 for the baseline itself; NaN in slices.
 
     Args:
         name: Name under which it is reported; see `config.name_drop_bound`.
@@ -72,11 +74,13 @@ class PairedRows(RowSums):
 
     def __init__(self) -> None:
         super().__init__()
-        self._random = np.random.default_rng(_SEED)
         self._keys, self._rows = np.zeros(0), np.zeros((0, 0))
 
     def add_to_sums(self, labels: Floats, scores: Floats) -> None:
-        self._keep_rows(self._random.random(len(labels)), np.column_stack([labels, scores]))
+        rows = np.column_stack([labels, scores])
+        # Each part of the rows has keys of its own, the same whenever and wherever it is added.
+        random = np.random.default_rng([_SEED, zlib.crc32(rows.tobytes())])
+        self._keep_rows(random.random(len(rows)), rows)
 
     def merge_folded(self, other: PairedRows) -> None:
         self._keep_rows(other._keys, other._rows)
@@ -99,7 +103,8 @@ class PairedRows(RowSums):
 def bound_drop(
     metric: str, task: Task, labels: Floats, scores: Floats, reference: Floats, threshold: float = EVEN
 ) -> float:
-    """How much worse the scores may be than the reference's; shapes as `PairedRows.split_rows` gives them."""
+    """How much worse the scores may be than the reference's, as `DropBound` says; shapes as `PairedRows.split_rows`
+    gives them."""
     if task == "multiclass":
         known = (labels >= 0) & (labels < scores.shape[1])  # both models are as wrong on a class that they lack
         labels, scores, reference = labels[known], scores[known], reference[known]
@@ -108,5 +113,6 @@ def bound_drop(
     if np.array_equal(scores, reference):
         return 0.0
     drop = compare_quality([metric], labels, scores, reference, _DRAWS, _SEED, threshold)[metric].drop
-    unknown = give_same_answers(task, scores, reference) or not np.isfinite(drop.high)
-    return drop.value if unknown else drop.high
+    if give_same_answers(task, scores, reference):
+        return drop.value
+    return drop.high if np.isfinite(drop.high) else -np.inf

@@ -136,7 +136,8 @@ def _build_drop_thresholds(name: str, allowed_drops: Mapping[str, float]) -> lis
 
 
 def _build_drop_bound(name: str, task: Task, allowed: float) -> config_pb2.MetricConfig:
-    threshold = _build_slice_threshold(Threshold(max=allowed), ())
+    # A limit of 0 leaves room for what another order of sums makes, as that of the difference does.
+    threshold = _build_slice_threshold(Threshold(max=max(allowed, 1e-9)), ())
     return _build_metric(name_drop_bound(name), DROP_BOUND, {"metric": name, "task": task}, [threshold])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from taxiway.components.serving.versions.directory import ServingDirectory
-from taxiway.pipeline.monitoring.verdicts import ServingVerdict, is_overruled, list_verdicts
+from taxiway.pipeline.monitoring.verdicts import LABEL_KINDS, ServingVerdict, is_overruled, list_verdicts
 from taxiway.pipeline.serving.rollout import CandidateVerdict, get_candidate
 from taxiway.pipeline.serving.versions import open_directory
 
@@ -49,19 +49,23 @@ def _explain_shared(root: str | Path, directory: ServingDirectory, wrong: Servin
     """Why a wrong verdict is not the candidate's fault; empty where it may be.
 
     It is not where only its requests differ from training, and the live version's newest standing verdict on the same
-    time finds the same of each of those columns.
+    time finds the same of each of those columns; of labels, the newest one that had some.
     """
     live = directory.find_live()
     found = _list_blocking(wrong)
     if live is None or any(kind in OF_THE_ANSWERS for kind, _ in found):
         return ""
-    on_live = (
+    on_live = [
         each
         for each in list_verdicts(root, directory.base.name, live.number)
-        if each.standing and each.is_about(live.digest) and wrong.window_start < each.window_end
-    )
-    newest = next((each for each in on_live if each.window_start < wrong.window_end), None)
-    if newest is None or not found <= _list_blocking(newest):
+        if each.standing
+        and each.is_about(live.digest)
+        and each.window_start < wrong.window_end
+        and wrong.window_start < each.window_end
+    ]
+    labelled = next((each for each in on_live if each.performance or each.is_wrong_by_labels), None)
+    of_labels = {(kind, column) for kind, column in found if kind in LABEL_KINDS}
+    if not (found - of_labels <= _list_blocking(*on_live[:1]) and of_labels <= _list_blocking(labelled)):
         return ""
     return (
         f"{wrong.reason}; of the live version {live.number}, too, so the requests have changed and the candidate is "
@@ -69,5 +73,5 @@ def _explain_shared(root: str | Path, directory: ServingDirectory, wrong: Servin
     )
 
 
-def _list_blocking(verdict: ServingVerdict) -> set[tuple[str, str]]:
-    return {(finding.kind, finding.column) for finding in verdict.findings if finding.blocking}
+def _list_blocking(verdict: ServingVerdict | None = None) -> set[tuple[str, str]]:
+    return {(each.kind, each.column) for each in (verdict.findings if verdict else ()) if each.blocking}

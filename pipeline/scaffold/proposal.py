@@ -325,7 +325,7 @@ def _propose_rare_words(used: Mapping[str, ColumnProfile], proposal: Proposal) -
     words = (c for c in used.values() if (c.kind == "string" and c.name not in other) or c.name in named)
     rare = [c for c in words if c.once >= max(RARE_WORDS, RARE_SHARE * c.distinct)]
     if rare:
-        counts = [f"{c.name}: {c.once:,} of {c.distinct:,} words stand in one row only" for c in rare]
+        counts = [f"{c.name}: {c.once:,} of {c.distinct:,} words stand in one of the rows looked at" for c in rare]
         reason = "one row teaches nothing of a word; such words, of all columns, are treated as one never seen"
         proposal.set_value("preprocessing.vocabulary_min_frequency", 2, reason, *counts)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from taxiway.components.contract import LOWER_IS_BETTER
+from taxiway.components.contract import LOWER_IS_BETTER, is_bound
 from taxiway.components.evaluation.config import (
     JUDGED_ROWS,
     POSITIVES,
@@ -170,7 +170,7 @@ def _read_slice(metrics: Any) -> MetricValues:
     values: dict[str, dict[str, float | None]] = {"candidate": {}, "baseline": {}}
     classes: dict[str, dict[str, float | None]] = {}
     for item in metrics.metric_keys_and_values:
-        if item.key.is_diff or item.key.HasField("sub_key") or _is_bound(item.key.name):
+        if item.key.is_diff or item.key.HasField("sub_key") or is_bound(item.key.name):
             continue
         whose = BASELINE if item.key.model_name == BASELINE else "candidate"
         single = _SINGLE_CLASS.fullmatch(item.key.name)
@@ -183,11 +183,6 @@ def _read_slice(metrics: Any) -> MetricValues:
         values["baseline"].pop(name, None)
     row_counts = {field: int(count) for field, count in counts.items() if count is not None}
     return MetricValues(slice=format_slice(metrics.slice_key), **row_counts, **values, classes=classes)
-
-
-def _is_bound(name: str) -> bool:
-    """Whether something is no metric, but what a threshold is asked of."""
-    return bool(strip_slice_bound(name) or strip_drop_bound(name))
 
 
 def read_slices(uri: str) -> dict[str, tuple[tuple[str, str, Any], ...]]:
@@ -298,7 +293,9 @@ def read_judged_metrics(uri: str) -> dict[str, str]:
                 judged["rows of the rarest class"] = f"{overall.judged_rows} ({', '.join(limits)})"
             elif limits and (dropped := strip_drop_bound(name)):
                 share = _name_share(dropped)
-                judged[f"{dropped} worse by up to"] = f"{_format_drop(drops.get(name))}{share} ({', '.join(limits)})"
+                drop = drops.get(name)
+                shown = "too few rows for an interval" if drop == -math.inf else f"{_format_drop(drop)}{share}"
+                judged[f"{dropped} worse by up to"] = f"{shown} ({', '.join(limits)})"
             elif limits:
                 name = strip_slice_bound(name) or name
                 judged[name] = f"{_format_metric_value(_find_metric(overall, name))} ({', '.join(limits)})"
@@ -308,7 +305,7 @@ def read_judged_metrics(uri: str) -> dict[str, str]:
 def _read_drops(uri: str) -> dict[str, float | None]:
     """By the bound's name: how much worse the candidate may be over all rows (`evaluation.drop_bounds`)."""
     return {
-        item.key.name: _read_metric_value(item.value)
+        item.key.name: item.value.double_value.value
         for metrics in tfma_files.read_metrics(uri)
         if format_slice(metrics.slice_key) == OVERALL
         for item in metrics.metric_keys_and_values
@@ -321,7 +318,7 @@ def _name_share(metric: str) -> str:
 
 
 def _format_drop(value: float | None) -> str:
-    return "an unknown amount" if value is None else f"{value:.5f}"
+    return "an unknown amount" if value is None or not math.isfinite(value) else f"{value:.5f}"
 
 
 def read_undecided_slices(uri: str) -> list[str]:

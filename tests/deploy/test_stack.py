@@ -121,7 +121,11 @@ def checkout(tmp_path):
     uv.write_text(
         f"""#!/bin/bash
 [ "$1" = --version ] && {{ echo "uv {version.removeprefix("UV_VERSION=")}"; exit; }}
-[ "$1 $2" = "python find" ] && {{ [ $UV_PYTHON_DOWNLOADS = never ] && grep -qx "${{@: -1}}" "{home}/pythons"; exit; }}
+if [ "$1 $2" = "python find" ]; then
+  [ $UV_PYTHON_DOWNLOADS = never ] && grep -qx "${{@: -1}}" "{home}/pythons" || exit
+  echo "{home}/found"
+  exit
+fi
 echo "$@" >> "{home}/calls"
 [ "$1" = venv ] || exit 0
 mkdir -p .venv/bin
@@ -130,6 +134,9 @@ chmod +x .venv/bin/python
 """
     )
     uv.chmod(0o755)
+    found = home / "found"  # a Python whose headers are there, unless a test removes them
+    found.write_text(f'#!/bin/sh\n[ ! -e "{home}/no-headers" ]\n')
+    found.chmod(0o755)
     (uv.parent / "python").symlink_to(sys.executable)
     return home
 
@@ -178,6 +185,14 @@ def test_an_installed_python_that_the_lock_takes_spares_the_download(machine, ch
     assert read_calls(checkout)[0] == f"venv --quiet --python {taken} .venv"
     (checkout / "pythons").write_text("3.11\n3.12\n3.13\n")
     assert machine.run(checkout / ".ci" / "setup", stack).returncode == 0 and read_calls(checkout) == []
+
+
+def test_a_python_without_headers_builds_no_source_package_and_is_not_taken(machine, checkout):
+    machine.describe("Linux", "x86_64", "2.41")
+    (checkout / "pythons").write_text("3.13\n")
+    (checkout / "no-headers").touch()
+    assert machine.run(checkout / ".ci" / "setup").returncode == 0
+    assert read_calls(checkout)[0] == "venv --quiet --python 3.12 .venv"
 
 
 def test_without_any_python_set_up_names_all_that_would_do(machine, checkout):

@@ -72,8 +72,9 @@ class ReadResult:
 
     def move_to_damaged(self, requests: int) -> None:
         """Counts requests as damaged that were taken, and were found to be so when their values were read."""
-        self.records["taken"] -= requests
-        self.records["damaged"] += requests
+        if requests:
+            self.records["taken"] -= requests
+            self.records["damaged"] += requests
 
     def check_anything_readable(self) -> None:
         """Raises `DataError` where every file of the window is damaged, and not one record could be read.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from taxiway.components.contract import DROP_SUFFIX
+from taxiway.components.contract import is_bound
 
 REFERENCE = "reference"
 
@@ -70,7 +70,7 @@ def read_metrics(evaluation_uri: str) -> dict[str, float]:
             continue
         for entry in stored.metric_keys_and_values:
             kind = entry.value.WhichOneof("type")
-            shown = not entry.key.is_diff and not entry.key.name.endswith(DROP_SUFFIX)
+            shown = not entry.key.is_diff and not is_bound(entry.key.name)
             if kind == "double_value" and shown and entry.key.model_name != tfma.BASELINE_KEY:
                 metrics[entry.key.name] = float(entry.value.double_value.value)
     return metrics

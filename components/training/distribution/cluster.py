@@ -56,6 +56,11 @@ class ClusterTask:
         code = self.process.poll() if self.process else None
         return subprocesses.describe_exit(code) if code else ""
 
+    def was_killed(self) -> bool:
+        """Whether a signal ended it, as opposed to an error of its own."""
+        code = self.process.poll() if self.process else None
+        return code is not None and code < 0
+
 
 @dataclass
 class ClusterSupervisor:
@@ -114,12 +119,16 @@ class ClusterSupervisor:
         own = self._find_own_error()
         if own is not None:
             raise own
-        for task in self.tasks:
-            if task.describe_death():
-                self._restart_task(task, task.describe_death())
-                return None
-        self._check_heartbeat()
+        if lost := self._find_lost():
+            self._restart_task(lost, lost.describe_death())
+        else:
+            self._check_heartbeat()
         return None
+
+    def _find_lost(self) -> ClusterTask | None:
+        """The dead task that the others died of, where several are dead: a server, or one that a signal ended."""
+        dead = [task for task in self.tasks if task.describe_death()]
+        return min(dead, key=lambda task: (task.kind != "ps", not task.was_killed()), default=None)
 
     @property
     def chief(self) -> ClusterTask:

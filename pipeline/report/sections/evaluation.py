@@ -32,8 +32,8 @@ JUDGED_ONLY = (
     "ModelExplainer and this report read them."
 )
 CHOSEN_AND_JUDGED = (
-    "Measured on rows of the split 'eval', which also {chose}: these numbers lean to the good side. data.split.test "
-    "sets rows apart that nothing is chosen by."
+    "Measured on rows of the split 'eval', which also {chose}, as far as these were chosen: "
+    "these numbers lean to the good side. data.split.test sets rows apart that nothing is chosen by."
 )
 
 

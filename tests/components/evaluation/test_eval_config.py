@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from taxiway.components.contract import is_bound
 from taxiway.components.errors import ConfigError
-from taxiway.components.evaluation.config import EvaluationConfig, Threshold
+from taxiway.components.evaluation.config import EvaluationConfig, Threshold, name_drop_bound, name_slice_bound
 
 
 def test_an_unknown_metric_is_refused():
@@ -134,5 +135,10 @@ def test_an_equal_model_passes_a_tolerance_of_zero():
 
     made = build_optimized_eval_config(EvaluationConfig(), "y", "binary", {"auc": 0.0})
     auc, bad_end = [m for m in made.metrics_specs[0].metrics if m.per_slice_thresholds]
-    assert bad_end.per_slice_thresholds[0].threshold.value_threshold.upper_bound.value == 0
+    assert bad_end.per_slice_thresholds[0].threshold.value_threshold.upper_bound.value == 1e-9
     assert auc.per_slice_thresholds[0].threshold.change_threshold.absolute.value < 0
+
+
+def test_what_a_threshold_is_asked_of_is_no_metric_to_be_shown():
+    names = [name_slice_bound("auc", ["day"]), name_slice_bound("recall[a (b)]", []), name_drop_bound("log_loss")]
+    assert all(map(is_bound, names)) and not any(map(is_bound, ("auc", "recall[a (b)]", "rows[all rows]")))

@@ -402,11 +402,13 @@ def test_hashed_columns_join_no_labels(served: Served, tmp_path: Path) -> None:
         monitor(served, file, labels=labels, id_columns=("trip_id",))
 
 
-def test_a_text_that_is_no_example_is_named(served: Served, tmp_path: Path) -> None:
-    log = make_log(make_rows(1, 1)[0], served.version, MOMENT)
-    log.predict_log.request.inputs["examples"].CopyFrom(tf.make_tensor_proto([b"\xff\xff no example"]))
-    with pytest.raises(DataError, match=r"no tf\.Example"):
-        monitor(served, write_records(tmp_path / "log", [log.SerializeToString()]))
+def test_a_text_that_is_no_example_is_a_damaged_record(served: Served, tmp_path: Path) -> None:
+    logs = [make_log(row, served.version, MOMENT) for row in make_rows(3, 1)]
+    logs[1].predict_log.request.inputs["examples"].CopyFrom(tf.make_tensor_proto([b"\xff\xff no example"]))
+    verdict = monitor(served, write_records(tmp_path / "log", [log.SerializeToString() for log in logs])).verdict
+    assert (verdict.rows, verdict.status) == (2, "too_few_rows")
+    assert verdict.numbers["sources"]["records"] == {"taken": 2, "damaged": 1}
+    assert "1 records of the log are damaged" in verdict.list_log_notes()
 
 
 def test_times_and_what_is_left_out_are_not_judged(served: Served, tmp_path: Path) -> None:

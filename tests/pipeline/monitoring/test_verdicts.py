@@ -75,18 +75,27 @@ def test_late_labels_speak_of_a_candidate_before_newer_windows_without(tmp_path:
     assert judge(1.95e9, "right") == "right"
 
 
-def test_a_candidate_is_not_blamed_for_requests_that_changed_for_the_live_version_too(tmp_path: Path) -> None:
-    root = Root.at(tmp_path)
-    directory = ServingDirectory(root.serving / "taxi")
-    live = directory.push(fake_model(tmp_path / "live", b"live"), {}).version or 0
-    tried = directory.push(fake_model(tmp_path / "tried", b"tried"), {}, trial=Trial("canary", (0.5,))).version or 0
-    fare = FINDING.model_copy(update={"column": "fare"})
+class Judged:
+    """A live version and a candidate, and wrong verdicts on them."""
 
-    def judge(version: int, end: float, *findings: MonitoringFinding, **changes: object) -> str:
-        write_verdict(root, make_verdict(version, end, status="wrong", findings=findings, **changes))
-        read = read_candidate_verdict(tmp_path, "taxi")
+    def __init__(self, folder: Path) -> None:
+        self.root = Root.at(folder)
+        directory = ServingDirectory(self.root.serving / "taxi")
+        self.live = directory.push(fake_model(folder / "live", b"live"), {}).version or 0
+        trial = Trial("canary", (0.5,))
+        self.tried = directory.push(fake_model(folder / "tried", b"tried"), {}, trial=trial).version or 0
+
+    def judge(self, version: int, end: float, *findings: MonitoringFinding, **changes: object) -> str:
+        """Writes a verdict. Returns the status that the candidate has then."""
+        write_verdict(self.root, make_verdict(version, end, status="wrong", findings=findings, **changes))
+        read = read_candidate_verdict(self.root.path, "taxi")
         return read.status if read else "none"
 
+
+def test_a_candidate_is_not_blamed_for_requests_that_changed_for_the_live_version_too(tmp_path: Path) -> None:
+    judged = Judged(tmp_path)
+    judge, live, tried = judged.judge, judged.live, judged.tried
+    fare = FINDING.model_copy(update={"column": "fare"})
     assert judge(live, 1e9, FINDING, fare) == "none"
     assert judge(tried, 1e9 + 7200, FINDING) == "wrong", "the live version's window is an earlier one"
     assert judge(live, 1e9 + 7000, FINDING, fare, standing=False, options=["--set x=1"]) == "wrong"
@@ -98,6 +107,16 @@ def test_a_candidate_is_not_blamed_for_requests_that_changed_for_the_live_versio
         own = FINDING.model_copy(update={"kind": kind})
         judge(live, 1e9 + end, FINDING, own)
         assert judge(tried, 1e9 + end, FINDING, own) == "wrong", "answers are its own"
+
+
+def test_of_shifted_labels_the_live_versions_newest_verdict_with_labels_is_asked(tmp_path: Path) -> None:
+    judged = Judged(tmp_path)
+    shifted = FINDING.model_copy(update={"kind": "label_shift", "column": ""})
+    metric = [LiveMetric(metric="auc", live=0.7, rows=400)]
+    judged.judge(judged.live, 1e9 + 100, FINDING, shifted, performance=metric)
+    judged.judge(judged.live, 1e9 + 200, FINDING)
+    assert judged.judge(judged.tried, 1e9 + 150, FINDING, shifted, performance=metric) == "live_too"
+    assert judged.judge(judged.live, 1e9 + 300, FINDING, performance=metric) == "wrong"
 
 
 def test_the_reason_says_what_was_found() -> None:

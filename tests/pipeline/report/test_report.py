@@ -48,7 +48,7 @@ def test_a_live_run_has_every_section_in_one_small_file(root, pages):
     assert len(html) < 5_000_000
     assert "Live: version" in html and "no converter" in html
     assert "0.9000 … 0.9200" in html and "+0.3500 … +0.4700" in html
-    assert "which also stopped training and chose checkpoint and variant" in html
+    assert "which also stopped training and chose the checkpoint, the threshold and the variant, as far as" in html
 
 
 def test_values_of_the_data_are_text_never_markup(pages):

@@ -274,6 +274,9 @@ def test_how_much_worse_the_optimized_model_may_be_is_told_with_its_limit(evalua
     assert judged["auc worse by up to"] == "0.00310 (at most 0.002)"
     assert judged["log_loss worse by up to"] == "0.00400 of the baseline's (at most 0.02)"
     assert judged["auc"] == "0.9100 (at worst -0.002 against the baseline)"
+    evaluation(metrics(**{**values, auc: float("-inf")}))
+    judged = artifact_results.read_judged_metrics(str(tmp_path))
+    assert judged["auc worse by up to"] == "too few rows for an interval (at most 0.002)"
     result = validation_result_pb2.ValidationResult()
     result.validation_details.slicing_details.add(num_matching_slices=1)
     result.metric_validations_per_slice.add().failures.append(failure(auc, 0.0031, upper=0.002))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,38 @@ def test_no_supervisor_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv(cluster.HEARTBEAT_VARIABLE, str(tmp_path / "beat"))
     cluster.send_heartbeat()
     assert (tmp_path / "beat").exists()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "ended", "restarted"),
+    [
+        ("parameter_server", {"worker 0": 1, "ps 0": -9}, "ps 0"),
+        ("parameter_server", {"chief 0": 1, "worker 0": 1, "ps 0": 1}, "ps 0"),
+        ("parameter_server", {"worker 0": -9}, "worker 0"),
+        ("multi_worker_mirrored", {"worker 0": 1, "worker 1": -9}, "worker 1"),
+        ("multi_worker_mirrored", {"worker 0": 1, "worker 1": 0}, "worker 0"),
+    ],
+)
+def test_of_several_dead_tasks_the_one_that_the_others_died_of_is_named(
+    strategy: str, ended: dict[str, int], restarted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them may be dead when the supervisor looks."""
+    job = TrainingJob(
+        transform_graph="", train_files=(), eval_files=(), label="y", task="binary",
+        training=TrainingConfig.model_validate({"strategy": strategy}), checkpoint_dir=str(tmp_path),
+    )  # fmt: skip
+    supervisor = cluster.ClusterSupervisor(job, "module", lambda: False)
+
+    def start(task: cluster.ClusterTask) -> None:
+        code = ended.get(task.name) if not supervisor.restarts else None
+        task.process = types.SimpleNamespace(poll=lambda: code)  # type: ignore[assignment]
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    supervisor._start_all()
+    supervisor.heartbeat.touch()
+    monkeypatch.setattr(supervisor, "_stop_all", lambda *_: None)
+    assert supervisor._check_tasks() is None
+    assert f'"task": "{restarted}"' in supervisor.restarts_file.read_text()
 
 
 def test_a_cluster_that_makes_no_step_is_taken_for_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

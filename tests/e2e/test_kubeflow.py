@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import boto3
@@ -68,9 +68,16 @@ def emulated(taxi, tmp_path_factory) -> Emulated:
 
 @pytest.fixture(scope="module")
 def blocked(emulated, tmp_path_factory) -> Emulated:
-    """A second run on that root, with a parameter: one step of training, which no gate lets pass."""
-    root = copy_root(emulated, tmp_path_factory.mktemp("blocked"))
-    return emulate(emulated.file, root, "--param", "max_steps=1")
+    """A second run on that root, with a parameter: one step of training, which no gate lets pass.
+
+    At the same place, which is a parameter where pods see this machine's paths; then the first run's root is put back.
+    """
+    folder = tmp_path_factory.mktemp("blocked")
+    before = copy_root(emulated, folder)
+    second = emulate(emulated.file, emulated.root, "--param", "max_steps=1")
+    emulated.root.rename(folder / "second")
+    before.rename(emulated.root)
+    return replace(second, root=folder / "second")
 
 
 def live(serving: Path) -> dict:

@@ -65,7 +65,7 @@ def _explain_shared(root: str | Path, directory: ServingDirectory, wrong: Servin
     ]
     labelled = next((each for each in on_live if each.performance or each.is_wrong_by_labels), None)
     of_labels = {(kind, column) for kind, column in found if kind in LABEL_KINDS}
-    if not (found - of_labels <= _list_blocking(*on_live[:1]) and of_labels <= _list_blocking(labelled)):
+    if not (found - of_labels <= _list_blocking(next(iter(on_live), None)) and of_labels <= _list_blocking(labelled)):
         return ""
     return (
         f"{wrong.reason}; of the live version {live.number}, too, so the requests have changed and the candidate is "
@@ -73,5 +73,5 @@ def _explain_shared(root: str | Path, directory: ServingDirectory, wrong: Servin
     )
 
 
-def _list_blocking(verdict: ServingVerdict | None = None) -> set[tuple[str, str]]:
+def _list_blocking(verdict: ServingVerdict | None) -> set[tuple[str, str]]:
     return {(each.kind, each.column) for each in (verdict.findings if verdict else ()) if each.blocking}

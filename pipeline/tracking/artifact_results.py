@@ -282,8 +282,9 @@ def _name_rarest_class(overall: MetricValues, uri: str) -> str:
 
 def read_judged_metrics(uri: str) -> dict[str, str]:
     """The metrics that have a threshold over all rows: the candidate's value, the baseline's, and what was asked."""
-    overall = next((values for values in read_evaluation(uri) if values.slice == OVERALL), MetricValues(slice=OVERALL))
-    judged, drops = {}, _read_drops(uri)
+    found = next((each for each in tfma_files.read_metrics(uri) if format_slice(each.slice_key) == OVERALL), None)
+    overall = _read_slice(found) if found else MetricValues(slice=OVERALL)
+    judged, drops = {}, _read_drops(found) if found else {}
     for spec in tfma_files.read_eval_config(uri).get("metricsSpecs", ()):
         for metric in spec.get("metrics", ()):
             name = json.loads(metric.get("config") or "{}").get("name", metric.get("className"))
@@ -302,12 +303,10 @@ def read_judged_metrics(uri: str) -> dict[str, str]:
     return judged
 
 
-def _read_drops(uri: str) -> dict[str, float | None]:
-    """By the bound's name: how much worse the candidate may be over all rows (`evaluation.drop_bounds`)."""
+def _read_drops(metrics: Any) -> dict[str, float]:
+    """By the bound's name: how much worse the candidate may be in a slice (`evaluation.drop_bounds`)."""
     return {
         item.key.name: item.value.double_value.value
-        for metrics in tfma_files.read_metrics(uri)
-        if format_slice(metrics.slice_key) == OVERALL
         for item in metrics.metric_keys_and_values
         if strip_drop_bound(item.key.name) and not item.key.is_diff and item.key.model_name != BASELINE
     }

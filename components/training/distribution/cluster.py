@@ -126,9 +126,18 @@ class ClusterSupervisor:
         return None
 
     def _find_lost(self) -> ClusterTask | None:
-        """The dead task that the others died of, where several are dead: a server, or one that a signal ended."""
+        """The dead task that the others died of, where several are dead: one that takes all with it, of those a server,
+        or one that a signal ended."""
         dead = [task for task in self.tasks if task.describe_death()]
-        return min(dead, key=lambda task: (task.kind != "ps", not task.was_killed()), default=None)
+        return min(
+            dead,
+            key=lambda task: (self._restarts_alone(task), task.kind != "ps", not task.was_killed()),
+            default=None,
+        )
+
+    def _restarts_alone(self, task: ClusterTask) -> bool:
+        """Whether the others go on without it: a worker of a parameter-server cluster."""
+        return self.job.training.strategy == "parameter_server" and task.kind == "worker"
 
     @property
     def chief(self) -> ClusterTask:
@@ -159,8 +168,7 @@ class ClusterSupervisor:
             )
         with open(self.restarts_file, "a", encoding="utf-8") as out:
             out.write(json.dumps(event) + "\n")
-        alone = self.job.training.strategy == "parameter_server" and task.kind == "worker" and not everything
-        if alone:
+        if self._restarts_alone(task) and not everything:
             self._start(task)
         else:
             self._stop_all()

@@ -44,6 +44,7 @@ def test_no_supervisor_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         ("parameter_server", {"worker 0": 1, "ps 0": -9}, "ps 0"),
         ("parameter_server", {"chief 0": 1, "worker 0": 1, "ps 0": 1}, "ps 0"),
         ("parameter_server", {"worker 0": -9}, "worker 0"),
+        ("parameter_server", {"chief 0": 1, "worker 0": -9}, "chief 0"),
         ("multi_worker_mirrored", {"worker 0": 1, "worker 1": -9}, "worker 1"),
         ("multi_worker_mirrored", {"worker 0": 1, "worker 1": 0}, "worker 0"),
     ],

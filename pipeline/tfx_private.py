@@ -15,6 +15,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from taxiway.components.cache_keys import list_inputs_read_in_part
 from taxiway.components.errors import TaxiwayError
 from taxiway.components.stack_seam import name_lock
 
@@ -67,12 +68,13 @@ def register_artifact_class(title: str, class_path: str) -> None:
     require_name(compiler_utils, "TITLE_TO_CLASS_PATH", "tfx")[title] = class_path
 
 
-def leave_conditions_out_of_cache_keys() -> None:
-    """Makes TFX's cache key of a node independent of the artifacts that only its conditions (`Cond`) read.
+def key_caches_by_what_is_read() -> None:
+    """Makes TFX's cache key of a node independent of the artifacts that only its conditions (`Cond`) read, and of those
+    whose content its driver tells the key (`components.cache_keys`).
 
-    A node runs where they hold, and does not read them: the same inputs under another verdict that lets it run make the
-    same outputs. The artifacts stay inputs of the execution in ML Metadata. Missing: a public way to say which inputs
-    of a node decide what it writes.
+    A node runs where its conditions hold, and does not read them: the same inputs under another verdict that lets it
+    run make the same outputs. The artifacts stay inputs of the execution in ML Metadata. Missing: a public way to say
+    which inputs of a node decide what it writes.
     """
     from tfx.orchestration.portable import cache_utils
 
@@ -84,9 +86,10 @@ def leave_conditions_out_of_cache_keys() -> None:
     @functools.wraps(get_cache_context)
     def get_context_of_inputs(*arguments: Any, **options: Any) -> Any:
         call = signature.bind(*arguments, **options)
-        conditions = list_condition_inputs(call.arguments["pipeline_node"])
+        left_out = list_condition_inputs(call.arguments["pipeline_node"])
+        left_out |= list_inputs_read_in_part(call.arguments.get("parameters") or {})
         inputs = call.arguments.get("input_artifacts") or {}
-        call.arguments["input_artifacts"] = {key: inputs[key] for key in inputs if key not in conditions}
+        call.arguments["input_artifacts"] = {key: inputs[key] for key in inputs if key not in left_out}
         return get_cache_context(*call.args, **call.kwargs)
 
     cache_utils.get_cache_context = get_context_of_inputs

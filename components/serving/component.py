@@ -16,6 +16,7 @@ from taxiway.components import artifacts
 from taxiway.components.component_arguments import check_task, make_absolute, parse_section
 from taxiway.components.contract import Task
 from taxiway.components.serving.config import ServingConfig
+from taxiway.components.serving.driver import InputChangesDriver
 from taxiway.components.serving.executor import PusherExecutor, ServingValidatorExecutor
 
 RUN_ID_PLACEHOLDER = "{{$.pipeline_job_uuid}}"
@@ -55,6 +56,7 @@ class ServingValidator(base_component.BaseComponent):
 
     SPEC_CLASS = ServingValidatorSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ServingValidatorExecutor)
+    DRIVER_CLASS = InputChangesDriver
 
     def __init__(
         self,

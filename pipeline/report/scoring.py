@@ -28,6 +28,8 @@ from taxiway.pipeline.tracking.store.kept_results import SCORES_FILE
 MOST_ROWS = 20_000
 SEED = 1
 """Of the draw: every report of a run is of the same rows."""
+MOST_RUNS = 10
+"""Runs whose scores are looked through for the same ones."""
 BATCH = 1024
 TIMEOUT_SECONDS = 240.0
 
@@ -63,10 +65,10 @@ class ScoringJob:
 
 
 def load_scores(folder: Path, job: ScoringJob) -> dict[str, Any]:
-    """The curves and intervals, from the run's folder or from a child process.
+    """The curves and intervals, from the run's folder, from that of a run before it, or from a child process.
 
     Args:
-        folder: Folder of the run, which keeps `scores.json`.
+        folder: Folder of the run among those of the other runs, which keeps `scores.json`.
         job: Models, rows and metrics.
 
     Returns:
@@ -78,11 +80,21 @@ def load_scores(folder: Path, job: ScoringJob) -> dict[str, Any]:
     file, known = folder / SCORES_FILE, read_scores(folder)
     if known.get("made_from") == made_from:
         return known
-    answer = {"made_from": made_from, **_run_child(made_from)}
+    answer = _find_same_scores(folder.parent, made_from) or {"made_from": made_from, **_run_child(made_from)}
     if "error" not in answer:
         folder.mkdir(parents=True, exist_ok=True)  # a run that another machine recorded has none
         replace_file(file, json.dumps(answer))
     return answer
+
+
+def _find_same_scores(runs: Path, made_from: Mapping[str, Any]) -> dict[str, Any]:
+    """What another run has kept of the same models, rows and metrics; empty where none has.
+
+    An artifact's folder keeps its content: what is changed in it is set aside before a run, and made again elsewhere.
+    """
+    newest = sorted(runs.glob(f"*/{SCORES_FILE}"), reverse=True)[:MOST_RUNS]
+    found = (read_scores(file.parent) for file in newest)
+    return next((scores for scores in found if scores.get("made_from") == made_from), {})
 
 
 def _run_child(job: dict[str, Any]) -> dict[str, Any]:

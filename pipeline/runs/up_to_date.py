@@ -57,19 +57,26 @@ def find_same_inputs(root: Root, config: PipelineConfig, digest: str) -> tuple[V
 
 
 def _find_ended_runs(root: Root, live: Version) -> Iterator[RunRecord]:
-    """Runs that pushed this version and came to their end, or found it live already.
+    """The run that pushed this version and came to its end, and those after it that found the version live already.
 
     One that was killed right after its push is none of them: its executions are still to be closed.
     """
     pushed = _read_summary(root.run_folder(str(live.provenance["run_id"])))
-    promoted = bool(live.provenance.get(PROMOTED_FROM)) and pushed is not None and pushed.push is not None
-    if pushed is None or pushed.state == "live" or promoted:
-        yield from filter(None, [pushed])
+    if pushed is None:
         return
+    if pushed.state == "live" or (live.provenance.get(PROMOTED_FROM) and pushed.push is not None):
+        yield pushed
     for folder in sorted(root.runs.iterdir(), reverse=True):
+        if folder.name == pushed.run_id:  # none before it can have found it
+            return
         run = _read_summary(folder)
-        if run and run.state == "live" and run.push and run.push.version == live.number:
+        if run and run.state == "live" and run.push and run.push.version == live.number and _was_whole(run):
             yield run
+
+
+def _was_whole(run: RunRecord) -> bool:
+    """Whether all of its inputs decided: in a part of the pipeline gates are left out, whose settings count here."""
+    return all(node.state in ("done", "cached") for node in run.nodes)
 
 
 def _read_summary(folder: Path) -> RunRecord | None:

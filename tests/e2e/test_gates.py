@@ -79,6 +79,18 @@ def test_the_same_again_says_so_and_runs_nothing(taxi):
     assert "Transform" not in again.printed
 
 
+def test_a_changed_threshold_runs_gates_alone(taxi):
+    """The Evaluator compares with the live model, the baseline now, whose clients lose nothing by the candidate."""
+    changed = ("--set", "evaluation.thresholds={auc: {min: 0.6}}")
+    judged = run(taxi.config, taxi.root.path, *changed)
+    assert judged.code == 0, judged.printed
+    done = {node for node, state in judged.states.items() if state != "cached"}
+    assert done == {"Baseline", "Evaluator", "Pusher"}
+    assert judged.versions == taxi.versions and judged.summary["push"]["already_live"]
+    again = run(taxi.config, taxi.root.path, *changed)
+    assert "same inputs" in again.printed and again.summary == judged.summary
+
+
 def test_a_variant_that_loses_quality_is_not_chosen(taxi):
     """Pruned to 99 % without fine-tuning worth the name: smaller, and worse."""
     options = (

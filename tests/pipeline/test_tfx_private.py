@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from taxiway.components.cache_keys import name_inputs_read_in_part
 from taxiway.pipeline import tfx_private
 from taxiway.pipeline.tfx_private import PrivateNameError, require_name
 
@@ -39,6 +40,23 @@ def test_tfx_finds_a_registered_class_by_its_title(monkeypatch):
     schema = pipeline_pb2.ArtifactTypeSchema(instance_schema="title: sample.Kind\ntype: object\n")
     found = kubeflow_v2_entrypoint_utils._retrieve_class_path(schema)
     assert found == "taxiway.components.artifacts.Verdict"
+
+
+def test_a_cache_key_holds_what_the_node_reads(monkeypatch):
+    from tfx.orchestration.portable import cache_utils
+    from tfx.proto.orchestration import pipeline_pb2
+
+    def get_cache_context(metadata_handle, pipeline_node, pipeline_info, input_artifacts=None, parameters=None):
+        return set(input_artifacts)
+
+    monkeypatch.setattr(cache_utils, "get_cache_context", get_cache_context)
+    for _ in range(2):
+        tfx_private.key_caches_by_what_is_read()
+    asked = {"metadata_handle": None, "pipeline_node": pipeline_pb2.PipelineNode(), "pipeline_info": None}
+    asked["input_artifacts"] = {"model": [], "baseline_model": []}
+    assert cache_utils.get_cache_context(**asked) == {"model", "baseline_model"}
+    told = name_inputs_read_in_part(["baseline_model"])
+    assert cache_utils.get_cache_context(**asked, parameters={"label": "tip", **told}) == {"model"}
 
 
 def test_every_call_of_a_store_passes_the_guard():

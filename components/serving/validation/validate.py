@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import saved_model_pb2
 
 from taxiway.components.contract import EVAL_SPLIT, SERVING_DEFAULT, SERVING_RAW
 from taxiway.components.errors import ServingError
@@ -26,7 +24,6 @@ from taxiway.components.saved_models import manifest, training_reference
 from taxiway.components.saved_models.decision_rule import read_threshold
 from taxiway.components.saved_models.prediction_output import find_prediction_output
 from taxiway.components.saved_models.session import SavedModelSession, Tensors
-from taxiway.components.saved_models.signature_inputs import read_signature_inputs
 from taxiway.components.saved_models.tensorflow_private import disable_xla
 from taxiway.components.serving.config import ServingConfig
 from taxiway.components.serving.protocol.api_errors import ApiError
@@ -72,27 +69,11 @@ def validate_candidate(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _report_input_changes(job: dict[str, Any], config: ServingConfig, report: ServingValidationReport) -> None:
-    try:
-        live = read_signature_inputs(job["live"]) if job.get("live") else {}
-        candidate = read_signature_inputs(job["candidate"])
-        lost = _list_outputs(job["live"]) - _list_outputs(job["candidate"]) if live else set()
-    except ServingError as error:  # a damaged live version may be replaced; a damaged candidate fails its trial
-        report.figures["input_changes"] = [f"not compared with the live version's inputs: {error.problem}"]
-        return
     block = config.input_changes == "block"
-    findings, changes = input_changes.compare_inputs(live, candidate, block=block, lost_outputs=sorted(lost))
+    findings, changes = input_changes.compare_with_live(job.get("live", ""), job["candidate"], block=block)
     report.findings += findings
     if changes:
         report.figures["input_changes"] = changes
-
-
-def _list_outputs(folder: str) -> set[str]:
-    """Names of the outputs of `serving_default`; nothing in the folder is run."""
-    try:
-        model = saved_model_pb2.SavedModel.FromString(Path(folder, "saved_model.pb").read_bytes())
-    except (OSError, DecodeError) as error:
-        raise ServingError(f"{folder} holds no SavedModel that can be read: {error}.") from error
-    return {name for graph in model.meta_graphs[:1] for name in graph.signature_def[SERVING_DEFAULT].outputs}
 
 
 def _try_candidate(

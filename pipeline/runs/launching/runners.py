@@ -189,7 +189,7 @@ def run_compiled(
             RUNNING in ML Metadata: `taxiway.pipeline.tracking.recovery` ends it.
     """
     patch_beam_matching()
-    tfx_private.leave_conditions_out_of_cache_keys()
+    tfx_private.key_caches_by_what_is_read()
     remember_signatures()
     _RUNNERS[orchestrator](ir, RunnerState(LockedHooks(hooks), concurrency=concurrency))
 

@@ -1,5 +1,6 @@
 """Intervals around metrics: right where a formula is known, paired, and asked of real models in the child."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_what_cannot_be_said_is_left_out(binary):
     assert "of class" in found["few"]["auc"]["few"] and set(found["few"]) == {"auc"}
 
 
-def test_the_models_are_asked_in_a_child(tmp_path):
+def test_the_models_are_asked_in_a_child_once(tmp_path, monkeypatch):
     job = made_job(tmp_path)
     found = scoring.load_scores(tmp_path / "run", job)
     assert "error" not in found, found
@@ -102,7 +103,16 @@ def test_the_models_are_asked_in_a_child(tmp_path):
     before = (tmp_path / "run" / scoring.SCORES_FILE).stat().st_mtime_ns
     assert scoring.load_scores(tmp_path / "run", job) == found
     assert (tmp_path / "run" / scoring.SCORES_FILE).stat().st_mtime_ns == before
+    _check_scores_of_another_run(tmp_path, job, found, monkeypatch)
     json.dumps(found, allow_nan=False)
+
+
+def _check_scores_of_another_run(runs, job, found, monkeypatch):
+    """The same models, rows and metrics are not scored again for the next run; anything else is."""
+    monkeypatch.setattr(scoring, "_run_child", lambda made_from: {"asked": made_from["metrics"]})
+    assert scoring.load_scores(runs / "next", job) == found == scoring.read_scores(runs / "next")
+    other = dataclasses.replace(job, metrics=("auc",))
+    assert scoring.load_scores(runs / "other", other)["asked"] == ["auc"]
 
 
 def test_rows_of_a_larger_split_come_from_all_of_it(tmp_path, monkeypatch):

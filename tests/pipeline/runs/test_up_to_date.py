@@ -12,7 +12,7 @@ from taxiway.pipeline import config as configuration
 from taxiway.pipeline.root import Root
 from taxiway.pipeline.runs import up_to_date
 from taxiway.pipeline.tracking import run_record
-from taxiway.pipeline.tracking.run_record import PushRecord, RunRecord
+from taxiway.pipeline.tracking.run_record import NodeRecord, PushRecord, RunRecord
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -94,6 +94,25 @@ def test_a_run_killed_after_its_push_is_finished_first(root, config):
     root.run_folder("run-2").mkdir()
     run_record.write_summary(killed.model_copy(update={"run_id": "run-2", "push": push}), root.run_folder("run-2"))
     assert up_to_date.find_same_inputs(root, settings, digest(config))[1].run_id == "run-2"
+
+
+def test_a_run_that_found_the_version_live_need_not_be_run_again(root, config):
+    """After a changed threshold the same model is live: the same threshold once more changes nothing."""
+    settings, pushed = configuration.load_config(config), run_record.read_summary(root.run_folder("run-1"))
+    changed = digest(config, "evaluation.thresholds={auc: {min: 0.6}}")
+    push, part = (
+        PushRecord(pushed=False, version=7, already_live=True),
+        (NodeRecord(node="Evaluator", state="skipped"),),
+    )
+    run = pushed.model_copy(update={"push": push, "inputs": changed})
+    other = {"push": push.model_copy(update={"version": 6})}
+    for name, what in (("run-0", {}), ("run-2", other), ("run-3", {"state": "blocked"}), ("run-4", {"nodes": part})):
+        root.run_folder(name).mkdir()
+        run_record.write_summary(run.model_copy(update={"run_id": name, **what}), root.run_folder(name))
+    assert up_to_date.find_same_inputs(root, settings, changed) is None
+    run_record.write_summary(run.model_copy(update={"run_id": "run-3"}), root.run_folder("run-3"))
+    assert up_to_date.find_same_inputs(root, settings, changed)[1].run_id == "run-3"
+    assert up_to_date.find_same_inputs(root, settings, digest(config))[1].run_id == "run-1"
 
 
 def test_a_version_of_unknown_origin_is_not_up_to_date(root, config):

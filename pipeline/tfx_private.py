@@ -70,7 +70,7 @@ def register_artifact_class(title: str, class_path: str) -> None:
 
 def key_caches_by_what_is_read() -> None:
     """Makes TFX's cache key of a node independent of the artifacts that only its conditions (`Cond`) read, and of those
-    whose content its driver tells the key (`components.cache_keys`).
+    whose content its driver tells the key (`taxiway.components.cache_keys`).
 
     A node runs where its conditions hold, and does not read them: the same inputs under another verdict that lets it
     run make the same outputs. The artifacts stay inputs of the execution in ML Metadata. Missing: a public way to say

@@ -37,7 +37,7 @@ def test_missed_targets_are_said(capsys):
     bench.print_figures(result)
     printed = capsys.readouterr().out
     assert printed.count("missed") == 3
-    assert "ratio 2.00 [2.00, 2.00], target 0.6" in printed
+    assert "ratio 2.00 [2.00, 2.00], target 0.35" in printed
     assert "processor seconds of the whole: 120 [60, 180] against 60 [30, 90], ratio 2.00" in printed
 
 

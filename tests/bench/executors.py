@@ -27,7 +27,7 @@ SIDES = ("ours", "tfx")
 
 
 def main(config: str, root: str, rounds: int = 3) -> None:
-    """Runs the rounds; prints by component seconds and memory of both sides, and the ratio of each round's CPU seconds."""
+    """Runs the rounds; prints by component seconds and memory of both sides, and the ratio of CPU seconds."""
     for node in PREPARED:
         seconds: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
         for number in range(rounds):

@@ -137,6 +137,21 @@ OPTIMIZABLE: dict[Task, tuple[str, ...]] = {
 """What the main metric may be: the optimizer measures it too, with an interval."""
 
 
+def check_drop_metric(name: str, task: Task) -> None:
+    """Raises `ConfigError` for a metric of which no paired interval is known: two models cannot be judged by it at the
+    bad end of their difference, and as measured alone it would pass half of what is worse by the limit."""
+    if name not in OPTIMIZABLE[task]:
+        raise ConfigError(
+            f"How much worse the metric {name!r} of a {task} model may be than the baseline's cannot be judged: "
+            "no interval of its difference on the same rows is known.",
+            f"{suggest_matches(name, OPTIMIZABLE[task])} {_suggest_thresholds(name)}",
+        )
+
+
+def _suggest_thresholds(name: str) -> str:
+    return f"A metric that the model has can be bounded in the first Evaluator: evaluation.thresholds.{name}."
+
+
 class Threshold(Section):
     """Bounds of one metric; the change is against the baseline: the live model, or the naive one where none is live."""
 
@@ -202,7 +217,7 @@ class EvaluationConfig(Section):
                     raise ConfigError(
                         f"evaluation.{key} names the metric {name!r}, which "
                         f"{_explain_unknown(key, task, name, metric_names)}.",
-                        _suggest_metric(name, accepted, classes),
+                        _suggest_metric(key, name, accepted, classes),
                     )
 
 
@@ -219,7 +234,8 @@ def _explain_unknown(key: str, task: Task, name: str, metric_names: Sequence[str
     return f"a {task} model does not have"
 
 
-def _suggest_metric(name: str, accepted: Sequence[str], classes: Sequence[str]) -> str:
+def _suggest_metric(key: str, name: str, accepted: Sequence[str], classes: Sequence[str]) -> str:
     if "[" in name and not classes:
         return "Metrics of single classes need label.classes: name them there, in the order of their indices."
-    return suggest_matches(name, accepted)
+    suggestion = suggest_matches(name, accepted)
+    return f"{suggestion} {_suggest_thresholds(name)}" if key == "main_metric" else suggestion

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tensorflow_model_analysis import constants
 
 from taxiway.components.contract import Task
+from taxiway.components.evaluation.config import check_drop_metric
 from taxiway.components.evaluation.row_batches import RowBatch, RowBatches, RowSums, SumsMetric
 from taxiway.components.metrics.curve_areas import Floats
 from taxiway.components.metrics.quality_change import compare_quality, give_same_answers
@@ -39,9 +40,13 @@ class DropBound(SumsMetric):
         task: `binary`, `multiclass` or `regression`.
         thresholds: By model, the score above which a binary one decides for the positive class; the candidate's is
             taken for both, as in the optimizer.
+
+    Raises:
+        ConfigError: No interval of the metric's difference is known; before any row is read.
     """
 
     def __init__(self, name: str, metric: str, task: Task, thresholds: Mapping[str, float] | None = None) -> None:
+        check_drop_metric(metric, task)
         threshold = (thresholds or {}).get(constants.CANDIDATE_KEY, EVEN)
 
         def select_value(paired: PairedRows) -> float:

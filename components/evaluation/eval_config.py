@@ -23,6 +23,7 @@ from taxiway.components.evaluation.config import (
     SLICE_BOUND,
     EvaluationConfig,
     Threshold,
+    check_drop_metric,
     find_added_metric,
     list_class_metrics,
     name_drop_bound,
@@ -77,7 +78,12 @@ def build_optimized_eval_config(
         allowed_drops: Allowed drop by metric, as the optimizer's constraints have it: a difference where more is
             better, a share of the value for losses and errors.
         min_rows_per_class: Fewest rows, as in `build_eval_config`.
+
+    Raises:
+        ConfigError: Of a metric no paired interval is known, such as of one that another package adds.
     """
+    for name in allowed_drops:
+        check_drop_metric(name, task)
     metrics = [
         _build_metric(name, class_name, arguments, _build_drop_thresholds(name, allowed_drops))
         for name, (class_name, arguments) in METRICS[task].items()

@@ -29,14 +29,15 @@ from taxiway.components.metrics.intervals import find_interval_refusal
 from taxiway.components.processes import subprocesses
 from taxiway.components.saved_models.decision_rule import read_threshold
 from taxiway.components.saved_models.signature_inputs import read_signature_inputs
+from taxiway.components.tables.examples.row_sample import RowSample, StratifiedReservoir
 
-MOST_ROWS_READ = 100_000
-"""Of a larger split so many rows are read, file after file in a drawn order."""
 MOST_ROWS_SCORED = 20_000
-"""Rows among which the largest errors are looked for."""
+"""Rows among which the largest errors are looked for, drawn from the whole split."""
+_READ_ROWS = 8192
 DEPENDENCE_ROWS = 300
 READING_SHARE, SCORING_SHARE, IMPORTANCE_SHARE = 0.2, 0.35, 0.75
-"""Of the time: when reading stops, when looking for the largest errors does, and when shuffling does."""
+"""Of the time: when reading stops, though files are left; when looking for the largest errors does; when shuffling
+does."""
 
 
 def explain_model(job: ExplanationJob, model: ScoredModel, deadline: Deadline) -> dict[str, Any]:
@@ -47,58 +48,73 @@ def explain_model(job: ExplanationJob, model: ScoredModel, deadline: Deadline) -
         ConfigError: A group names a column that the model does not read.
     """
     random = np.random.default_rng(job.config.seed)
-    serialized, read = draw_rows(job.files, random, deadline)
-    rows = split_rows(serialized)
+    sample, files_read = draw_rows(job.files, random, deadline)
+    # In a drawn order, since a slow model may be asked for the first of them alone.
+    rows = split_rows(list(random.permutation(sample.rows)))
     labels = read_labels(rows, job.label)
     rows = _keep_read_columns(rows, job)
     scores = model.score_rows(rows.encode(), deadline.limit(SCORING_SHARE))
     rows, labels = rows.take(np.arange(len(scores))), labels[: len(scores)]
     errors = list_largest_errors(job.task, rows, labels, scores, job.classes, job.config.largest_errors)
-    sample = np.sort(random.permutation(len(rows))[: job.config.rows])
-    few = find_interval_refusal(job.metric, labels[sample], scores[sample], job.classes)
+    shuffled = np.sort(random.permutation(len(rows))[: job.config.rows])
+    few = find_interval_refusal(job.metric, labels[shuffled], scores[shuffled], job.classes)
     # Too few rows of a class give no metric whose loss could be told from chance.
     groups = {} if few else group_columns(list(rows.entries), job.calendar, job.config.groups)
     found = measure_importance(
-        *(model, rows.take(sample), labels[sample], groups),
+        *(model, rows.take(shuffled), labels[shuffled], groups),
         *(job.config.repeats, job.config.seed, deadline.limit(IMPORTANCE_SHARE)),
     )
     columns = _choose_columns(job, rows, found)
-    dependence = measure_dependence(model, rows.take(sample[:DEPENDENCE_ROWS]), columns, deadline)
+    dependence = measure_dependence(model, rows.take(shuffled[:DEPENDENCE_ROWS]), columns, deadline)
     return {
         "version": 1,
         "split": job.split,
         "task": job.task,
         "metric": job.metric,
         "classes": list(job.classes),
-        "rows": {"read": read, "scored": len(rows), "shuffled": len(sample)},
-        "value": _round_number(model.compute_metric(labels[sample], scores[sample])),
+        "rows": {
+            "read": sample.available,
+            "drawn": len(sample.rows),
+            "scored": len(rows),
+            "shuffled": len(shuffled),
+        },
+        "value": _round_number(model.compute_metric(labels[shuffled], scores[shuffled])),
         "few": str(few) if few else "",
         "importance": [_describe_importance(each) for each in found],
         "dependence": [asdict(each) for each in dependence],
         "largest_errors": [asdict(each) for each in errors],
-        "cut_short": _list_what_is_missing(job.config, found, len(columns) - len(dependence)),
+        "cut_short": [
+            *_list_what_was_not_read(sample, files_read, len(job.files)),
+            *_list_what_is_missing(job.config, found, len(columns) - len(dependence)),
+        ],
     }
 
 
-def draw_rows(files: Sequence[str], random: np.random.Generator, deadline: Deadline) -> tuple[list[bytes], int]:
-    """At most `MOST_ROWS_SCORED` serialized rows in a drawn order, and how many were read.
+def draw_rows(files: Sequence[str], random: np.random.Generator, deadline: Deadline) -> tuple[RowSample, int]:
+    """At most `MOST_ROWS_SCORED` serialized rows, each of the split's as likely as another, and how many files were
+    read to their end. Where the time for reading is over first, they are of the rows so far, files in a drawn order.
 
     Raises:
         DataError: There are none.
     """
-    read: list[bytes] = []
-    for batch in _read_batches([files[index] for index in random.permutation(len(files))]):
-        read += batch
-        if len(read) >= MOST_ROWS_READ or deadline.is_past(READING_SHARE):
+    reservoir = StratifiedReservoir(MOST_ROWS_SCORED, int(random.integers(2**32)))
+    files_read = len(files)
+    for place, (before, batch) in enumerate(_read_batches([files[i] for i in random.permutation(len(files))])):
+        if place and deadline.is_past(READING_SHARE):
+            files_read = before
             break
-    if not read:
+        reservoir.add_rows([None] * len(batch), batch)
+    sample = reservoir.draw_sample()
+    if not len(sample.rows):
         raise DataError("There are no rows to explain the model on.", "Look at the splits of the examples.")
-    return [read[index] for index in random.permutation(len(read))[:MOST_ROWS_SCORED]], len(read)
+    return sample, files_read
 
 
-def _read_batches(files: Sequence[str]) -> Iterator[list[bytes]]:
-    for file in files:
-        yield from read_records(file, 8192)
+def _read_batches(files: Sequence[str]) -> Iterator[tuple[int, list[bytes]]]:
+    """Rows, with the number of files before theirs."""
+    for number, file in enumerate(files):
+        for batch in read_records(file, _READ_ROWS):
+            yield number, batch
 
 
 def read_labels(rows: RawRows, label: str) -> Floats:
@@ -133,6 +149,13 @@ def _choose_columns(job: ExplanationJob, rows: RawRows, found: Sequence[ColumnIm
     """The most important columns; where nothing was measured, the first ones."""
     ordered = [column for each in found for column in each.columns] or list(rows.entries)
     return ordered[: job.config.dependence_columns]
+
+
+def _list_what_was_not_read(sample: RowSample, read: int, files: int) -> list[str]:
+    if read == files:
+        return []
+    whole = f"{read} of {files} files were read to their end"
+    return [f"rows were drawn from {sample.available:,}, not from the whole split: {whole}"]
 
 
 def _list_what_is_missing(

@@ -43,6 +43,7 @@ from taxiway.components.training.loop.xla_choice import XlaChoice
 from taxiway.components.training.model import export
 from taxiway.components.training.model.autograph import keep_keras_unconverted
 from taxiway.components.training.model.build import build_model
+from taxiway.components.training.model.linear_weights import describe_linear_weights
 from taxiway.components.training.model.losses import compute_class_weights
 from taxiway.components.training.model.optimizers import build_optimizer
 from taxiway.components.training.model.warm_start import warm_start_model
@@ -360,7 +361,9 @@ def write_model(model: Any, job: TrainingJob, history: History, result: Training
         folder.mkdir(parents=True, exist_ok=True)
         model.save_weights(str(folder / WEIGHTS_FILE))
         (folder / JOB_FILE).write_text(job.model_dump_json(indent=1))
-        history.write_history(folder / HISTORY_FILE, result.model_dump())
+        weights = describe_linear_weights(model, job)
+        told = {"linear_weights": weights} if weights else {}
+        history.write_history(folder / HISTORY_FILE, result.model_dump() | told)
     if job.export_dir:
         export.save_servable(model, job, job.export_dir)
         LOG.info("exported to %s", job.export_dir)

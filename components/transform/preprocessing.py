@@ -131,6 +131,9 @@ def describe_features(inputs: Mapping[str, Any], custom_config: Mapping[str, Any
     if columns.categorical:
         unseen = preprocessing.oov_buckets * len(columns.categorical)
         content |= {"categories": f"{prefix}categories", "vocabulary": VOCABULARY, "unseen_ids": unseen}
+    if columns.calendar:
+        parts = FeaturesConfig.model_validate(custom_config["features"]).calendar
+        content["calendar_parts"] = {name: list(parts[name]) for name in columns.calendar}
     return content
 
 

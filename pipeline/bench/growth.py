@@ -33,7 +33,8 @@ from taxiway.pipeline.tracking.run_record import RunRecord
 
 CONFIG = Path(__file__).parents[2] / "data" / "flights" / "flights.yaml"
 MOST_MEMORY_GIB = 4.0
-TIMEOUT_SECONDS = 3600.0
+TIMEOUT_SECONDS, TIMEOUT_ROWS = 3600.0, 3_000_000
+"""A run of so many rows may take so long; of more rows, in proportion."""
 PER_ROWS = 100_000
 """The slope is printed for so many rows."""
 _NUMBER = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[kKmM]?)")
@@ -109,7 +110,7 @@ def _run_pipeline(folder: Path, lines: Sequence[bytes], size: int, overrides: Se
     words = ["run", str(config), "--root", str(root.path), "--json"]
     for override in ("data.path=flights.csv", "evaluation.thresholds={auc: {min: 0.5}}", *overrides):
         words += ["--set", override]
-    process = run_taxiway(words, TIMEOUT_SECONDS)
+    process = run_taxiway(words, TIMEOUT_SECONDS * max(size / TIMEOUT_ROWS, 1.0))
     run = (
         RunRecord.model_validate(json_module.loads(process.stdout)) if process.returncode in (0, EXIT_BLOCKED) else None
     )

@@ -265,6 +265,24 @@ def draw_importance(title: str, entries: Sequence[Mapping[str, Any]], x_title: s
     return _make_figure(title, [bars], x_title, "", extra)
 
 
+def draw_weights(title: str, names: Sequence[str], weights: Sequence[float], x_title: str) -> Figure:
+    """Bars to both sides of zero, the first one on top; names may come again once they are shortened."""
+    places = list(range(len(names)))[::-1]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": list(weights),
+        "y": places,
+        "customdata": _clean_labels(names),
+        "hovertemplate": "%{customdata}: %{x:.5g}<extra></extra>",
+        "marker": {"color": ACCENT},
+    }
+    labels = _clean_labels([_shorten_label(name, 28) for name in names])
+    axis = {"automargin": True, "tickmode": "array", "tickvals": places, "ticktext": labels}
+    extra = {"showlegend": False, "height": max(320, 130 + 24 * len(names)), "yaxis": axis}
+    return _make_figure(title, [bars], x_title, "", extra)
+
+
 def _shorten_label(text: str, longest: int = 20) -> str:
     """A label that leaves the chart room on a narrow page."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

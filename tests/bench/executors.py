@@ -4,13 +4,15 @@ Called as `python -m tests.bench.executors CONFIG ROOT [rounds]`.
 
 ROOT is the root of a run of CONFIG that came as far as the Evaluator, such as
 `taxiway run data/flights_large/flights_large.yaml --root ROOT --to Evaluator`. Both sides work on its artifacts, in
-turn, each in a fresh process; what is counted are the CPU seconds of the executor's `Do`, imports left out. A shared
-machine changes wall time far more than CPU time, and even that by a tenth or two: trust ratios.
+turn, each in a fresh process; what is counted are the CPU seconds of the executor's `Do`, imports left out, and the
+most memory that its process held, imports and all. A shared machine changes wall time far more than CPU time, and
+even that by a tenth or two: trust ratios.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -25,7 +27,7 @@ SIDES = ("ours", "tfx")
 
 
 def main(config: str, root: str, rounds: int = 3) -> None:
-    """Runs the rounds and prints, by component, CPU and wall seconds of both sides and the ratio of each round."""
+    """Runs the rounds; prints by component seconds and memory of both sides, and the ratio of CPU seconds."""
     for node in PREPARED:
         seconds: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
         for number in range(rounds):
@@ -47,6 +49,7 @@ def _print_figures(node: str, seconds: dict[str, list[dict[str, float]]]) -> Non
         for kind in ("cpu", "wall"):
             values = [each[kind] for each in seconds[side]]
             print(f"{node} {side} {kind}: {np.median(values):.1f} s ({min(values):.1f} to {max(values):.1f})")
+        print(f"{node} {side} peak: {np.median([each['peak_mib'] for each in seconds[side]]):,.0f} MiB")
     ratios = [tfx["cpu"] / ours["cpu"] for ours, tfx in zip(seconds["ours"], seconds["tfx"], strict=True)]
     print(f"{node}: {np.median(ratios):.1f} times less CPU ({min(ratios):.1f} to {max(ratios):.1f})")
 
@@ -67,7 +70,8 @@ def run_child(node: str, side: str, config: str, root: str) -> None:
             remember_signatures()  # as a run does
         wall, cpu = time.perf_counter(), time.process_time()
         executor.Do(*arguments)
-        print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}))
+        seconds = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+        print(json.dumps({**seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
     finally:
         shutil.rmtree(folder)
 

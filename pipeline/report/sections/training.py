@@ -10,6 +10,7 @@ from taxiway.components.contract import training_dir
 from taxiway.components.files.versioned_report import TRAINING_HISTORY
 from taxiway.pipeline.report import charts
 from taxiway.pipeline.report.run_data import RunData
+from taxiway.pipeline.report.sections import weights
 from taxiway.pipeline.report.sections.common import Section, format_report_value
 from taxiway.pipeline.report.words import name_key
 
@@ -45,6 +46,7 @@ def describe_training(run_data: RunData) -> Section:
         ],
         "notes": list(rule.get("notes", ())),
         "figures": figures if points else [],
+        "weights": weights.describe_weights(history.get("linear_weights")),
         "events": [_format_event(event) for event in history.get("events", [])],
         "table": [
             [point["step"], point["loss"], *(point["metrics"].get(n) for n in ("loss", *names))] for point in points

@@ -31,6 +31,28 @@ def test_the_main_metric_is_one_that_the_optimizer_measures():
         EvaluationConfig(main_metric="r2").check_metrics("regression")
 
 
+def test_a_main_metric_of_another_package_is_refused_with_what_to_do(monkeypatch):
+    from taxiway.components.evaluation import config as module
+
+    monkeypatch.setattr(module, "list_extensions", lambda group: ["matthews"])
+    monkeypatch.setattr(module, "find_added_metric", lambda name, task: ("a.package.Matthews", {}))
+    EvaluationConfig(metrics=("matthews",), thresholds={"matthews": Threshold(min=0.5)}).check_metrics("binary")
+    with pytest.raises(ConfigError, match=r"(?s)'matthews', which the optimizer does not.*thresholds\.matthews"):
+        EvaluationConfig(metrics=("matthews",), main_metric="matthews").check_metrics("binary")
+
+
+@pytest.mark.parametrize(("task", "metric"), [("binary", "matthews"), ("binary", "recall"), ("regression", "r2")])
+def test_a_drop_of_a_metric_without_a_paired_interval_is_refused_not_left_out(task, metric):
+    from taxiway.components.evaluation.drop_bounds import DropBound
+    from taxiway.components.evaluation.eval_config import build_optimized_eval_config
+
+    refused = rf"(?s){metric}.*{task}.*no interval of its difference.*thresholds\.{metric}"
+    with pytest.raises(ConfigError, match=refused):
+        build_optimized_eval_config(EvaluationConfig(), "y", task, {metric: 0.1})
+    with pytest.raises(ConfigError, match=refused):  # of a configuration that was written by hand
+        DropBound(name_drop_bound(metric), metric, task)
+
+
 def test_many_classes_are_measured_where_a_threshold_asks():
     from taxiway.components.evaluation.eval_config import build_eval_config
 

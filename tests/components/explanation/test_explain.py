@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from taxiway.components.errors import ConfigError, DataError
+from taxiway.components.explanation import explain as explain_module
 from taxiway.components.explanation.config import ExplanationConfig
 from taxiway.components.explanation.executor import ModelExplainerExecutor, summarize_explanation
-from taxiway.components.explanation.explain import explain_model
+from taxiway.components.explanation.explain import draw_rows, explain_model
 from taxiway.components.explanation.job import ExplanationJob
+from taxiway.components.explanation.rows import read_value, split_rows
 from taxiway.components.explanation.scored_model import Deadline, ScoredModel
 from tests.components.explanation.rows import make_rows, read_table
 from tests.components.serving.models import COMPANIES, write_model
@@ -77,7 +79,7 @@ def test_what_the_model_reads_is_found(explanation):
     fare, company, seats = explanation["importance"]
     assert fare["mean"] > 0.15 > company["mean"] > 0.0 and fare["limits"][0] < fare["mean"] < fare["limits"][1]
     assert seats["mean"] == 0.0  # it is the same in every row
-    assert explanation["rows"] == {"read": ROWS, "scored": ROWS, "shuffled": ROWS}
+    assert explanation["rows"] == {"read": ROWS, "drawn": ROWS, "scored": ROWS, "shuffled": ROWS}
     assert explanation["cut_short"] == [] and explanation["few"] == ""
     assert summarize_explanation(explanation) == "most important: Fare (USD), company, seats"
 
@@ -128,6 +130,41 @@ def test_groups_are_those_of_the_model(tmp_path):
     assert found["importance"][0]["columns"] == ["Fare (USD)", "seats"]
     with pytest.raises(ConfigError, match=r"(?s)explanation.groups.g names the column 'sets'.*seats"):
         explain(tmp_path / "again", draw_columns(), groups={"g": ("sets",)})
+
+
+def write_sorted_files(folder, rows):
+    for number in range(3):
+        places = np.arange(number * rows, (number + 1) * rows)
+        write_examples(folder / str(number), {"place": places.tolist()})
+    return [str(folder / f"{number}/rows.gz") for number in range(3)]
+
+
+def read_places(sample):
+    return [read_value(entry) for entry in split_rows(list(sample.rows)).entries["place"]]
+
+
+def test_rows_are_drawn_from_the_whole_split(tmp_path, monkeypatch):
+    monkeypatch.setattr(explain_module, "MOST_ROWS_SCORED", 300)
+    monkeypatch.setattr(explain_module, "_READ_ROWS", 100)
+    files = write_sorted_files(tmp_path, 1000)
+    (sample, read), (again, _), (other, _) = (
+        draw_rows(files, np.random.default_rng(seed), Deadline(60)) for seed in (1, 1, 2)
+    )
+    places = read_places(sample)
+    assert (len(places), sample.available, read) == (300, 3000, 3)
+    thirds = np.histogram(places, [0, 1000, 2000, 3000])[0]
+    assert thirds.min() > 70, "each file's rows are as likely"
+    assert read_places(again) == places != read_places(other)
+
+
+def test_where_the_time_to_read_is_over_the_explanation_says_from_what_it_drew(tmp_path, monkeypatch):
+    monkeypatch.setattr(explain_module, "_READ_ROWS", 100)
+    files = write_sorted_files(tmp_path, 250)
+    ticks = iter(range(100))
+    sample, read = draw_rows(files, np.random.default_rng(1), Deadline(23, lambda: float(next(ticks))))
+    assert (sample.available, read) == (450, 1), "five batches: three of the first file, two of the next"
+    said = explain_module._list_what_was_not_read(sample, read, 3)
+    assert said == ["rows were drawn from 450, not from the whole split: 1 of 3 files were read to their end"]
 
 
 def test_a_slow_model_is_asked_for_fewer_rows():

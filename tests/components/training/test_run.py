@@ -67,6 +67,13 @@ def test_every_kind_learns_from_a_users_own_features(binary_data: Path, tmp_path
         {"numeric": values, "missing": np.zeros((1, 2), np.float32), "buckets": ids, "category_000": np.array([0])}
     )
     np.testing.assert_allclose(answer["probabilities"], tf.sigmoid(calibrate_logits(logits, trained.job)), atol=1e-6)
+    told = json.loads((tmp_path / "training" / "history.json").read_text()).get("linear_weights")
+    assert (told is not None) == (kind == "linear")
+    if told:
+        row = {("numeric", 0): 0.5, ("numeric", 1): 0.1, ("buckets", 3): 1, ("buckets", 2): 1, ("category_000", 0): 1}
+        terms = {(each["column"], each.get("value")): each["weights"][0] for each in told["weights"]}
+        log_odds = told["bias"][0] + sum(number * terms[term] for term, number in row.items())
+        assert 1 / (1 + np.exp(-log_odds)) == pytest.approx(float(answer["probabilities"][0, 0]), abs=1e-5)
 
 
 def test_history_says_what_happened(exported: Path) -> None:

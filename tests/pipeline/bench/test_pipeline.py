@@ -18,14 +18,14 @@ def side(scale, auc):
 
 def test_ratios_are_run_by_run():
     result = bench.compute_figures(
-        side(0.5, 0.95), side(1.0, 0.94), {"eval_rows": 5, "train_rows_seen": {"ours": 6, "tfx": 6}}
+        side(0.25, 0.95), side(1.0, 0.94), {"eval_rows": 5, "train_rows_seen": {"ours": 6, "tfx": 6}}
     )
-    assert result["shared"]["ratio"] == {"median": 0.5, "min": 0.5, "max": 0.5}
-    assert result["shared"]["ours"]["median"] == 15.0, "nodes without a counterpart do not count"
-    assert result["whole"]["ratio"]["median"] == 0.5
+    assert result["shared"]["ratio"] == {"median": 0.25, "min": 0.25, "max": 0.25}
+    assert result["shared"]["ours"]["median"] == 7.5, "nodes without a counterpart do not count"
+    assert result["whole"]["ratio"]["median"] == 0.25
     assert result["nodes"]["Transform"]["tfx"] == {"median": 20.0, "min": 10.0, "max": 30.0}
-    assert result["cpu"]["ours"] == {"median": 30.0, "min": 15.0, "max": 45.0}
-    assert result["cpu"]["ratio"]["median"] == 0.5
+    assert result["cpu"]["ours"] == {"median": 15.0, "min": 7.5, "max": 22.5}
+    assert result["cpu"]["ratio"]["median"] == 0.25
     assert "tfx" not in result["nodes"]["ModelOptimizer"]
     assert result["met"] == {"shared": True, "whole": True, "auc": True}
 
@@ -37,7 +37,7 @@ def test_missed_targets_are_said(capsys):
     bench.print_figures(result)
     printed = capsys.readouterr().out
     assert printed.count("missed") == 3
-    assert "ratio 2.00 [2.00, 2.00], target 0.6" in printed
+    assert "ratio 2.00 [2.00, 2.00], target 0.35" in printed
     assert "processor seconds of the whole: 120 [60, 180] against 60 [30, 90], ratio 2.00" in printed
 
 

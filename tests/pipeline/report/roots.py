@@ -161,6 +161,7 @@ def files(root, run_id, shift, schema):
         for step in (10, 20, 30)
     ]
     history = {"version": 1, "strategy": "one_device", "steps": 30, "evaluations": evaluations, "events": []}
+    history["linear_weights"] = linear_weights()
     put(at / "Trainer/model" / run_id / "training" / "history.json", history)
     put(at / "ModelOptimizer/report" / run_id / "report.json", optimization())
     serving = {
@@ -227,6 +228,23 @@ def explanation():
         "largest_errors": [{**error, "values": values}] * 3,
         "cut_short": ["columns without partial dependence: 1"],
         "seconds": 3.0,
+    }
+
+
+def linear_weights():
+    """As the trainer writes them, with more than the page shows, and names and words from a hostile table."""
+    words = ["</script><b>", "Cash", None, "\u202eBlue"]
+    words += [f"a word of the same long beginning {i}" for i in range(230)]
+    terms = [{"column": "fare", "kind": "z_score"}, {"column": "fare", "kind": "bucket", "value": 2, "buckets": 16}]
+    terms += [{"column": "<img src=x onerror=alert(3)>", "kind": "word", "value": word} for word in words]
+    return {
+        "unit": "log_odds",
+        "classes": ["no", "yes"],
+        "numeric_limit": 8.0,
+        "bias": [0.25],
+        "weights": [{**term, "weights": [(-1) ** i * (3 - i / 100)]} for i, term in enumerate(terms)],
+        "left_out": 1234,
+        "largest_left_out": 0.5,
     }
 
 

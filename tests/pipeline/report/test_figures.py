@@ -10,6 +10,7 @@ from taxiway.pipeline import report
 from taxiway.pipeline.console import printing
 from taxiway.pipeline.report import sections, statistics
 from taxiway.pipeline.report.run_data import RunData
+from taxiway.pipeline.report.sections.weights import describe_weights
 from taxiway.pipeline.report.words import name_key
 from taxiway.pipeline.root import Root as Place
 from tests.pipeline.lineage.stores import memory_folder
@@ -174,6 +175,28 @@ def test_nodes_gates_and_training_are_those_of_the_record(page, run_data):
         assert int(row["step"]) == point["step"] and float(row["loss"]) == pytest.approx(point["loss"], rel=1e-3)
         assert float(row["eval AUC"]) == point["metrics"]["auc"]
     assert page.charts["Loss"]["data"][0]["y"] == [point["loss"] for point in history["evaluations"]]
+
+
+def test_weights_of_a_linear_model_are_those_of_the_history(page, run_data):
+    history = json.loads((run_data.find_folder("Trainer", "model") / "training/history.json").read_text())
+    bias, *shown = page.find_table("training", "column")
+    assert bias == {"column": "bias", "what of it": "of every row", "weight": "0.25"} and len(shown) == 200
+    whats = ["times its z-score", "from its 12.5 % to its 18.8 % quantile", "= </script><b>", "= Cash", "= missing"]
+    assert [row["what of it"] for row in shown[:5]] == whats
+    told = [each["weights"][0] for each in history["linear_weights"]["weights"]]
+    assert [float(row["weight"]) for row in shown] == pytest.approx(told[:200], rel=1e-3)
+    bars = page.charts["Largest weights"]["data"][0]
+    assert bars["x"] == told[:30] and bars["y"] == list(range(30))[::-1], "words of the same beginning keep their bars"
+
+
+def test_weights_of_several_classes_have_a_column_and_a_chart_each():
+    told = roots.linear_weights() | {"unit": "logits", "classes": ["a", "b", "<c>"], "bias": [0.0, 1.0, 2.0]}
+    told["weights"] = [{**each, "weights": [*each["weights"], 0.0, i]} for i, each in enumerate(told["weights"])]
+    section = describe_weights(told)
+    assert section["columns"] == ["a", "b", "<c>"] and section["table"][1]["weights"] == [3.0, 0.0, 0]
+    assert [figure["data"][0]["x"][0] for figure in section["figures"]] == [3.0, 0.0, len(told["weights"]) - 1]
+    assert section["hidden"][1] == "1,234 smaller ones, up to 0.5, are nowhere but in the model"
+    assert describe_weights(None) is None
 
 
 def test_curves_are_those_of_the_scores(page, run_data):
